@@ -1,0 +1,1 @@
+//! Named channels and the readers and writers of streams on file descriptors.

@@ -1,0 +1,1 @@
+//! Predicates: one expression language (CEL) wherever elements, woofs or files are selected.

@@ -1,0 +1,1 @@
+//! Name spaces: what stands behind a name.

@@ -1,0 +1,1 @@
+//! The stream format: frames and messages. No I/O here.
