@@ -141,7 +141,9 @@ impl Decoder {
         loop {
             let rest = input.get(used..).unwrap_or_default();
             let first = match self.state {
-                State::Start | State::Ended => return self.begin(rest).map(|(more, event)| (used + more, event)),
+                State::Start | State::Ended => {
+                    return self.begin(rest).map(|(more, event)| (used + more, event));
+                }
                 State::Open => None,
                 State::Continued(first) => Some(first),
             };
@@ -217,11 +219,18 @@ impl Decoder {
             return Err(damaged("an end frame that is to be continued"));
         }
         if len > limits::FRAME_PAYLOAD_MAX {
-            return Err(too_large(format!("frame of {len} bytes, the limit is {}", limits::FRAME_PAYLOAD_MAX)));
+            return Err(too_large(format!(
+                "frame of {len} bytes, the limit is {}",
+                limits::FRAME_PAYLOAD_MAX
+            )));
         }
         let so_far = if first.is_some() { self.assembled.len() } else { 0 };
         if header.kind != Kind::END && so_far + len > self.message_max {
-            return Err(too_large(format!("message of {} bytes or more, the limit is {}", so_far + len, self.message_max)));
+            return Err(too_large(format!(
+                "message of {} bytes or more, the limit is {}",
+                so_far + len,
+                self.message_max
+            )));
         }
         Ok(())
     }

@@ -127,7 +127,11 @@ pub(crate) fn app_prefix(name: &str) -> Result<Vec<u8>> {
         _ => Err(Error::new(
             Code::Invalid,
             "",
-            format!("name of an application type is {} bytes, it must be 1 to {}", name.len(), limits::NAME_MAX),
+            format!(
+                "name of an application type is {} bytes, it must be 1 to {}",
+                name.len(),
+                limits::NAME_MAX
+            ),
         )),
     }
 }
@@ -148,7 +152,10 @@ fn header(kind: Kind, len: usize) -> [u8; super::HEADER_SIZE] {
 
 /// Cuts `prefix` and payload, one after the other, into the pieces that go into one frame each. The prefix must be smaller
 /// than a frame.
-pub(crate) fn pieces<'a>(prefix: &'a [u8], payload: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8], bool)> {
+pub(crate) fn pieces<'a>(
+    prefix: &'a [u8],
+    payload: &'a [u8],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8], bool)> {
     let mut prefix = Some(prefix);
     let mut rest = payload;
     std::iter::from_fn(move || {

@@ -75,7 +75,11 @@ impl From<&Error> for Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.object.is_empty() { f.write_str(&self.text) } else { write!(f, "{}: {}", self.object, self.text) }
+        if self.object.is_empty() {
+            f.write_str(&self.text)
+        } else {
+            write!(f, "{}: {}", self.object, self.text)
+        }
     }
 }
 

@@ -111,7 +111,8 @@ impl<'a> Raw<'a> {
                 Message::Ign { kind: inner.kind, flags: inner.flags, payload: inner.payload }
             }
             Kind::APP => {
-                let (name, data) = app_parts(payload).ok_or_else(|| self.damaged("its type has no whole name"))?;
+                let (name, data) =
+                    app_parts(payload).ok_or_else(|| self.damaged("its type has no whole name"))?;
                 Message::App { name: self.text(name)?, data }
             }
             _ => Message::Unknown(*self),

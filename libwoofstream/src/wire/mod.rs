@@ -44,7 +44,7 @@ mod value;
 
 pub use addr::Addr;
 pub use decode::{Decoder, Step};
-pub(crate) use decode::Event;
+pub(crate) use decode::{Event, message};
 pub use dir::Dir;
 pub use fault::Fault;
 pub use frame::{Detected, ELEM_PREFIX, HEADER_SIZE, Header, MORE, PREAMBLE, VERSION, detect};

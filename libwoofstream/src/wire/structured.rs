@@ -42,7 +42,8 @@ pub(super) fn encode<T: Serialize>(kind: Kind, value: &T, out: &mut Vec<u8>) -> 
         err => Error::new(Code::Invalid, "", format!("{} message: {err}", kind.name())),
     });
     let len = out.len() - start;
-    let result = result.and_then(|()| if len > limits::STRUCTURED_MAX { Err(too_large(kind, len)) } else { Ok(()) });
+    let result =
+        result.and_then(|()| if len > limits::STRUCTURED_MAX { Err(too_large(kind, len)) } else { Ok(()) });
     if result.is_err() {
         out.truncate(start);
     }
