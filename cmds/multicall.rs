@@ -22,7 +22,10 @@ fn find(name: &OsStr) -> Option<&'static Command> {
 pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
     let called = arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_owned());
     // By its own name a command is called in full: a program called `put` is not ours.
-    let own = called.as_deref().and_then(find).filter(|command| called.as_deref() == Some(OsStr::new(command.name)));
+    let own = called
+        .as_deref()
+        .and_then(find)
+        .filter(|command| called.as_deref() == Some(OsStr::new(command.name)));
     if let Some(command) = own {
         return start(command, arguments);
     }
@@ -78,7 +81,8 @@ fn failed(error: Error) -> u8 {
 
 fn no_such(name: &OsStr) -> u8 {
     let error = Error::new(Code::NotFound, name.to_string_lossy(), "no such command");
-    Messages::new("woof", Color::Auto).failed(&crate::support::command::Failure::from(error).help("woof lists all commands"))
+    Messages::new("woof", Color::Auto)
+        .failed(&crate::support::command::Failure::from(error).help("woof lists all commands"))
 }
 
 /// `woof help`, `woof help put`.
@@ -94,7 +98,8 @@ fn help(of: Option<&OsString>) -> u8 {
 
 /// All commands, under their headings.
 fn list() -> String {
-    let mut text = format!("woof {}: typed message streams around append-only logs\n", env!("CARGO_PKG_VERSION"));
+    let mut text =
+        format!("woof {}: typed message streams around append-only logs\n", env!("CARGO_PKG_VERSION"));
     for group in Group::ALL {
         let mut members = COMMANDS.iter().filter(|command| command.group == group).peekable();
         if members.peek().is_some() {
@@ -104,7 +109,9 @@ fn list() -> String {
             text.push_str(&format!("  {:<9} {}\n", command.name, command.about));
         }
     }
-    text.push_str("\nEach is called by its name or as a subcommand: wput, woof put. More: woof --help, wput --help\n");
+    text.push_str(
+        "\nEach is called by its name or as a subcommand: wput, woof put. More: woof --help, wput --help\n",
+    );
     text
 }
 

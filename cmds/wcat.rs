@@ -19,7 +19,8 @@ fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
             "Shows streams one after another: of files, FIFOs and channels, or of in when nothing is named. What is no \
-             stream is taken as raw bytes. Errors that come in a stream are said on standard error.",
+             stream is taken as raw bytes. Errors that come in a stream are said on standard error. With --from json the output is a stream, \
+             unless a flag or a terminal makes it text.",
         )
         .arg(flags::operands("NAME", "File, FIFO, @channel, or - for in"))
         .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it"))
@@ -31,8 +32,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .args(flags::input())
         .after_long_help(
-            "With --from json the output is a stream, unless a flag or a terminal makes it text.\n\n\
-             EXAMPLES\n  wcat readings.woof\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
+            "EXAMPLES\n  wcat readings.woof\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
              wcat --from json < lines | wput farm/temp",
         )
 }

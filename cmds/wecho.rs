@@ -42,7 +42,10 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
         out.mark(name)?;
     }
     if let Some(text) = args.text("error") {
-        out.fault(&Fault { code: Code::Failed.as_str().to_owned(), text: text.to_owned(), ..Fault::default() }.from_origin(COMMAND.name))?;
+        out.fault(
+            &Fault { code: Code::Failed.as_str().to_owned(), text: text.to_owned(), ..Fault::default() }
+                .from_origin(COMMAND.name),
+        )?;
     }
     Ok(Outcome::Done)
 }

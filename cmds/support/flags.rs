@@ -82,8 +82,13 @@ pub fn input() -> [Arg; 2] {
 
 /// `--split`.
 pub fn split() -> Arg {
-    option("split", '\0', "HOW", "Cut raw input by line, nul, not at all (all), or every so many bytes (64KiB)")
-        .value_parser(parse_split)
+    option(
+        "split",
+        '\0',
+        "HOW",
+        "Cut raw input by line, nul, not at all (all), or every so many bytes (64KiB)",
+    )
+    .value_parser(parse_split)
 }
 
 fn parse_split(text: &str) -> Result<Split, Error> {
@@ -95,7 +100,8 @@ pub fn bounds() -> [Arg; 4] {
     [
         option("from", '\0', "SEQNO", "From this element on, itself included").value_parser(parse_seqno),
         option("to", '\0', "SEQNO", "Up to this element, itself included").value_parser(parse_seqno),
-        option("since", '\0', "TIME", "Not before this time: RFC 3339, or an age like 10m").value_parser(parse_time),
+        option("since", '\0', "TIME", "Not before this time: RFC 3339, or an age like 10m")
+            .value_parser(parse_time),
         option("until", '\0', "TIME", "Not after this time").value_parser(parse_time),
     ]
 }
@@ -123,7 +129,8 @@ pub fn filter() -> Arg {
 
 /// `--type`: a content type.
 pub fn content_type() -> Arg {
-    option("type", '\0', "TYPE", "Content type: text, json, msgpack, i64, f64 or bytes").value_parser(ContentType::parse)
+    option("type", '\0', "TYPE", "Content type: text, json, msgpack, i64, f64 or bytes")
+        .value_parser(ContentType::parse)
 }
 
 /// `-q`: say less.
@@ -177,7 +184,10 @@ impl Selection {
         if let (Some(from), Some(to)) = (from, to)
             && from > to
         {
-            return Err(Failure::invalid(format!("--from {from} --to {to}"), "the range ends before it begins"));
+            return Err(Failure::invalid(
+                format!("--from {from} --to {to}"),
+                "the range ends before it begins",
+            ));
         }
         let (since_ns, until_ns) = (args.number("since"), args.number("until"));
         if let (Some(since_ns), Some(until_ns)) = (since_ns, until_ns)
@@ -220,7 +230,10 @@ mod tests {
         assert_eq!(range_of(&["farm/temp", "-10.."]), last_ten);
         assert_eq!(range_of(&["farm/temp", "--", "-10.."]), last_ten);
         assert_eq!(range_of(&["-u", "farm/temp", "-10..", "-n1"]), last_ten);
-        assert_eq!(range_of(&["farm/temp", "..10"]), Some(SeqRange { from: Bound::Open, to: Bound::Seqno(10) }));
+        assert_eq!(
+            range_of(&["farm/temp", "..10"]),
+            Some(SeqRange { from: Bound::Open, to: Bound::Seqno(10) })
+        );
         assert_eq!(range_of(&["farm/temp"]), None);
     }
 
@@ -228,7 +241,10 @@ mod tests {
     fn flags_after_a_range_are_still_flags() {
         let args = parse(&["farm/temp", "98..100", "-u"]).unwrap();
         assert!(args.has("raw"));
-        assert_eq!(Selection::of(&args).unwrap().range, Some(SeqRange { from: Bound::Seqno(98), to: Bound::Seqno(100) }));
+        assert_eq!(
+            Selection::of(&args).unwrap().range,
+            Some(SeqRange { from: Bound::Seqno(98), to: Bound::Seqno(100) })
+        );
         let args = parse(&["farm/temp", "-u"]).unwrap();
         assert!(args.has("raw"));
         assert_eq!(Selection::of(&args).unwrap().range, None);
@@ -236,7 +252,10 @@ mod tests {
 
     #[test]
     fn from_and_to_are_a_range_of_their_own() {
-        assert_eq!(range_of(&["w", "--from", "5"]), Some(SeqRange { from: Bound::Seqno(5), to: Bound::Open }));
+        assert_eq!(
+            range_of(&["w", "--from", "5"]),
+            Some(SeqRange { from: Bound::Seqno(5), to: Bound::Open })
+        );
         assert_eq!(range_of(&["w", "--to=5"]), Some(SeqRange { from: Bound::Open, to: Bound::Seqno(5) }));
         for line in [&["w", "5", "--from", "3"][..], &["w", "--from=5", "--to=4"]] {
             assert!(Selection::of(&parse(line).unwrap()).is_err(), "{line:?}");
@@ -258,7 +277,10 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
-        assert_eq!(parse(&["w", "--type", "f64"]).unwrap().get::<ContentType>("type"), Some(&ContentType::F64));
+        assert_eq!(
+            parse(&["w", "--type", "f64"]).unwrap().get::<ContentType>("type"),
+            Some(&ContentType::F64)
+        );
         assert_eq!(split_of(&parse(&["w", "--split", "nul"]).unwrap()), Split::Nul);
         assert_eq!(split_of(&parse(&["w"]).unwrap()), Split::Line);
     }

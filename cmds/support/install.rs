@@ -75,7 +75,8 @@ pub fn completions(shell: &str, commands: &[Command]) -> String {
         return text;
     }
     let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
-    let body: String = text.lines().filter(|line| !line.starts_with("#compdef")).map(|line| format!("{line}\n")).collect();
+    let body: String =
+        text.lines().filter(|line| !line.starts_with("#compdef")).map(|line| format!("{line}\n")).collect();
     format!("#compdef {}\n{body}", names.join(" "))
 }
 

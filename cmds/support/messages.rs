@@ -134,7 +134,10 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_whatever_is_in_it() {
-        assert_eq!(compose("wget", "a\nb\x1b[2J: no such woof", None, false), "wget: a\\nb\\u{1b}[2J: no such woof\n");
+        assert_eq!(
+            compose("wget", "a\nb\x1b[2J: no such woof", None, false),
+            "wget: a\\nb\\u{1b}[2J: no such woof\n"
+        );
     }
 
     #[test]

@@ -126,13 +126,20 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused_by_name() {
-        for text in ["", "-", "a", "5...10", "5..10..15", "1.5", "+5", "5 ..", "--5", "99999999999999999999"] {
+        for text in ["", "-", "a", "5...10", "5..10..15", "1.5", "+5", "5 ..", "--5", "99999999999999999999"]
+        {
             let err = SeqRange::parse(text).unwrap_err();
             assert_eq!(err.text(), "not a range: 5, 5..10, 5.., ..10, -10.. (the last ten) or ..", "{text}");
         }
         assert_eq!(SeqRange::parse("0..5").unwrap_err().to_string(), "0..5: sequence numbers start at 1");
-        assert_eq!(SeqRange::parse("10..5").unwrap_err().to_string(), "10..5: the range ends before it begins");
-        assert_eq!(SeqRange::parse("-5..-10").unwrap_err().to_string(), "-5..-10: the range ends before it begins");
+        assert_eq!(
+            SeqRange::parse("10..5").unwrap_err().to_string(),
+            "10..5: the range ends before it begins"
+        );
+        assert_eq!(
+            SeqRange::parse("-5..-10").unwrap_err().to_string(),
+            "-5..-10: the range ends before it begins"
+        );
     }
 
     #[test]

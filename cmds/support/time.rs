@@ -38,7 +38,9 @@ pub fn parse_time(text: &str, now_ns: u64) -> Result<u64> {
 
 fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Result<u64> {
     if let Some(age_ns) = parse_age(text) {
-        return now_ns.checked_sub(age_ns).ok_or_else(|| Error::new(Code::Invalid, text, "that is before 1970"));
+        return now_ns
+            .checked_sub(age_ns)
+            .ok_or_else(|| Error::new(Code::Invalid, text, "that is before 1970"));
     }
     let nanoseconds = match text.parse::<jiff::Timestamp>() {
         Ok(time) => time.as_nanosecond(),
@@ -47,9 +49,16 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
             .ok()
             .and_then(|local| zone().to_zoned(local).ok())
             .map(|zoned| zoned.timestamp().as_nanosecond())
-            .ok_or_else(|| Error::new(Code::Invalid, text, "not a time: 2026-11-22T01:02:03Z, 2026-11-22 or an age like 10m"))?,
+            .ok_or_else(|| {
+                Error::new(
+                    Code::Invalid,
+                    text,
+                    "not a time: 2026-11-22T01:02:03Z, 2026-11-22 or an age like 10m",
+                )
+            })?,
     };
-    u64::try_from(nanoseconds).map_err(|_| Error::new(Code::Invalid, text, "not between the years 1970 and 2554"))
+    u64::try_from(nanoseconds)
+        .map_err(|_| Error::new(Code::Invalid, text, "not between the years 1970 and 2554"))
 }
 
 /// Reads a length of time as nanoseconds: `500ms`, `10m`, `2h30m`, `1d`.
@@ -61,8 +70,9 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
 /// # Errors
 /// [`Code::Invalid`] for what is no length of time, or over 584 years.
 pub fn parse_duration(text: &str) -> Result<u64> {
-    parse_age(text)
-        .ok_or_else(|| Error::new(Code::Invalid, text, "not a length of time: 500ms, 10s, 10m, 2h30m, 1d or 1w"))
+    parse_age(text).ok_or_else(|| {
+        Error::new(Code::Invalid, text, "not a length of time: 500ms, 10s, 10m, 2h30m, 1d or 1w")
+    })
 }
 
 fn parse_age(text: &str) -> Option<u64> {
@@ -199,7 +209,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused_by_name() {
-        for text in ["", "10", "m", "-10m", "yesterday", "2026-13-01", "2026-11-22T25:00:00Z", "99999999999999999999d"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "-10m",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-22T25:00:00Z",
+            "99999999999999999999d",
+        ] {
             assert_eq!(parse_time_in(text, 0, zone).unwrap_err().code(), Code::Invalid, "{text}");
         }
         for text in ["1969-12-31T23:59:59Z", "2600-01-01T00:00:00Z"] {

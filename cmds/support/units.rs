@@ -39,7 +39,11 @@ pub fn parse_size(text: &str) -> Result<u64> {
     let (number, unit) = text.split_at(digits);
     let factor = UNITS.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| *factor);
     let (Some(factor), false) = (factor, number.is_empty()) else {
-        return Err(Error::new(Code::Invalid, text, "not a size: bytes, or a number with k, KiB, MiB, GiB or TiB"));
+        return Err(Error::new(
+            Code::Invalid,
+            text,
+            "not a size: bytes, or a number with k, KiB, MiB, GiB or TiB",
+        ));
     };
     number
         .parse::<u64>()

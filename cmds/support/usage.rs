@@ -10,6 +10,8 @@ pub fn describe(err: &clap::Error) -> (String, Option<String>) {
     let message = match (err.kind(), arg) {
         (ErrorKind::MissingRequiredArgument, Some(arg)) => format!("missing {arg}"),
         (ErrorKind::UnknownArgument, Some(arg)) => format!("{arg}: no such option or operand"),
+        // An operand that may begin with a hyphen (a range) takes in options that do not exist.
+        (ErrorKind::ValueValidation, _) if is_option(&value) => format!("{value}: no such option or operand"),
         (ErrorKind::ValueValidation, Some(arg)) => match err.source() {
             // Our own parsers name the value themselves; those of the standard library do not.
             Some(why) if why.is::<libwoofstream::error::Error>() => format!("{arg}: {why}"),
@@ -47,6 +49,12 @@ fn text(err: &clap::Error, kind: ContextKind) -> Option<String> {
         ContextValue::Strings(texts) => Some(texts.join(", ")),
         _ => None,
     }
+}
+
+fn is_option(value: &str) -> bool {
+    value
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|first: char| first == '-' || first.is_ascii_alphabetic()))
 }
 
 /// `--from` of `--from <SEQNO>`, `NAME` of `<NAME>` and `[NAME]...`.
@@ -89,8 +97,13 @@ mod tests {
         for (line, expected) in [
             (&[][..], "missing NAME"),
             (&["--rwa", "w"], "--rwa: no such option or operand"),
+            (&["w", "--rwa"], "--rwa: no such option or operand"),
+            (&["w", "-z"], "-z: no such option or operand"),
             (&["w", "5", "6"], "6: no such option or operand"),
-            (&["w", "--from", "x"], "--from: x: not a range: 5, 5..10, 5.., ..10, -10.. (the last ten) or .."),
+            (
+                &["w", "--from", "x"],
+                "--from: x: not a range: 5, 5..10, 5.., ..10, -10.. (the last ten) or ..",
+            ),
             (&["w", "-n", "x"], "--count: x: invalid digit found in string"),
             (&["w", "--from"], "--from: missing value"),
             (&["w", "--delimiter", "comma"], "--delimiter: comma: not one of newline, nul, none"),
@@ -104,6 +117,6 @@ mod tests {
 
     #[test]
     fn a_near_miss_gets_a_tip() {
-        assert_eq!(message(&["w", "--jsno"]).1.as_deref(), Some("did you mean --json"));
+        assert_eq!(message(&["--jsno", "w"]).1.as_deref(), Some("did you mean --json"));
     }
 }

@@ -36,7 +36,9 @@ impl FromJson {
         }
         let start = out.len();
         let object = serde_json::from_slice::<Map<String, Json>>(line);
-        let read = object.map_err(|err| invalid(format!("no JSON object: {err}"))).and_then(|object| self.object(&object, out));
+        let read = object
+            .map_err(|err| invalid(format!("no JSON object: {err}")))
+            .and_then(|object| self.object(&object, out));
         read.map_err(|err| {
             out.truncate(start);
             let why = if err.object().is_empty() { err.text().to_owned() } else { err.to_string() };
@@ -72,7 +74,10 @@ impl FromJson {
             "ign" => {
                 let payload = data(object)?;
                 let kind = Kind(narrow(object, "kind")?);
-                encode::ign(out, &Raw { kind, flags: narrow(object, "flags")?, reserved: 0, payload: &payload });
+                encode::ign(
+                    out,
+                    &Raw { kind, flags: narrow(object, "flags")?, reserved: 0, payload: &payload },
+                );
             }
             "app" => encode::app(out, text(object, "name")?, &data(object)?)?,
             "unknown" => self.unknown(object, out)?,
@@ -187,4 +192,3 @@ fn value(json: &Json) -> Result<Value> {
         },
     })
 }
-

@@ -56,7 +56,11 @@ pub(super) fn line(message: &Message<'_>, context: &Context, out: &mut Vec<u8>) 
             data(payload, out);
         }
         Message::Unknown(raw) => {
-            let _ = write!(out, "{{\"type\":\"unknown\",\"kind\":{},\"flags\":{},\"reserved\":{}", raw.kind.0, raw.flags, raw.reserved);
+            let _ = write!(
+                out,
+                "{{\"type\":\"unknown\",\"kind\":{},\"flags\":{},\"reserved\":{}",
+                raw.kind.0, raw.flags, raw.reserved
+            );
             data(raw.payload, out);
         }
     }

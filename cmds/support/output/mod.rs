@@ -129,7 +129,16 @@ impl Output {
     /// An output that nobody listens to; errors are still said.
     pub fn nowhere(messages: Messages) -> Output {
         let sink = Sink::Nowhere;
-        Output { sink, messages, terminal: false, color: false, travels: false, chosen: true, carried: None, failed: false }
+        Output {
+            sink,
+            messages,
+            terminal: false,
+            color: false,
+            travels: false,
+            chosen: true,
+            carried: None,
+            failed: false,
+        }
     }
 
     /// The form that was decided on.

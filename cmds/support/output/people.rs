@@ -68,7 +68,8 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
         }
         Message::Dir(dir) => {
             kind("dir");
-            let attributes = dir.attrs.iter().map(|(name, value)| format!("{}={}", escape(name), brief(value)));
+            let attributes =
+                dir.attrs.iter().map(|(name, value)| format!("{}={}", escape(name), brief(value)));
             out.extend_from_slice(attributes.collect::<Vec<_>>().join(" ").as_bytes());
         }
         Message::FileEnd { len, crc32c } => {
@@ -85,7 +86,8 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
         }
         Message::Err(fault) => {
             kind("error");
-            let _ = write!(out, "{} {} {}", clean(&fault.code), clean(&fault.origin), clean(&fault.to_string()));
+            let _ =
+                write!(out, "{} {} {}", clean(&fault.code), clean(&fault.origin), clean(&fault.to_string()));
         }
         Message::Ign { kind: of, payload, .. } => {
             kind("ign");
@@ -133,7 +135,11 @@ fn shown(content: ContentType, data: &[u8], out: &mut Vec<u8>) {
 
 /// A name without control characters.
 fn clean(name: &str) -> String {
-    name.chars().flat_map(|char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
+    name.chars()
+        .flat_map(
+            |char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] },
+        )
+        .collect()
 }
 
 fn brief(value: &Value) -> String {
@@ -181,7 +187,8 @@ mod tests {
     #[test]
     fn an_element_is_one_line_that_cannot_steer_the_terminal() {
         let data = b"a\nb\x1b[2J\xff";
-        let line = text(|out| elem(&Elem { seqno: 5, time_ns: sys::now_ns(), data }, ContentType::Text, false, out));
+        let line =
+            text(|out| elem(&Elem { seqno: 5, time_ns: sys::now_ns(), data }, ContentType::Text, false, out));
         assert_eq!(line, "       5  just now          a\\nb\\u{1b}[2J\\xff\n");
     }
 
@@ -195,7 +202,10 @@ mod tests {
             "elem     farm/temp        5  1970-01-01T00:00:00.000000004Z      8 B  21.5\n"
         );
         let dir = Message::Dir(Dir::new().set("path", "farm/temp").set("history", 10u64));
-        assert_eq!(text(|out| long(&dir, &context, true, out)), "\x1b[2mdir     \x1b[0m history=10 path=farm/temp\n");
+        assert_eq!(
+            text(|out| long(&dir, &context, true, out)),
+            "\x1b[2mdir     \x1b[0m history=10 path=farm/temp\n"
+        );
     }
 
     #[test]

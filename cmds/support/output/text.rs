@@ -117,7 +117,9 @@ impl TextSink {
                 people::elem(elem, self.context.content, color, self.batch.buffer());
             }
             Style::Json => json::line(&Message::Elem(*elem), &self.context, self.batch.buffer()),
-            Style::Long { color } => people::long(&Message::Elem(*elem), &self.context, color, self.batch.buffer()),
+            Style::Long { color } => {
+                people::long(&Message::Elem(*elem), &self.context, color, self.batch.buffer())
+            }
         }
         self.batch.written()
     }
