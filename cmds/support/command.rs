@@ -111,7 +111,10 @@ impl Command {
 
     /// The whole definition: the command's own, and the shared flags that its verb brings with it.
     pub fn definition(&self) -> clap::Command {
-        let command = clap::Command::new(self.name).about(self.about).version(env!("CARGO_PKG_VERSION"));
+        let command = clap::Command::new(self.name)
+            .bin_name(self.name)
+            .about(self.about)
+            .version(env!("CARGO_PKG_VERSION"));
         let command = (self.define)(command);
         match self.verb {
             Verb::Plain(_) => command,

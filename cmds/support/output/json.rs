@@ -77,15 +77,15 @@ fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
     let _ = write!(out, ",\"seqno\":{},\"time\":\"", element.seqno);
     time::write_rfc3339(element.time_ns, out);
     out.push(b'"');
-    if context.content.is_number() && element.data.len() == 8 {
+    if !context.content.is_number() {
+        data(element.data, out);
+    } else if reads_back(context.content, element.data) {
         let mut text = Vec::new();
         context.content.write_text(element.data, &mut text);
         data(&text, out);
-    } else if context.content.is_number() {
+    } else {
         // Bytes that are no number must not read back as the text of one.
         binary(element.data, out);
-    } else {
-        data(element.data, out);
     }
     // JSON has no number for what is not finite.
     match context.content.value(element.data) {
@@ -99,6 +99,13 @@ fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
         }
         _ => {}
     }
+}
+
+/// Whether the text of a number stands for exactly these bytes: not where they are no number, nor for the many NaNs that all
+/// read `NaN`.
+fn reads_back(content: ContentType, data: &[u8]) -> bool {
+    let is_nan = content == ContentType::F64 && content.value(data).is_some_and(f64::is_nan);
+    data.len() == 8 && (!is_nan || data == f64::NAN.to_le_bytes())
 }
 
 fn dir(attributes: &Dir, out: &mut Vec<u8>) {

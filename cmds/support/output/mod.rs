@@ -19,6 +19,8 @@ mod context;
 mod from_json;
 mod json;
 mod people;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use context::Context;
