@@ -92,9 +92,26 @@ impl fmt::Display for Split {
     }
 }
 
+/// The length up to and with the first delimiter.
 #[inline]
 fn after(delimiter: u8, unread: &[u8], searched: usize) -> Option<usize> {
-    memchr::memchr(delimiter, unread.get(searched..)?).map(|at| searched + at + 1)
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let same = LOW * u64::from(delimiter);
+    // Most lines are short, and a call of memchr costs more than to look at their few words here.
+    let mut at = searched;
+    while let Some(word) = unread.get(at..).and_then(<[u8]>::first_chunk) {
+        let differs = u64::from_le_bytes(*word) ^ same;
+        let found = differs.wrapping_sub(LOW) & !differs & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8 + 1);
+        }
+        at += 8;
+        if at >= searched + 32 {
+            break;
+        }
+    }
+    memchr::memchr(delimiter, unread.get(at..)?).map(|more| at + more + 1)
 }
 
 /// A positive number of bytes, with or without a unit.
