@@ -292,12 +292,7 @@ impl Reader {
                 Input::Message(wire::message(header, self.buffer.used(header.len as usize)))
             }
             Found::Assembled(header) => Input::Message(wire::message(header, self.decoder.assembled())),
-            Found::Raw(len) => Input::Message(Raw {
-                kind: Kind::BYTES,
-                flags: 0,
-                reserved: 0,
-                payload: self.buffer.used(len),
-            }),
+            Found::Raw(len) => Input::Message(Raw::bytes(self.buffer.used(len))),
             Found::End(status) => Input::End(status),
             Found::Eof | Found::Nothing => Input::Eof,
         }
