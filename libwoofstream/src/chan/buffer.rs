@@ -18,6 +18,9 @@ const KEPT_MAX: usize = 4 << 20;
 /// With less room than this behind the unread bytes, they are moved to the beginning if they are few.
 const ROOM_MIN: usize = 64 << 10;
 
+/// Not more unread bytes than this are moved to the beginning before each read, so that the same few pages are used.
+const FEW: usize = 4 << 10;
+
 /// A descriptor with the bytes that were read from it and not used yet.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -119,7 +122,7 @@ impl Buffer {
         }
         let room = self.bytes.len() - self.end;
         // Moving costs at most as much as was used since the last time, or brings room for a whole message.
-        if self.start > 0 && (room < need || (room < ROOM_MIN && unread <= self.start)) {
+        if self.start > 0 && (room < need || ((room < ROOM_MIN || unread <= FEW) && unread <= self.start)) {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, unread);
         }

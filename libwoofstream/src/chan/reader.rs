@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::{BeforeWait, Split};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::wire::{self, Decoder, Detected, Event, Fault, Header, Kind, Raw};
+use crate::wire::{self, Decoder, Detected, Event, Fault, Header, Raw};
 use std::os::fd::OwnedFd;
 
 /// What came next.
@@ -130,6 +130,27 @@ impl Reader {
     /// as [`Decoder::step`], those of the system, and those of `idle`. All but the last are final.
     #[inline]
     pub fn next(&mut self, idle: &mut dyn BeforeWait) -> Result<Input<'_>> {
+        // Nearly all messages are whole in the buffer. This way for them moves nothing but what they are.
+        match self.mode {
+            Mode::Framed => {
+                if let Some(header) = self.decoder.whole(self.buffer.unread()) {
+                    return Ok(Input::Message(self.framed(header)));
+                }
+            }
+            Mode::Raw => {
+                if let Some(len) = self.split.first(self.buffer.unread(), self.searched)
+                    && len <= self.message_max
+                {
+                    return Ok(Input::Message(self.raw(len)));
+                }
+            }
+            _ => {}
+        }
+        self.next_rare(idle)
+    }
+
+    #[inline(never)]
+    fn next_rare(&mut self, idle: &mut dyn BeforeWait) -> Result<Input<'_>> {
         let found = loop {
             match self.find()? {
                 (Found::Nothing, need) => self.more(need, idle)?,
@@ -172,7 +193,8 @@ impl Reader {
     }
 
     /// For bulk work on raw input: all whole messages that are there, as one slice. The last one of the input may lack its
-    /// delimiter. `None` when the input has ended, and when it is framed: [`Reader::next`] goes on then.
+    /// delimiter. `None` when the input has ended, and when it is framed: [`Reader::next`] goes on then. A message in it can be
+    /// over the limit by what the buffer holds.
     ///
     /// # Errors
     /// As [`Reader::next`].
@@ -198,8 +220,23 @@ impl Reader {
         Ok(Some(self.buffer.used(len)))
     }
 
-    /// Finds what comes next in the unread bytes and uses them up. With nothing: how many bytes are missing at least.
+    /// Takes a framed message off the unread bytes.
     #[inline]
+    fn framed(&mut self, header: Header) -> Raw<'_> {
+        let len = header.len as usize;
+        self.buffer.consume(wire::HEADER_SIZE + len);
+        wire::message(header, self.buffer.used(len))
+    }
+
+    /// Takes a raw message off the unread bytes.
+    #[inline]
+    fn raw(&mut self, len: usize) -> Raw<'_> {
+        self.searched = 0;
+        self.buffer.consume(len);
+        Raw::bytes(self.buffer.used(len))
+    }
+
+    /// Finds what comes next in the unread bytes and uses them up. With nothing: how many bytes are missing at least.
     fn find(&mut self) -> Result<(Found, usize)> {
         match self.mode {
             Mode::Framed => self.find_framed(),
@@ -209,7 +246,6 @@ impl Reader {
         }
     }
 
-    #[inline]
     fn find_framed(&mut self) -> Result<(Found, usize)> {
         loop {
             let (used, event) = match self.decoder.event(self.buffer.unread()) {
@@ -231,7 +267,6 @@ impl Reader {
         }
     }
 
-    #[inline]
     fn find_raw(&mut self) -> Result<(Found, usize)> {
         let unread = self.buffer.unread();
         let len = match self.split.first(unread, self.searched) {
@@ -252,19 +287,13 @@ impl Reader {
     }
 
     /// Borrows what was found.
-    #[inline]
     fn input(&self, found: Found) -> Input<'_> {
         match found {
             Found::Used(header) => {
                 Input::Message(wire::message(header, self.buffer.used(header.len as usize)))
             }
             Found::Assembled(header) => Input::Message(wire::message(header, self.decoder.assembled())),
-            Found::Raw(len) => Input::Message(Raw {
-                kind: Kind::BYTES,
-                flags: 0,
-                reserved: 0,
-                payload: self.buffer.used(len),
-            }),
+            Found::Raw(len) => Input::Message(Raw::bytes(self.buffer.used(len))),
             Found::End(status) => Input::End(status),
             Found::Eof | Found::Nothing => Input::Eof,
         }
@@ -299,3 +328,7 @@ impl Reader {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -62,7 +62,7 @@ impl Split {
         match self {
             Split::Line => after(b'\n', unread, searched),
             Split::Nul => after(0, unread, searched),
-            Split::Bytes(size) => (size <= unread.len()).then_some(size),
+            Split::Bytes(size) => Some(size.max(1)).filter(|size| *size <= unread.len()),
             Split::All => None,
         }
     }
@@ -92,9 +92,26 @@ impl fmt::Display for Split {
     }
 }
 
+/// The length up to and with the first delimiter.
 #[inline]
 fn after(delimiter: u8, unread: &[u8], searched: usize) -> Option<usize> {
-    memchr::memchr(delimiter, unread.get(searched..)?).map(|at| searched + at + 1)
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let same = LOW * u64::from(delimiter);
+    // Most lines are short, and a call of memchr costs more than to look at their few words here.
+    let mut at = searched;
+    while let Some(word) = unread.get(at..).and_then(<[u8]>::first_chunk) {
+        let differs = u64::from_le_bytes(*word) ^ same;
+        let found = differs.wrapping_sub(LOW) & !differs & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8 + 1);
+        }
+        at += 8;
+        if at >= searched + 32 {
+            break;
+        }
+    }
+    memchr::memchr(delimiter, unread.get(at..)?).map(|more| at + more + 1)
 }
 
 /// A positive number of bytes, with or without a unit.
@@ -109,4 +126,56 @@ fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     number.parse::<usize>().ok()?.checked_mul(unit).filter(|size| *size > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_split_reads_back_from_its_text() {
+        for (text, split) in [
+            ("line", Split::Line),
+            ("nul", Split::Nul),
+            ("all", Split::All),
+            ("1", Split::Bytes(1)),
+            ("4096", Split::Bytes(4096)),
+        ] {
+            assert_eq!(Split::parse(text).unwrap(), split);
+            assert_eq!(split.to_string(), text);
+        }
+        assert_eq!(Split::parse("64KiB").unwrap(), Split::Bytes(65536));
+        assert_eq!(Split::parse("2M").unwrap(), Split::Bytes(2 << 20));
+    }
+
+    #[test]
+    fn what_is_no_way_to_split_is_refused() {
+        for text in
+            ["", "lines", "0", "0KiB", "-1", "+1", "KiB", "1TiB", "99999999999999999999", "99999999999GiB"]
+        {
+            assert!(Split::parse(text).is_err(), "{text}");
+        }
+        let err = Split::parse("word").unwrap_err().to_string();
+        assert_eq!(err, "word: no way to split: expected line, nul, all or a size such as 64KiB");
+    }
+
+    #[test]
+    fn a_delimiter_is_found_wherever_it_is() {
+        for len in 0..100 {
+            for at in 0..len {
+                let mut text = vec![b'x'; len];
+                text[at] = b'\n';
+                // Bytes that differ from a newline by little, before and after it.
+                text[0] ^= u8::from(at != 0) * (b'x' ^ b'\x0b');
+                text[len - 1] ^= u8::from(at != len - 1) * (text[len - 1] ^ 0x8a);
+                for searched in 0..=at {
+                    assert_eq!(Split::Line.first(&text, searched), Some(at + 1));
+                }
+                assert_eq!(Split::Line.first(&text, at + 1), None);
+                assert_eq!(Split::Line.all(&text, 0), Some(at + 1));
+            }
+            assert_eq!(Split::Line.first(&vec![0x0b; len], 0), None);
+            assert_eq!(Split::Nul.first(&vec![1; len], 0), None);
+        }
+    }
 }

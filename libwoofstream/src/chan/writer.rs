@@ -7,11 +7,15 @@ use rustix::io::Errno;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A batch goes out when it is this large, in bytes: what a pipe holds.
+/// A batch goes out when it is this large, in bytes, and no more of it than a multiple of this. It is what a pipe holds: a
+/// write of a little more would wait for the reader, and pages that are not full would hold less.
 const BATCH: usize = 64 << 10;
 
 /// Payloads from this size on go out from where they are.
 const LARGE: usize = 16 << 10;
+
+/// A batch that grew larger than this is given back.
+const KEPT_MAX: usize = 256 << 10;
 
 /// Writes a stream of messages to a descriptor.
 ///
@@ -79,7 +83,7 @@ impl Writer {
     /// Those of [`Writer::flush`].
     #[inline]
     pub fn written(&mut self) -> Result<()> {
-        if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
+        if self.batch.len() < BATCH { Ok(()) } else { self.send_full() }
     }
 
     /// Writes a `Bytes` message.
@@ -200,7 +204,7 @@ impl Writer {
     /// Those of the system; [`Error::is_broken_pipe`] when nobody reads any more. A writer that failed once stays failed, since
     /// nobody knows what part of a message went out.
     pub fn flush(&mut self) -> Result<()> {
-        if self.is_pending() { self.send(&[]) } else { Ok(()) }
+        if self.is_pending() { self.send(self.batch.len(), &[]) } else { Ok(()) }
     }
 
     /// Ends the stream with its status, and sends all. A stream without messages is begun and ended.
@@ -209,37 +213,57 @@ impl Writer {
     /// Those of [`Writer::flush`]: the stream is cut then.
     pub fn end(mut self, status: std::result::Result<(), &Fault>) -> Result<()> {
         encode::end(&mut self.batch, status);
-        self.send(&[])
+        self.send(self.batch.len(), &[])
     }
 
-    /// Writes a message whose payload is not copied.
+    /// Writes a message whose payload is not copied, but for the piece that does not fill a batch.
     #[inline(never)]
     fn large(&mut self, message: Raw<'_>, prefix: &[u8]) -> Result<()> {
         for (prefix, piece, more) in encode::pieces(prefix, message.payload) {
             self.batch.extend_from_slice(&encode::frame_header(&message, prefix.len() + piece.len(), more));
             self.batch.extend_from_slice(prefix);
-            self.send(piece)?;
+            let over = (self.batch.len() + piece.len()) % BATCH;
+            let (now, later) = piece.split_at(piece.len().saturating_sub(over));
+            if self.batch.len() + now.len() >= BATCH {
+                self.send(self.batch.len(), now)?;
+            } else {
+                self.batch.extend_from_slice(now);
+            }
+            self.batch.extend_from_slice(later);
         }
-        Ok(())
+        self.written()
     }
 
-    /// Writes the batch and then `after`, all of it.
+    /// Writes the full part of the batch.
     #[inline(never)]
-    fn send(&mut self, after: &[u8]) -> Result<()> {
+    fn send_full(&mut self) -> Result<()> {
+        self.send(self.batch.len() - self.batch.len() % BATCH, &[])
+    }
+
+    /// Writes `len` bytes of the batch and then `after`, all of it.
+    #[inline(never)]
+    fn send(&mut self, len: usize, after: &[u8]) -> Result<()> {
         let sent = match self.failed {
             Some(errno) => Err(errno),
-            None => self.send_all(after),
+            None => self.send_all(len, after),
         };
         self.begun = true;
-        self.batch.clear();
-        sent.map_err(|errno| {
-            self.failed = Some(errno);
-            Error::io(&*self.name, "write", errno)
-        })
+        match sent {
+            Ok(()) => {
+                self.batch.drain(..len);
+                self.batch.shrink_to(KEPT_MAX);
+                Ok(())
+            }
+            Err(errno) => {
+                self.failed = Some(errno);
+                self.batch.clear();
+                Err(Error::io(&*self.name, "write", errno))
+            }
+        }
     }
 
-    fn send_all(&self, after: &[u8]) -> std::result::Result<(), Errno> {
-        let (mut first, mut second) = (&self.batch[..], after);
+    fn send_all(&self, len: usize, after: &[u8]) -> std::result::Result<(), Errno> {
+        let (mut first, mut second) = (self.batch.get(..len).unwrap_or_default(), after);
         while !(first.is_empty() && second.is_empty()) {
             let written = if second.is_empty() {
                 rustix::io::write(&self.fd, first)
@@ -268,3 +292,7 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

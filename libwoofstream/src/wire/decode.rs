@@ -43,6 +43,8 @@ enum State {
     Continued(Header),
     /// After an end.
     Ended,
+    /// After an error: where the next message would begin, nobody knows.
+    Failed,
 }
 
 /// Takes a stream apart. It is given the unread bytes, and says how many it used and what they were.
@@ -53,6 +55,8 @@ pub struct Decoder {
     state: State,
     /// The largest message that is accepted, in bytes of payload.
     message_max: usize,
+    /// The largest message that is accepted in one frame.
+    frame_max: usize,
     /// The payload so far of a continued message.
     assembled: Vec<u8>,
     /// Messages since the first preamble.
@@ -62,7 +66,8 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder at the beginning of a stream, which refuses messages with more than `message_max` bytes of payload.
     pub fn new(message_max: usize) -> Decoder {
-        Decoder { state: State::Start, message_max, assembled: Vec::new(), messages: 0 }
+        let frame_max = message_max.min(limits::FRAME_PAYLOAD_MAX);
+        Decoder { state: State::Start, message_max, frame_max, assembled: Vec::new(), messages: 0 }
     }
 
     /// Takes the next something off the beginning of `input`; says how many bytes it used and what they were. Bytes that
@@ -74,7 +79,14 @@ impl Decoder {
     /// be read further then.
     #[inline]
     pub fn step<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Step<'a>)> {
-        let (used, event) = self.event(input)?;
+        if let Some(header) = self.whole(input) {
+            let used = HEADER_SIZE + header.len as usize;
+            return Ok((
+                used,
+                Step::Message(message(header, input.get(HEADER_SIZE..used).unwrap_or_default())),
+            ));
+        }
+        let (used, event) = self.event_rare(input)?;
         let step = match event {
             Event::Whole(header) => {
                 let payload = input.get(used - header.len as usize..used).unwrap_or_default();
@@ -113,30 +125,45 @@ impl Decoder {
         &self.assembled
     }
 
+    /// The header of the message that `input` begins with, if it is whole and in one frame. The message is taken then.
+    #[inline]
+    pub(crate) fn whole(&mut self, input: &[u8]) -> Option<Header> {
+        let (header, rest) = input.split_first_chunk()?;
+        let header = Header::decode(*header);
+        let len = header.len as usize;
+        let whole = self.state == State::Open
+            && header.kind.is_message()
+            && header.flags & MORE == 0
+            && len <= rest.len()
+            && len <= self.frame_max;
+        if whole {
+            self.messages += 1;
+            Some(header)
+        } else {
+            None
+        }
+    }
+
     /// As [`Decoder::step`], without borrowing.
     #[inline]
     pub(crate) fn event(&mut self, input: &[u8]) -> Result<(usize, Event)> {
-        if self.state == State::Open
-            && let Some((header, rest)) = input.split_first_chunk()
-        {
-            let header = Header::decode(*header);
-            let len = header.len as usize;
-            if header.kind.is_message()
-                && header.flags & MORE == 0
-                && len <= rest.len()
-                && len <= limits::FRAME_PAYLOAD_MAX
-                && len <= self.message_max
-            {
-                self.messages += 1;
-                return Ok((HEADER_SIZE + len, Event::Whole(header)));
-            }
+        match self.whole(input) {
+            Some(header) => Ok((HEADER_SIZE + header.len as usize, Event::Whole(header))),
+            None => self.event_rare(input),
         }
-        self.event_rare(input)
     }
 
     /// All that is not a whole message in one frame.
     #[inline(never)]
     fn event_rare(&mut self, input: &[u8]) -> Result<(usize, Event)> {
+        let event = self.event_any(input);
+        if event.is_err() {
+            self.state = State::Failed;
+        }
+        event
+    }
+
+    fn event_any(&mut self, input: &[u8]) -> Result<(usize, Event)> {
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
@@ -144,6 +171,7 @@ impl Decoder {
                 State::Start | State::Ended => {
                     return self.begin(rest).map(|(more, event)| (used + more, event));
                 }
+                State::Failed => return Err(damaged("nothing can be read after an error in the stream")),
                 State::Open => None,
                 State::Continued(first) => Some(first),
             };
@@ -258,3 +286,7 @@ fn damaged(text: &str) -> Error {
 fn too_large(text: String) -> Error {
     Error::new(Code::TooLarge, "", text)
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Kind, Value, structured, value};
 use crate::error::Result;
+use crate::limits;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -63,6 +64,16 @@ impl Dir {
             Value::Int(value) => u64::try_from(value).ok(),
             Value::UInt(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// Whether readers take it: not nested too deep. How large it is, only its encoding tells.
+    pub(super) fn check_depth(&self) -> Result<()> {
+        // The map of the attributes is the first level.
+        if self.attrs.values().all(|value| value.fits(limits::STRUCTURED_DEPTH_MAX - 1)) {
+            Ok(())
+        } else {
+            Err(structured::too_deep(Kind::DIR))
         }
     }
 

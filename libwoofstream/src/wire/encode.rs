@@ -51,6 +51,7 @@ pub fn seqno(out: &mut Vec<u8>, seqno: u64, woof: &str) {
 /// # Errors
 /// [`Code::TooLarge`] where it is over [`limits::STRUCTURED_MAX`] or nested deeper than [`limits::STRUCTURED_DEPTH_MAX`].
 pub fn dir(out: &mut Vec<u8>, dir: &Dir) -> Result<()> {
+    dir.check_depth()?;
     one_frame(out, Kind::DIR, dir)
 }
 

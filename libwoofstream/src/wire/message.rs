@@ -112,7 +112,7 @@ impl<'a> Raw<'a> {
             }
             Kind::APP => {
                 let (name, data) =
-                    app_parts(payload).ok_or_else(|| self.damaged("its type has no whole name"))?;
+                    app_parts(payload).ok_or_else(|| self.damaged("has no whole type name"))?;
                 Message::App { name: self.text(name)?, data }
             }
             _ => Message::Unknown(*self),
@@ -166,7 +166,7 @@ impl<'a> Raw<'a> {
     }
 
     fn text(&self, bytes: &'a [u8]) -> Result<&'a str> {
-        std::str::from_utf8(bytes).map_err(|_| self.damaged("its name is not UTF-8"))
+        std::str::from_utf8(bytes).map_err(|_| self.damaged("has a name that is not UTF-8"))
     }
 
     #[cold]
@@ -190,3 +190,7 @@ fn app_parts(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = payload.split_first()?;
     if *len == 0 { None } else { rest.split_at_checked(usize::from(*len)) }
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

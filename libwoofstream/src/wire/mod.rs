@@ -39,6 +39,8 @@ mod fault;
 mod frame;
 mod kind;
 mod message;
+#[cfg(test)]
+mod properties;
 mod structured;
 mod value;
 

@@ -32,15 +32,13 @@ pub(super) fn decode<T: DeserializeOwned>(kind: Kind, payload: &[u8]) -> Result<
     Ok(value)
 }
 
-/// Appends `value` to `out`, which is left as it was on an error.
+/// Appends `value` to `out`, which is left as it was on an error. How deep it is nested, the caller looks at.
 pub(super) fn encode<T: Serialize>(kind: Kind, value: &T, out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
     let mut serializer = rmp_serde::Serializer::new(&mut *out).with_struct_map();
-    serializer.unstable_set_max_depth(limits::STRUCTURED_DEPTH_MAX);
-    let result = value.serialize(&mut serializer).map_err(|err| match err {
-        rmp_serde::encode::Error::DepthLimitExceeded => too_deep(kind),
-        err => Error::new(Code::Invalid, "", format!("{} message: {err}", kind.name())),
-    });
+    let result = value
+        .serialize(&mut serializer)
+        .map_err(|err| Error::new(Code::Invalid, "", format!("{} message: {err}", kind.name())));
     let len = out.len() - start;
     let result =
         result.and_then(|()| if len > limits::STRUCTURED_MAX { Err(too_large(kind, len)) } else { Ok(()) });
@@ -66,7 +64,11 @@ fn too_large(kind: Kind, len: usize) -> Error {
     Error::new(Code::TooLarge, "", format!("{} message is {len} bytes, the limit is {max}", kind.name()))
 }
 
-fn too_deep(kind: Kind) -> Error {
+pub(super) fn too_deep(kind: Kind) -> Error {
     let max = limits::STRUCTURED_DEPTH_MAX;
     Error::new(Code::TooLarge, "", format!("{} message is nested deeper than {max}", kind.name()))
 }
+
+#[cfg(test)]
+#[path = "structured_tests.rs"]
+mod tests;

@@ -32,6 +32,18 @@ pub enum Value {
     Map(BTreeMap<String, Value>),
 }
 
+impl Value {
+    /// Whether the value has at most `levels` of lists and maps in one another.
+    pub(super) fn fits(&self, levels: usize) -> bool {
+        let below = |inner: &Value| inner.fits(levels - 1);
+        match self {
+            Value::List(values) => levels > 0 && values.iter().all(below),
+            Value::Map(values) => levels > 0 && values.values().all(below),
+            _ => true,
+        }
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Value {
         Value::Bool(value)
