@@ -205,8 +205,7 @@ impl Locked<'_> {
                 self.scratch.extend_from_slice(data);
                 self.scratch.resize(self.scratch.len().next_multiple_of(8), 0);
             } else {
-                region.ring_in(pos, &record.encode());
-                region.ring_in(pos + super::format::RECORD_HEADER_LEN, data);
+                region.put(&record, data);
             }
             region.set_index(record.seqno, pos);
             pos += record.size();

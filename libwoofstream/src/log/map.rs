@@ -159,13 +159,25 @@ impl Map {
     /// Copies `data` to `offset` (a multiple of 8), word by word; the last word is filled up with zeros.
     #[inline]
     pub(super) fn copy_in(&self, offset: usize, data: &[u8]) {
-        self.check_store(offset, data.len().next_multiple_of(8), 8);
+        self.copy_in_two(offset, &[], data);
+    }
+
+    /// Copies `words` to `offset` (a multiple of 8) and `data` behind them, as [`Map::copy_in`] does.
+    #[inline]
+    pub(super) fn copy_in_two(&self, offset: usize, words: &[u64], data: &[u8]) {
+        self.check_store(offset, words.len() * 8 + data.len().next_multiple_of(8), 8);
         let mut at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        for value in words {
+            // SAFETY: `check_store` above keeps all words of this copy inside of a writable mapping and aligned.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            word.store(*value, Ordering::Relaxed);
+            at = at.wrapping_add(1);
+        }
         let mut chunks = data.chunks_exact(8);
         for chunk in &mut chunks {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(chunk);
-            // SAFETY: `check_store` above keeps all words of this copy inside of a writable mapping and aligned.
+            // SAFETY: as above.
             let word = unsafe { AtomicU64::from_ptr(at) };
             word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
             at = at.wrapping_add(1);
@@ -178,7 +190,8 @@ impl Map {
             let word = unsafe { AtomicU64::from_ptr(at) };
             word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
         }
-        self.record_copy(offset, data);
+        self.record_words(offset, words);
+        self.record_copy(offset + words.len() * 8, data);
     }
 
     /// What was loaded before is not moved behind what is loaded after.
@@ -199,6 +212,10 @@ impl Map {
 
     #[cfg(not(any(test, feature = "testing")))]
     #[inline(always)]
+    fn record_words(&self, _offset: usize, _words: &[u64]) {}
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[inline(always)]
     fn record_copy(&self, _offset: usize, _data: &[u8]) {}
 }
 
@@ -214,6 +231,12 @@ impl Map {
     fn record(&self, offset: usize, bytes: &[u8]) {
         if let Some(recorder) = self.recorder.get() {
             recorder.store(offset, bytes);
+        }
+    }
+
+    fn record_words(&self, offset: usize, words: &[u64]) {
+        for (number, word) in words.iter().enumerate() {
+            self.record(offset + number * 8, &word.to_le_bytes());
         }
     }
 
@@ -237,7 +260,8 @@ impl Map {
 
     /// Tells the recorder of bytes that went to the file by a system call.
     pub(super) fn record_write(&self, offset: usize, data: &[u8], durable: bool) {
-        self.record_copy(offset, data);
+        self.record_words(offset, words);
+        self.record_copy(offset + words.len() * 8, data);
         if durable && let Some(recorder) = self.recorder.get() {
             recorder.durable(offset, data.len());
         }

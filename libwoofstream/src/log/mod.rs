@@ -22,6 +22,7 @@ mod region;
 mod repair;
 mod sync;
 mod woof;
+mod wrap;
 
 pub use append::{Appender, Run};
 pub use cursor::{Cursor, Item, Waker, Woken};

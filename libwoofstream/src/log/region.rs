@@ -5,6 +5,7 @@
 
 use super::format::{Geometry, NO_RECORD, RECORD_HEADER_LEN, Record, shared};
 use super::map::Map;
+use super::wrap::Wrap;
 use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,6 +19,8 @@ pub(super) struct Region {
     seed: u32,
     index_offset: usize,
     ring_offset: usize,
+    slots: Wrap,
+    ring: Wrap,
 }
 
 impl Region {
@@ -31,6 +34,8 @@ impl Region {
             seed: geometry.seed(),
             index_offset: usize::try_from(geometry.index_offset()).map_err(|_| too_large())?,
             ring_offset: usize::try_from(geometry.ring_offset()).map_err(|_| too_large())?,
+            slots: Wrap::new(geometry.slots),
+            ring: Wrap::new(geometry.ring_len),
             map,
             file,
             geometry,
@@ -66,7 +71,7 @@ impl Region {
         reason = "the whole file is mapped, so its offsets fit a usize"
     )]
     fn slot(&self, seqno: u64) -> usize {
-        self.index_offset + (seqno % self.geometry.slots) as usize * 8
+        self.index_offset + self.slots.rem(seqno) as usize * 8
     }
 
     /// The position of the record of `seqno`, or [`NO_RECORD`]. Meaningful only while the seqno is kept.
@@ -88,7 +93,7 @@ impl Region {
         reason = "the whole file is mapped, so its offsets fit a usize"
     )]
     fn place(&self, pos: u64) -> (usize, usize) {
-        let at = pos % self.geometry.ring_len;
+        let at = self.ring.rem(pos);
         (self.ring_offset + at as usize, (self.geometry.ring_len - at) as usize)
     }
 
@@ -115,6 +120,19 @@ impl Region {
             let (head, tail) = data.split_at(left);
             self.map.copy_in(place, head);
             self.map.copy_in(self.ring_offset, tail);
+        }
+    }
+
+    /// Writes a record and its payload to the record's place, through the mapping.
+    #[inline]
+    pub(super) fn put(&self, record: &Record, data: &[u8]) {
+        let (place, left) = self.place(record.pos);
+        let words = record.words();
+        if record.size() <= left as u64 {
+            self.map.copy_in_two(place, &words, data);
+        } else {
+            self.ring_in(record.pos, &record.encode());
+            self.ring_in(record.pos + RECORD_HEADER_LEN, data);
         }
     }
 
