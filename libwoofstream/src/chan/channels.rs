@@ -175,3 +175,7 @@ fn invalid(entry: &str, what: &str) -> Error {
     let entry = entry.trim_matches('"');
     Error::new(Code::Invalid, OBJECT, format!("{entry}: {what}"))
 }
+
+#[cfg(test)]
+#[path = "channels_tests.rs"]
+mod tests;

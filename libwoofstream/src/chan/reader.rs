@@ -193,7 +193,8 @@ impl Reader {
     }
 
     /// For bulk work on raw input: all whole messages that are there, as one slice. The last one of the input may lack its
-    /// delimiter. `None` when the input has ended, and when it is framed: [`Reader::next`] goes on then.
+    /// delimiter. `None` when the input has ended, and when it is framed: [`Reader::next`] goes on then. A message in it can be
+    /// over the limit by what the buffer holds.
     ///
     /// # Errors
     /// As [`Reader::next`].
@@ -327,3 +328,7 @@ impl Reader {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -62,7 +62,7 @@ impl Split {
         match self {
             Split::Line => after(b'\n', unread, searched),
             Split::Nul => after(0, unread, searched),
-            Split::Bytes(size) => (size <= unread.len()).then_some(size),
+            Split::Bytes(size) => Some(size.max(1)).filter(|size| *size <= unread.len()),
             Split::All => None,
         }
     }
@@ -126,4 +126,56 @@ fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     number.parse::<usize>().ok()?.checked_mul(unit).filter(|size| *size > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_split_reads_back_from_its_text() {
+        for (text, split) in [
+            ("line", Split::Line),
+            ("nul", Split::Nul),
+            ("all", Split::All),
+            ("1", Split::Bytes(1)),
+            ("4096", Split::Bytes(4096)),
+        ] {
+            assert_eq!(Split::parse(text).unwrap(), split);
+            assert_eq!(split.to_string(), text);
+        }
+        assert_eq!(Split::parse("64KiB").unwrap(), Split::Bytes(65536));
+        assert_eq!(Split::parse("2M").unwrap(), Split::Bytes(2 << 20));
+    }
+
+    #[test]
+    fn what_is_no_way_to_split_is_refused() {
+        for text in
+            ["", "lines", "0", "0KiB", "-1", "+1", "KiB", "1TiB", "99999999999999999999", "99999999999GiB"]
+        {
+            assert!(Split::parse(text).is_err(), "{text}");
+        }
+        let err = Split::parse("word").unwrap_err().to_string();
+        assert_eq!(err, "word: no way to split: expected line, nul, all or a size such as 64KiB");
+    }
+
+    #[test]
+    fn a_delimiter_is_found_wherever_it_is() {
+        for len in 0..100 {
+            for at in 0..len {
+                let mut text = vec![b'x'; len];
+                text[at] = b'\n';
+                // Bytes that differ from a newline by little, before and after it.
+                text[0] ^= u8::from(at != 0) * (b'x' ^ b'\x0b');
+                text[len - 1] ^= u8::from(at != len - 1) * (text[len - 1] ^ 0x8a);
+                for searched in 0..=at {
+                    assert_eq!(Split::Line.first(&text, searched), Some(at + 1));
+                }
+                assert_eq!(Split::Line.first(&text, at + 1), None);
+                assert_eq!(Split::Line.all(&text, 0), Some(at + 1));
+            }
+            assert_eq!(Split::Line.first(&vec![0x0b; len], 0), None);
+            assert_eq!(Split::Nul.first(&vec![1; len], 0), None);
+        }
+    }
 }
