@@ -176,10 +176,10 @@ impl Checker {
             expr.depth = 1;
             return Ok(found);
         }
-        if adapt(left, first, second) {
+        if op != Op::Rem && adapt(left, first, second) {
             first = Type::Float;
         }
-        if adapt(right, second, first) {
+        if op != Op::Rem && adapt(right, second, first) {
             second = Type::Float;
         }
         let joins = op == Op::Add

@@ -145,7 +145,8 @@ fn fetch<'r, 'a: 'r>(
     }
 }
 
-fn to_val<'r>(scalar: Scalar<'r>) -> Option<CowVal<'r, 'r>> {
+/// A value in the interpreter's form.
+pub(super) fn to_val<'r>(scalar: Scalar<'r>) -> Option<CowVal<'r, 'r>> {
     use super::number::Num;
     Some(match scalar {
         Scalar::Null | Scalar::Other => CowVal::owned(CelNull),

@@ -19,14 +19,14 @@ fn nesting_is_refused_where_it_becomes_too_deep() {
         ("!".repeat(many), 64),
         ("-".repeat(many), 64),
         ("[".repeat(many), 65),
-        ("{1:".repeat(many / 3), 193),
+        ("{1:".repeat(many / 3), 191),
         ("has(".repeat(many / 4), 257),
         ("true?".repeat(many / 5), 0),
         ("a[".repeat(many / 2), 129),
         (format!("x{}", ".a".repeat(many / 2)), 1),
         (format!("1{}", "+1".repeat(many / 2)), 1),
         (format!("x{}", "[0]".repeat(many / 3)), 1),
-        ("true ? true : ".repeat(many / 14), 883),
+        ("true ? true : ".repeat(many / 14), 897),
     ] {
         let err = Predicate::compile(&text).unwrap_err();
         if place > 0 {
