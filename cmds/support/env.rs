@@ -1,0 +1,159 @@
+//! What a command has around it: its channels, and where its messages go. `WOOF_CHANNELS` is read once, here; no channel is
+//! read or written before the command asks for it.
+
+use super::args::Args;
+use super::command::Failure;
+use super::messages::{Color, Messages};
+use super::output::{Default, Form, Output, is_pipe};
+use super::{flags, output};
+use libwoofstream::chan::{Argument, Channels, Input, Reader, argument};
+use libwoofstream::error::{Code, Error};
+use libwoofstream::wire::Raw;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub struct Env {
+    channels: Channels,
+    /// `WOOF_CHANNELS` is set: whoever started us knows what our channels are.
+    told: bool,
+    messages: Messages,
+    failed: bool,
+}
+
+impl Env {
+    /// The surroundings of the command `name`.
+    ///
+    /// # Errors
+    /// When `WOOF_CHANNELS` is not valid; the error comes with the means to say so.
+    pub fn new(name: &'static str, args: &Args) -> Result<Env, (Messages, Failure)> {
+        let messages = Messages::new(name, args.text("color").map_or(Color::Auto, Color::parse));
+        let told = std::env::var_os("WOOF_CHANNELS");
+        let channels = match &told {
+            None => Ok(Channels::standard()),
+            Some(text) => match text.to_str() {
+                Some(text) => Channels::parse(text),
+                None => Err(Error::new(Code::Invalid, "WOOF_CHANNELS", "is not UTF-8")),
+            },
+        };
+        match channels {
+            Ok(channels) => Ok(Env { channels, told: told.is_some(), messages, failed: false }),
+            Err(error) => Err((messages, Failure::from(error))),
+        }
+    }
+
+    /// Where this command says what went wrong.
+    pub fn messages(&self) -> Messages {
+        self.messages
+    }
+
+    /// The channels, for commands that have more of them than `in` and `out`.
+    pub fn channels(&mut self) -> &mut Channels {
+        &mut self.channels
+    }
+
+    /// Says an error about one item on standard error; the work goes on and the exit status will be 1. For commands that write
+    /// no stream; the others tell it in their stream ([`Output::error`]).
+    pub fn error(&mut self, error: &Error) {
+        self.failed = true;
+        self.messages.error(error);
+    }
+
+    /// Whether an error about an item was said.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The reader of `in`, or of the channel of `-i`; raw input is cut as `--split` says.
+    ///
+    /// # Errors
+    /// When there is no such channel, or it is in use already.
+    pub fn input(&mut self, args: &Args) -> Result<Reader, Failure> {
+        let name = args.text("input").unwrap_or("in").trim_start_matches('@').to_owned();
+        let fd = self.channels.take_input(&name)?;
+        Ok(Reader::new(fd, name).with_split(flags::split_of(args)))
+    }
+
+    /// The reader of what an argument names: `@left` a channel, `-` the channel `in`, else a file, FIFO or device.
+    ///
+    /// # Errors
+    /// When there is no such channel or file, or it cannot be read.
+    pub fn open(&mut self, name: &str, args: &Args) -> Result<Reader, Error> {
+        let channel = if name == "-" { Some("in") } else { None };
+        let fd = match (channel, argument(name)) {
+            (Some(channel), _) | (None, Argument::Channel(channel)) => self.channels.take_input(channel)?,
+            (None, Argument::Path(path)) => {
+                let file = File::open(path).map_err(|err| Error::io(name, "", err))?;
+                if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+                    return Err(Error::new(Code::Unsupported, name, "is a directory"));
+                }
+                OwnedFd::from(file)
+            }
+        };
+        Ok(Reader::new(fd, name).with_split(flags::split_of(args)))
+    }
+
+    /// The output to `out`, or to the channel of `-o`, in the form that the flags ask for.
+    ///
+    /// # Errors
+    /// When there is no such channel, or it is in use already.
+    pub fn output(&mut self, args: &Args, default: Default) -> Result<Output, Failure> {
+        let name = args.text("output").unwrap_or("out").trim_start_matches('@').to_owned();
+        let mut form = Form::of(args);
+        if default == Default::Report {
+            if !self.channels.has(&name) && args.text("output").is_none() {
+                return Ok(Output::nowhere(self.messages));
+            }
+            if self.told && form.is_none() && self.channels.has(&name) {
+                form = Some(Form::Framed);
+            }
+        }
+        let fd = self.channels.take_output(&name)?;
+        Ok(Output::new(fd, &name, form, default, self.messages))
+    }
+
+    /// An output to what an argument names: `@left` a channel, else a file that is made or emptied, or a FIFO.
+    ///
+    /// # Errors
+    /// When there is no such channel, or the file cannot be written.
+    pub fn create(&mut self, name: &str, args: &Args) -> Result<Output, Error> {
+        let fd = match argument(name) {
+            Argument::Channel(channel) => self.channels.take_output(channel)?,
+            Argument::Path(path) => {
+                let file = File::create(path).map_err(|err| Error::io(name, "", err))?;
+                OwnedFd::from(file)
+            }
+        };
+        Ok(Output::new(fd, name, Form::of(args), Default::Stream, self.messages))
+    }
+
+    /// True when somebody listens to the channel of this name: it is a pipe, or `WOOF_CHANNELS` names it.
+    pub fn has_listener(&self, name: &str, fd: &OwnedFd) -> bool {
+        (self.told && self.channels.has(name)) || is_pipe(fd)
+    }
+}
+
+/// Hands every message of `reader` to `verb`, with `out` for the answers, until it ends or `verb` breaks. What is
+/// batched in `out` goes out before each wait, and how the streams ended is noted there.
+///
+/// # Errors
+/// Those of reading, `cut` among them, and those of `verb`.
+pub fn each(
+    reader: &mut Reader,
+    out: &mut Output,
+    mut verb: impl FnMut(&Raw<'_>, &mut output::Output) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    loop {
+        match reader.next(out)? {
+            Input::Message(raw) => {
+                if verb(&raw, out)?.is_break() {
+                    return Ok(());
+                }
+            }
+            Input::End(status) => out.ended(status)?,
+            Input::Eof => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The flags that mean the same in every command, each defined once. Functions named after a flag give its
+//! definition; [`Selection::of`] and its like give what the user asked for. What does not parse is refused by
+//! clap before the command runs, in one line that names the flag.
+
+use super::args::Args;
+use super::command::Failure;
+use super::range::{Bound, SeqRange};
+use super::{time, units};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, value_parser};
+use libwoofstream::chan::Split;
+use libwoofstream::content::ContentType;
+use libwoofstream::error::Error;
+use std::ffi::OsString;
+
+/// A flag without a value. `short` may be 0 for none.
+pub fn flag(id: &'static str, short: char, help: &'static str) -> Arg {
+    option(id, short, "", help).action(ArgAction::SetTrue)
+}
+
+/// An option `--id VALUE` whose value is text. `short` may be 0 for none.
+pub fn option(id: &'static str, short: char, value: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(id).long(id).help(help);
+    let arg = if short == '\0' { arg } else { arg.short(short) };
+    if value.is_empty() { arg } else { arg.value_name(value) }
+}
+
+/// An option whose value is a whole number (see [`Args::number`]).
+pub fn number(id: &'static str, short: char, value: &'static str, help: &'static str) -> Arg {
+    option(id, short, value, help).value_parser(value_parser!(u64))
+}
+
+/// An option whose value is a size in bytes: `64KiB` (see [`Args::number`]).
+pub fn size(id: &'static str, short: char, help: &'static str) -> Arg {
+    option(id, short, "SIZE", help).value_parser(units::parse_size)
+}
+
+/// An option whose value is a length of time: `10s` (see [`Args::number`], in nanoseconds).
+pub fn duration(id: &'static str, short: char, help: &'static str) -> Arg {
+    option(id, short, "DURATION", help).value_parser(time::parse_duration)
+}
+
+/// A required operand that is text.
+pub fn operand(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).help(help).required(true)
+}
+
+/// Any number of operands that are text.
+pub fn operands(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).help(help).num_args(0..).action(ArgAction::Append)
+}
+
+/// Operands that are data or paths: any bytes, negative numbers included (see [`Args::bytes`]).
+pub fn data(id: &'static str, help: &'static str) -> Arg {
+    operands(id, help).value_parser(value_parser!(OsString)).allow_negative_numbers(true)
+}
+
+/// The operand `RANGE`; `-10..` needs no `--` before it.
+pub fn range() -> Arg {
+    Arg::new("RANGE")
+        .help("Elements 5, 5..10, 5.., ..10, -10.. (the last ten) or .. (all)")
+        .value_parser(SeqRange::parse)
+        .allow_hyphen_values(true)
+}
+
+/// `-u`, `--delimiter`, `--json` and `-o`: in which form messages go out, and where to.
+pub fn output() -> [Arg; 4] {
+    [
+        flag("raw", 'u', "Write the data alone, as raw bytes").conflicts_with("json"),
+        option("delimiter", '\0', "WHAT", "What follows each element with -u: newline, nul or none")
+            .value_parser(PossibleValuesParser::new(["newline", "nul", "none"]))
+            .hide_possible_values(true),
+        flag("json", '\0', "Write one JSON object a line"),
+        option("output", 'o', "CHANNEL", "Write to this channel instead of out"),
+    ]
+}
+
+/// `-i` and `--split`: where messages come from, and how raw bytes are cut into messages.
+pub fn input() -> [Arg; 2] {
+    [option("input", 'i', "CHANNEL", "Read this channel instead of in"), split()]
+}
+
+/// `--split`.
+pub fn split() -> Arg {
+    option(
+        "split",
+        '\0',
+        "HOW",
+        "Cut raw input by line, nul, not at all (all), or every so many bytes (64KiB)",
+    )
+    .value_parser(parse_split)
+}
+
+fn parse_split(text: &str) -> Result<Split, Error> {
+    Split::parse(text)
+}
+
+/// `--from`, `--to`, `--since` and `--until`: a range of elements by number or by time.
+pub fn bounds() -> [Arg; 4] {
+    [
+        option("from", '\0', "SEQNO", "From this element on, itself included").value_parser(parse_seqno),
+        option("to", '\0', "SEQNO", "Up to this element, itself included").value_parser(parse_seqno),
+        option("since", '\0', "TIME", "Not before this time: RFC 3339, or an age like 10m")
+            .value_parser(parse_time),
+        option("until", '\0', "TIME", "Not after this time").value_parser(parse_time),
+    ]
+}
+
+fn parse_seqno(text: &str) -> Result<u64, Error> {
+    match SeqRange::parse(text)? {
+        SeqRange { from: Bound::Seqno(from), to: Bound::Seqno(to) } if from == to => Ok(from),
+        _ => Err(Error::new(libwoofstream::error::Code::Invalid, text, "not a sequence number")),
+    }
+}
+
+fn parse_time(text: &str) -> Result<u64, Error> {
+    time::parse_time(text, libwoofstream::sys::now_ns())
+}
+
+/// `-n`: at most so many.
+pub fn count() -> Arg {
+    number("count", 'n', "COUNT", "At most this many")
+}
+
+/// `--where`: a predicate.
+pub fn filter() -> Arg {
+    option("where", '\0', "EXPR", "Only what matches this predicate")
+}
+
+/// `--type`: a content type.
+pub fn content_type() -> Arg {
+    option("type", '\0', "TYPE", "Content type: text, json, msgpack, i64, f64 or bytes")
+        .value_parser(ContentType::parse)
+}
+
+/// `-q`: say less.
+pub fn quiet() -> Arg {
+    flag("quiet", 'q', "Say only what went wrong")
+}
+
+/// `-v`: say more.
+pub fn verbose() -> Arg {
+    flag("verbose", 'v', "Say what is done")
+}
+
+/// `--color`, which every command has.
+pub fn color() -> Arg {
+    option("color", '\0', "WHEN", "Colour: auto, always or never")
+        .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
+        .hide_possible_values(true)
+}
+
+/// Which elements of a woof were asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// By sequence number: the operand `RANGE`, or `--from` and `--to`; `None` when none of them was given.
+    pub range: Option<SeqRange>,
+    /// `--since`, in nanoseconds since 1970.
+    pub since_ns: Option<u64>,
+    /// `--until`, in nanoseconds since 1970.
+    pub until_ns: Option<u64>,
+    /// `--where`.
+    pub filter: Option<String>,
+    /// `-n`.
+    pub count: Option<u64>,
+}
+
+impl Selection {
+    /// Reads [`range`], [`bounds`], [`filter`] and [`count`], whichever of them the command has.
+    ///
+    /// # Errors
+    /// When a range is given twice, or one ends before it begins.
+    pub fn of(args: &Args) -> Result<Selection, Failure> {
+        let (from, to) = (args.number("from"), args.number("to"));
+        let bound = |seqno: Option<u64>| seqno.map_or(Bound::Open, Bound::Seqno);
+        let range = match args.get::<SeqRange>("RANGE") {
+            Some(_) if from.is_some() || to.is_some() => {
+                return Err(Failure::invalid("RANGE", "cannot be given together with --from or --to"));
+            }
+            Some(range) => Some(*range),
+            None if from.is_none() && to.is_none() => None,
+            None => Some(SeqRange { from: bound(from), to: bound(to) }),
+        };
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            return Err(Failure::invalid(
+                format!("--from {from} --to {to}"),
+                "the range ends before it begins",
+            ));
+        }
+        let (since_ns, until_ns) = (args.number("since"), args.number("until"));
+        if let (Some(since_ns), Some(until_ns)) = (since_ns, until_ns)
+            && since_ns > until_ns
+        {
+            return Err(Failure::invalid("--since", "is later than --until"));
+        }
+        let filter = args.text("where").map(str::to_owned);
+        Ok(Selection { range, since_ns, until_ns, filter, count: args.number("count") })
+    }
+}
+
+/// How raw input is cut: `--split`, else by line.
+pub fn split_of(args: &Args) -> Split {
+    args.get::<Split>("split").copied().unwrap_or(Split::Line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        let command = clap::Command::new("wget")
+            .no_binary_name(true)
+            .arg(operand("NAME", ""))
+            .arg(range())
+            .args(bounds())
+            .args(output())
+            .args([count(), filter(), content_type(), split()]);
+        command.try_get_matches_from(line).map(Args::new)
+    }
+
+    fn range_of(line: &[&str]) -> Option<SeqRange> {
+        Selection::of(&parse(line).unwrap()).unwrap().range
+    }
+
+    #[test]
+    fn a_range_from_the_end_needs_no_double_dash() {
+        let last_ten = Some(SeqRange { from: Bound::FromEnd(10), to: Bound::Open });
+        assert_eq!(range_of(&["farm/temp", "-10.."]), last_ten);
+        assert_eq!(range_of(&["farm/temp", "--", "-10.."]), last_ten);
+        assert_eq!(range_of(&["-u", "farm/temp", "-10..", "-n1"]), last_ten);
+        assert_eq!(
+            range_of(&["farm/temp", "..10"]),
+            Some(SeqRange { from: Bound::Open, to: Bound::Seqno(10) })
+        );
+        assert_eq!(range_of(&["farm/temp"]), None);
+    }
+
+    #[test]
+    fn flags_after_a_range_are_still_flags() {
+        let args = parse(&["farm/temp", "98..100", "-u"]).unwrap();
+        assert!(args.has("raw"));
+        assert_eq!(
+            Selection::of(&args).unwrap().range,
+            Some(SeqRange { from: Bound::Seqno(98), to: Bound::Seqno(100) })
+        );
+        let args = parse(&["farm/temp", "-u"]).unwrap();
+        assert!(args.has("raw"));
+        assert_eq!(Selection::of(&args).unwrap().range, None);
+    }
+
+    #[test]
+    fn from_and_to_are_a_range_of_their_own() {
+        assert_eq!(
+            range_of(&["w", "--from", "5"]),
+            Some(SeqRange { from: Bound::Seqno(5), to: Bound::Open })
+        );
+        assert_eq!(range_of(&["w", "--to=5"]), Some(SeqRange { from: Bound::Open, to: Bound::Seqno(5) }));
+        for line in [&["w", "5", "--from", "3"][..], &["w", "--from=5", "--to=4"]] {
+            assert!(Selection::of(&parse(line).unwrap()).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked_before_the_command_runs() {
+        for line in [
+            &["w", "--from", "0"][..],
+            &["w", "--from", "1..2"],
+            &["w", "--since", "yesterday"],
+            &["w", "--type", "float"],
+            &["w", "--split", "word"],
+            &["w", "-n", "-1"],
+            &["w", "--delimiter", "comma"],
+            &["w", "-u", "--json"],
+            &["w", "5...6"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+        assert_eq!(
+            parse(&["w", "--type", "f64"]).unwrap().get::<ContentType>("type"),
+            Some(&ContentType::F64)
+        );
+        assert_eq!(split_of(&parse(&["w", "--split", "nul"]).unwrap()), Split::Nul);
+        assert_eq!(split_of(&parse(&["w"]).unwrap()), Split::Line);
+    }
+}

@@ -1,0 +1,133 @@
+//! What goes with the binary when it is installed: links by the names of the commands, and completions.
+//! Nothing that somebody else put there is overwritten.
+
+use super::command::Command;
+use clap_complete::Shell;
+use libwoofstream::error::{Code, Error, Result};
+use std::fs;
+use std::path::Path;
+
+/// Makes a symbolic link to the running program in `dir` for each command; the text says what was made.
+///
+/// # Errors
+/// When a file is in the way that is not a link to a `woof`, and when the directory cannot be written. What was
+/// made before stays.
+pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
+    let shown = dir.display().to_string();
+    let program = std::env::current_exe()
+        .and_then(|path| path.canonicalize())
+        .map_err(|err| Error::io("woof", "find this program", err))?;
+    fs::create_dir_all(dir).map_err(|err| Error::io(&shown, "make the directory", err))?;
+    let (mut made, mut kept) = (Vec::new(), 0u64);
+    for command in commands {
+        let link = dir.join(command.name);
+        let name = link.display().to_string();
+        match link.symlink_metadata() {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+            Err(err) => return Err(Error::io(&name, "look at", err)),
+            Ok(meta) if !meta.is_symlink() => return Err(in_the_way(&name, "a file that is no link")),
+            Ok(_) => {
+                let target = fs::read_link(&link).map_err(|err| Error::io(&name, "read the link", err))?;
+                if target == program {
+                    kept += 1;
+                    continue;
+                }
+                if target.file_name() != program.file_name() {
+                    return Err(in_the_way(&name, &format!("a link to {}", target.display())));
+                }
+                fs::remove_file(&link).map_err(|err| Error::io(&name, "replace", err))?;
+            }
+        }
+        std::os::unix::fs::symlink(&program, &link).map_err(|err| Error::io(&name, "make the link", err))?;
+        made.push(command.name);
+    }
+    let made_count = super::units::counted(made.len() as u64, "link");
+    let mut text = format!("{shown}: made {made_count} to {}", program.display());
+    if !made.is_empty() {
+        text.push_str(&format!(": {}", made.join(" ")));
+    }
+    if kept > 0 {
+        text.push_str(&format!("; {kept} there already"));
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+fn in_the_way(name: &str, what: &str) -> Error {
+    Error::new(Code::Exists, name, format!("not replaced: it is {what}"))
+}
+
+/// The completions of all commands for `shell` (bash, zsh, fish).
+pub fn completions(shell: &str, commands: &[Command]) -> String {
+    let shell = match shell {
+        "zsh" => Shell::Zsh,
+        "fish" => Shell::Fish,
+        _ => Shell::Bash,
+    };
+    let mut text = Vec::new();
+    for command in commands {
+        clap_complete::generate(shell, &mut command.definition(), command.name, &mut text);
+    }
+    // The scripts for zsh are one file a command by custom; the first line of the first is the one that counts,
+    // so that a single file has to name all commands in it.
+    let text = String::from_utf8(text).unwrap_or_default();
+    if shell != Shell::Zsh {
+        return text;
+    }
+    let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
+    let body: String =
+        text.lines().filter(|line| !line.starts_with("#compdef")).map(|line| format!("{line}\n")).collect();
+    format!("#compdef {}\n{body}", names.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::COMMANDS;
+
+    #[test]
+    fn links_are_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("w");
+        let first = links(&dir, COMMANDS).unwrap();
+        assert!(first.contains(": made ") && first.contains("wcat"), "{first}");
+        let program = std::env::current_exe().unwrap().canonicalize().unwrap();
+        assert_eq!(fs::read_link(dir.join("wcat")).unwrap(), program);
+        let again = links(&dir, COMMANDS).unwrap();
+        assert!(again.contains(": made 0 links to ") && again.ends_with(" there already\n"), "{again}");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("wcat"), "mine").unwrap();
+        let err = links(dir.path(), COMMANDS).unwrap_err();
+        assert_eq!(err.text(), "not replaced: it is a file that is no link");
+        assert_eq!(fs::read(dir.path().join("wcat")).unwrap(), b"mine");
+        fs::remove_file(dir.path().join("wcat")).unwrap();
+        std::os::unix::fs::symlink("/usr/bin/wcat", dir.path().join("wcat")).unwrap();
+        let err = links(dir.path(), COMMANDS).unwrap_err();
+        assert_eq!(err.text(), "not replaced: it is a link to /usr/bin/wcat");
+    }
+
+    #[test]
+    fn a_link_to_a_program_of_our_name_that_moved_is_renewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = std::env::current_exe().unwrap().canonicalize().unwrap();
+        let gone = Path::new("/gone").join(program.file_name().unwrap());
+        std::os::unix::fs::symlink(gone, dir.path().join("wcat")).unwrap();
+        links(dir.path(), COMMANDS).unwrap();
+        assert_eq!(fs::read_link(dir.path().join("wcat")).unwrap(), program);
+    }
+
+    #[test]
+    fn every_shell_completes_every_command() {
+        for shell in ["bash", "zsh", "fish"] {
+            let text = completions(shell, COMMANDS);
+            for command in COMMANDS {
+                assert!(text.contains(command.name), "{shell}: {}", command.name);
+            }
+        }
+        assert_eq!(completions("zsh", COMMANDS).matches("#compdef").count(), 1);
+    }
+}

@@ -1,0 +1,440 @@
+//! Where the messages of a command go: one [`Output`], whose form is decided once.
+//!
+//! | form | when | what |
+//! | --- | --- | --- |
+//! | framed | `out` is no terminal | messages as they are |
+//! | raw | `-u` | data alone, `--delimiter` after each element |
+//! | JSON lines | `--json` | one object a message |
+//! | text | `out` is a terminal, or the command shows | for people |
+//!
+//! Batches go out when they are large and before a reader waits: an `Output` is the [`BeforeWait`] of every reader.
+//!
+//! Failure contract: in framed form errors travel on, and the status of our own end carries why we or those before us could
+//! not do it. In the other forms this is the last command that sees them, so it says them on standard error, under the name
+//! of the command they came from, and its exit status tells. A reader that has gone is a normal end.
+
+mod base64;
+mod batch;
+mod context;
+mod from_json;
+mod json;
+mod people;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use context::Context;
+pub use from_json::FromJson;
+pub use text::Delimiter;
+
+use super::args::Args;
+use super::command::{Failure, Outcome, Run};
+use super::env::Env;
+use super::messages::{FAILED, Messages};
+use batch::Batch;
+use libwoofstream::chan::{BeforeWait, Writer};
+use libwoofstream::error::{Error, Result};
+use libwoofstream::wire::{Addr, Dir, Elem, Fault, Kind, Message, Raw};
+use std::os::fd::{AsFd as _, OwnedFd};
+use text::{Style, TextSink};
+
+/// The form in which messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Messages as they are, for another command.
+    Framed,
+    /// Data alone.
+    Raw(Delimiter),
+    /// One JSON object a line.
+    Json,
+    /// For people: columns on a terminal, plain lines elsewhere.
+    Text,
+    /// Nobody listens, so that messages need not even be made.
+    Nothing,
+}
+
+impl Form {
+    /// The form that the flags ask for, if they do.
+    pub fn of(args: &Args) -> Option<Form> {
+        if args.has("json") {
+            Some(Form::Json)
+        } else if args.has("raw") {
+            Some(Form::Raw(args.text("delimiter").map_or(Delimiter::Newline, Delimiter::parse)))
+        } else {
+            None
+        }
+    }
+}
+
+/// Where the messages of a command go.
+#[derive(Debug)]
+pub struct Output {
+    sink: Sink,
+    messages: Messages,
+    terminal: bool,
+    color: bool,
+    /// True when whoever reads us sees the status of our end: a pipe or a socket.
+    travels: bool,
+    /// The form is one of our choice, not of a flag.
+    chosen: bool,
+    /// Why a stream before us ended badly: the first of them.
+    carried: Option<Fault>,
+    /// Errors about single items were told here.
+    failed: bool,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Framed(Writer),
+    Text(TextSink),
+    /// Nobody listens.
+    Nowhere,
+}
+
+/// Which form an output takes when no flag asks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// Text on a terminal, framed everywhere else.
+    Stream,
+    /// Text everywhere.
+    Show,
+    /// Framed into a pipe, nothing everywhere else.
+    Report,
+}
+
+impl Output {
+    /// An output on `fd`, called `name` in messages, in the `form` that a flag asks for, or else in the one that `default`
+    /// gives it there.
+    pub fn new(fd: OwnedFd, name: &str, form: Option<Form>, default: Default, messages: Messages) -> Output {
+        let terminal = rustix::termios::isatty(fd.as_fd());
+        let travels = is_pipe(&fd);
+        let color = messages.color().on(terminal);
+        let chosen = form.is_none();
+        let form = form.unwrap_or(match default {
+            Default::Report if travels => Form::Framed,
+            Default::Report => Form::Nothing,
+            Default::Stream if !terminal => Form::Framed,
+            Default::Stream | Default::Show => Form::Text,
+        });
+        let text = |fd, style| Sink::Text(TextSink::new(Batch::new(fd, name), style));
+        let sink = match form {
+            Form::Framed => Sink::Framed(Writer::new(fd, name)),
+            Form::Raw(delimiter) => text(fd, Style::Raw(delimiter)),
+            Form::Json => text(fd, Style::Json),
+            Form::Text if terminal => text(fd, Style::People { color }),
+            Form::Text => text(fd, Style::Plain),
+            Form::Nothing => Sink::Nowhere,
+        };
+        Output { sink, messages, terminal, color, travels, chosen, carried: None, failed: false }
+    }
+
+    /// An output that nobody listens to; errors are still said.
+    pub fn nowhere(messages: Messages) -> Output {
+        let sink = Sink::Nowhere;
+        Output {
+            sink,
+            messages,
+            terminal: false,
+            color: false,
+            travels: false,
+            chosen: true,
+            carried: None,
+            failed: false,
+        }
+    }
+
+    /// The form that was decided on.
+    pub fn form(&self) -> Form {
+        match &self.sink {
+            Sink::Framed(_) => Form::Framed,
+            Sink::Text(text) => match text.style() {
+                Style::Raw(delimiter) => Form::Raw(delimiter),
+                Style::Json => Form::Json,
+                _ => Form::Text,
+            },
+            Sink::Nowhere => Form::Nothing,
+        }
+    }
+
+    /// True when people read this at a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// True when text for people may be coloured.
+    pub fn is_colored(&self) -> bool {
+        self.color
+    }
+
+    /// Makes text for people say all it knows of every message (`-l`). Other forms stay. To be called before anything is
+    /// written.
+    pub fn make_long(&mut self) {
+        let color = self.color;
+        if let Sink::Text(text) = &mut self.sink
+            && matches!(text.style(), Style::Plain | Style::People { .. })
+        {
+            text.set_style(Style::Long { color });
+        }
+    }
+
+    /// Makes the output framed where no flag asked for another form, and no terminal would show it or `always` is set. To be
+    /// called before anything is written.
+    pub fn make_framed(&mut self, always: bool) {
+        if !self.chosen || (self.terminal && !always) {
+            return;
+        }
+        self.sink = match std::mem::replace(&mut self.sink, Sink::Nowhere) {
+            Sink::Text(text) => {
+                let (fd, name) = text.batch.into_parts();
+                Sink::Framed(Writer::new(fd, name))
+            }
+            sink => sink,
+        };
+    }
+
+    /// The framed writer, for bulk work that needs no other form; `None` in all other forms.
+    pub fn framed(&mut self) -> Option<&mut Writer> {
+        match &mut self.sink {
+            Sink::Framed(writer) => Some(writer),
+            Sink::Text(_) | Sink::Nowhere => None,
+        }
+    }
+
+    /// Writes a message as it came.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is damaged inside so that it cannot be shown.
+    #[inline]
+    pub fn message(&mut self, raw: &Raw<'_>) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.raw(raw),
+            Sink::Text(text) => match raw.kind {
+                Kind::BYTES => text.bytes(raw.payload),
+                Kind::ELEM => text.elem(&raw.elem()?),
+                Kind::ERR => match raw.decode()? {
+                    Message::Err(fault) => self.shown_fault(&fault),
+                    _ => Ok(()),
+                },
+                _ => text.other(&raw.decode()?),
+            },
+            Sink::Nowhere => match raw.decode()? {
+                Message::Err(fault) => self.shown_fault(&fault),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Writes raw data.
+    ///
+    /// # Errors
+    /// When it cannot be written; so it is for all that follow.
+    pub fn bytes(&mut self, data: &[u8]) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.bytes(data),
+            Sink::Text(text) => text.bytes(data),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Writes an element.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.elem(seqno, time_ns, data),
+            Sink::Text(text) => text.elem(&Elem { seqno, time_ns, data }),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Says where something was appended.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn seqno(&mut self, seqno: u64, woof: &str) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.seqno(seqno, woof),
+            Sink::Text(text) => text.other(&Message::SeqNo { seqno, woof }),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Gives attributes, which are the context of what follows.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn dir(&mut self, dir: &Dir) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.dir(dir),
+            Sink::Text(text) => text.other(&Message::Dir(dir.clone())),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Marks a place in the stream.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mark(&mut self, name: &str) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.mark(name),
+            Sink::Text(text) => text.other(&Message::Mark(name)),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Writes a name with a range.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn addr(&mut self, addr: &Addr) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.addr(addr),
+            Sink::Text(text) => text.other(&Message::Addr(addr.clone())),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Sets a message aside: its data is kept but is no data any more.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn ign(&mut self, set_aside: &Raw<'_>) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.ign(set_aside),
+            Sink::Text(text) => {
+                let Raw { kind, flags, payload, .. } = *set_aside;
+                text.other(&Message::Ign { kind, flags, payload })
+            }
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Tells an error of this command about one item; the work goes on and the exit status will be 1.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn error(&mut self, error: &Error) -> Result<()> {
+        self.failed = true;
+        self.fault(&Fault::from(error).from_origin(self.messages.command()))
+    }
+
+    /// Passes an error on: framed it travels, in the other forms it is said here and the exit status will be 1.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn fault(&mut self, fault: &Fault) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.err(fault),
+            Sink::Text(_) | Sink::Nowhere => self.shown_fault(fault),
+        }
+    }
+
+    fn shown_fault(&mut self, fault: &Fault) -> Result<()> {
+        self.failed = true;
+        if let Sink::Text(text) = &mut self.sink {
+            if matches!(text.style(), Style::Json | Style::Long { .. }) {
+                text.other(&Message::Err(fault.clone()))?;
+            }
+            // What came before the error is seen before it.
+            text.flush()?;
+        }
+        self.messages.fault(fault);
+        Ok(())
+    }
+
+    /// Takes note of how a stream that we read ended; the status of our own end will carry it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn ended(&mut self, status: std::result::Result<(), Fault>) -> Result<()> {
+        if let Err(fault) = status {
+            if !matches!(self.sink, Sink::Framed(_)) {
+                self.shown_fault(&fault)?;
+            }
+            self.carried.get_or_insert(fault);
+        }
+        Ok(())
+    }
+
+    /// Sends what is batched.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.flush(),
+            Sink::Text(text) => text.flush(),
+            Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// Ends the output as the command ended; the value is the exit status.
+    pub fn finish(self, run: Run, env: &Env) -> u8 {
+        let Output { sink, messages, travels, carried, failed, .. } = self;
+        let name = match &sink {
+            Sink::Framed(writer) => writer.name().to_owned(),
+            Sink::Text(text) => text.batch.name().to_owned(),
+            Sink::Nowhere => String::new(),
+        };
+        let reader_gone = |error: &Error| error.is_broken_pipe() && error.object() == name;
+        let items = u8::from(failed || env.has_failed());
+        let (end, status) = match &run {
+            Ok(outcome) => (carried.clone(), outcome_status(*outcome).max(items)),
+            Err(failure) if reader_gone(&failure.error) => return items,
+            Err(failure) => (Some(Fault::from(&failure.error).from_origin(messages.command())), FAILED),
+        };
+        let framed = matches!(sink, Sink::Framed(_));
+        let written = match sink {
+            Sink::Framed(writer) => writer.end(end.as_ref().map_or(Ok(()), Err)),
+            Sink::Text(mut text) => text.end(),
+            Sink::Nowhere => Ok(()),
+        };
+        // A status that reached the next command is told there; everything else is told here.
+        let told = framed && travels && written.is_ok();
+        match &run {
+            Err(failure) if !told => drop(messages.failed(failure)),
+            Ok(_) if framed && !told => {
+                if let Some(fault) = &carried {
+                    messages.fault(fault);
+                }
+            }
+            _ => {}
+        }
+        match written {
+            Err(error) if !reader_gone(&error) => messages.failed(&Failure::from(error)),
+            _ if carried.is_some() => FAILED,
+            _ => status,
+        }
+    }
+}
+
+fn outcome_status(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Done => 0,
+        Outcome::No => 1,
+        Outcome::Status(status) => status,
+    }
+}
+
+/// True for descriptors with somebody at the other end.
+pub(super) fn is_pipe(fd: &OwnedFd) -> bool {
+    use rustix::fs::FileType;
+    rustix::fs::fstat(fd)
+        .is_ok_and(|stat| matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket))
+}
+
+impl BeforeWait for Output {
+    fn before_wait(&mut self) -> Result<()> {
+        self.flush()
+    }
+
+    fn pending(&self) -> bool {
+        match &self.sink {
+            Sink::Framed(writer) => writer.is_pending(),
+            Sink::Text(text) => text.batch.is_pending(),
+            Sink::Nowhere => false,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `wcat`: shows streams.
+
+use crate::support::output::FromJson;
+use crate::support::prelude::*;
+use libwoofstream::chan::{BeforeWait as _, Split};
+use libwoofstream::limits;
+use libwoofstream::wire::{Decoder, Step};
+use std::ops::ControlFlow;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wcat",
+    about: "shows streams, files and channels",
+    group: Group::Streams,
+    define,
+    verb: Verb::Show(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Shows streams one after another: of files, FIFOs and channels, or of in when nothing is named. What is no \
+             stream is taken as raw bytes. Errors that come in a stream are said on standard error. With --from json the output is a stream, \
+             unless a flag or a terminal makes it text.",
+        )
+        .arg(flags::operands("NAME", "File, FIFO, @channel, or - for in"))
+        .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it"))
+        .arg(flags::flag("framed", '\0', "Write one stream of all messages").conflicts_with_all(["raw", "json", "long"]))
+        .arg(
+            flags::option("from", '\0', "FORM", "What the input is: auto, or json (lines as --json writes them)")
+                .value_parser(clap::builder::PossibleValuesParser::new(["auto", "json"]))
+                .hide_possible_values(true),
+        )
+        .args(flags::input())
+        .after_long_help(
+            "EXAMPLES\n  wcat readings.woof\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
+             wcat --from json < lines | wput farm/temp",
+        )
+}
+
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    let json = args.text("from") == Some("json");
+    if json || args.has("framed") {
+        out.make_framed(args.has("framed"));
+    }
+    if args.has("long") {
+        out.make_long();
+    }
+    let names: Vec<&str> = args.texts("NAME").collect();
+    let show = |mut reader: Reader, out: &mut Output| match json {
+        true => from_json(reader.with_split(Split::Line), out),
+        false => each(&mut reader, out, |raw, out| {
+            out.message(raw)?;
+            Ok(ControlFlow::Continue(()))
+        }),
+    };
+    match names.as_slice() {
+        [] => show(env.input(args)?, out)?,
+        [name] => show(env.open(name, args)?, out)?,
+        // Of several, what cannot be read is told in its place, and the others are shown.
+        names => {
+            for name in names {
+                let shown = env.open(name, args).map_err(Failure::from).and_then(|reader| show(reader, out));
+                match shown {
+                    Err(failure) if failure.error.is_broken_pipe() => return Err(failure),
+                    Err(failure) => out.error(&failure.error)?,
+                    Ok(()) => {}
+                }
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads JSON lines and writes the messages they stand for.
+fn from_json(mut reader: Reader, out: &mut Output) -> Result<(), Failure> {
+    let name = reader.name().to_owned();
+    let mut json = FromJson::new();
+    let mut frames = Vec::new();
+    each(&mut reader, out, |raw, out| {
+        frames.clear();
+        libwoofstream::wire::encode::preamble(&mut frames);
+        json.line(raw.payload, &mut frames).map_err(|err| {
+            let text = err.to_string();
+            Error::new(err.code(), &*name, text)
+        })?;
+        messages(&frames, out)?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    out.before_wait()?;
+    Ok(())
+}
+
+/// Writes the messages of encoded frames.
+fn messages(frames: &[u8], out: &mut Output) -> Result<(), Error> {
+    let mut decoder = Decoder::new(limits::MESSAGE_MAX);
+    let mut rest = frames;
+    while !rest.is_empty() {
+        let (used, step) = decoder.step(rest)?;
+        match step {
+            Step::Message(raw) => out.message(&raw)?,
+            Step::Preamble => {}
+            Step::Need(_) | Step::End(_) => break,
+        }
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    Ok(())
+}
