@@ -1,1 +1,42 @@
-//! The log: one memory-mapped file, appended to and read by many processes at once.
+//! The log: one memory-mapped file, appended to and read by many processes at once, without a daemon.
+//!
+//! Nouns: a *woof* keeps the newest of its *elements*; an element has a *seqno* (from 1, never used twice) and a time. The
+//! *ring* holds a *record* for each (a header and the payload); the *index* says where the record of a seqno is.
+//! `docs/format-woof.md` has the format to the byte, what is assumed of the disk, and the table of recovery cases.
+//!
+//! Failure contract: what [`Appender::append`] returned is there, once, in order, whoever is killed whenever; with sync
+//! also after a power loss, and without sync a prefix of it. Damage is told by seqno and never returned as data. Errors have
+//! an empty object: callers put the name the user typed ([`crate::error::Error::of`]).
+
+mod append;
+mod cursor;
+mod files;
+mod format;
+mod futex;
+mod lock;
+mod map;
+#[cfg(any(test, feature = "testing"))]
+pub mod record;
+mod recover;
+mod region;
+mod repair;
+mod sync;
+mod woof;
+mod wrap;
+
+pub use append::{Appender, Run};
+pub use cursor::{Cursor, Item, Waker, Woken};
+pub use files::{create, open, remove, reset};
+pub use format::Options;
+pub use woof::{Status, Woof};
+
+#[cfg(any(test, feature = "testing"))]
+impl Woof {
+    /// Has every later store into the woof told to `recorder`.
+    pub fn record_to(&self, recorder: record::Recorder) {
+        self.region().map.record_to(recorder);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,163 @@
 //! Predicates: one expression language (CEL) wherever elements, woofs or files are selected.
+//!
+//! A predicate is compiled once and then asked about many subjects. Compiling reads the text, checks its types and
+//! turns it into steps; everything that can be wrong with an expression is an error there, with its place. Asking
+//! never fails: what a subject does not have, and whatever goes wrong with its data, makes no match.
+//!
+//! The language and its names are described for users in `docs/predicates.md`, the way it is built in
+//! `docs/decisions/0002-predicates.md`. In short: comparisons with literals, and the logic between them, run natively
+//! without allocation; all else runs in the interpreter of the `cel` crate, bounded in time and memory.
+
+mod ast;
+mod build;
+mod check;
+mod emit;
+mod fault;
+mod functions;
+mod interpret;
+mod json;
+mod lexer;
+mod literal;
+mod lower;
+mod native;
+mod number;
+mod parser;
+mod pattern;
+mod prune;
+mod source;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use subject::{AttrRef, Attributes, Names, Subject};
+
+use crate::error::{Code, Error, Result};
+use crate::limits::EXPRESSION_MAX;
+use ast::{Expr, Kind};
+use interpret::Shared;
+use native::Node;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A compiled predicate. Cloning it is cheap, and it can be used from many threads.
+///
+/// ```
+/// use libwoofstream::content::ContentType;
+/// use libwoofstream::predicate::{Predicate, Subject};
+///
+/// let warm = Predicate::compile("value > 70 && seqno >= 100").unwrap();
+/// let element = Subject {
+///     data: Some(b"71.5\n"),
+///     content: ContentType::Text,
+///     seqno: Some(100),
+///     ..Subject::default()
+/// };
+/// assert!(warm.matches(&element));
+///
+/// let err = Predicate::compile("value > \"x\"").unwrap_err();
+/// assert_eq!(err.to_string(), "expression:9: expected a number, found a string");
+/// ```
+#[derive(Clone)]
+pub struct Predicate(Arc<Inner>);
+
+struct Inner {
+    text: Box<str>,
+    node: Arc<Node>,
+    uses: Names,
+    /// True if the text can stand beside `&&` without brackets.
+    binds: bool,
+}
+
+impl Predicate {
+    /// Compiles an expression. `now` in it is the time of this call.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] about `expression:N`, where N is the position of the character, counted from 1, at which
+    /// something else was expected; [`Code::TooLarge`] for a text over [`EXPRESSION_MAX`].
+    pub fn compile(text: &str) -> Result<Predicate> {
+        // A clock before 1970 is as good as 1970.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::compile_at(text, u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Compiles an expression in which `now` is `now_ns`, in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Predicate::compile`].
+    pub fn compile_at(text: &str, now_ns: u64) -> Result<Predicate> {
+        if text.len() > EXPRESSION_MAX {
+            let reason = format!("is {} bytes, the limit is {EXPRESSION_MAX}", text.len());
+            return Err(Error::new(Code::TooLarge, "expression", reason));
+        }
+        Self::build(text, now_ns).map_err(|fault| fault.into_error(text))
+    }
+
+    fn build(text: &str, now_ns: u64) -> fault::Result<Predicate> {
+        let mut expr = parser::parse(text)?;
+        let patterns = check::check(&mut expr, i128::from(now_ns))?;
+        let uses = lower::names(&expr, &mut Vec::new());
+        let node = Arc::new(lower::lower(&expr, &patterns));
+        let binds = !matches!(expr, Expr { kind: Kind::Or(_) | Kind::Choice { .. }, .. });
+        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, binds })))
+    }
+
+    /// Whether the subject matches. What it does not have makes no match, also behind `!`.
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        self.0.node.eval(subject, &Shared::default()) == Some(true)
+    }
+
+    /// Whether anything below this directory can match, so that a walk need not go there if not.
+    ///
+    /// The subject is the directory itself: its `depth` and its `path`, where they are known. What is below is
+    /// deeper, and has a path that begins with the path of the directory and a slash. The answer is "no" only where
+    /// nothing can match, whatever the order of the terms.
+    ///
+    /// ```
+    /// use libwoofstream::predicate::{Predicate, Subject};
+    /// let near = Predicate::compile("name == \"x\" && depth <= 2").unwrap();
+    /// assert!(near.below(&Subject { depth: Some(1), ..Subject::default() }));
+    /// assert!(!near.below(&Subject { depth: Some(2), ..Subject::default() }));
+    /// ```
+    pub fn below(&self, subject: &Subject<'_>) -> bool {
+        prune::below(&self.0.node, subject)
+    }
+
+    /// The text of the expression: compiled again, also elsewhere, it is the same predicate (`now` excepted).
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Which names it looks at, so that a source can leave out the work for others.
+    pub fn uses(&self) -> Names {
+        self.0.uses
+    }
+
+    /// The predicate that matches where both do.
+    #[must_use]
+    pub fn and(self, other: Predicate) -> Predicate {
+        let text = format!("{} && {}", self.bracketed(), other.bracketed());
+        // Chains stay flat, however many predicates are joined.
+        let mut operands = Vec::new();
+        for part in [&self, &other] {
+            match part.0.node.as_ref() {
+                Node::And(inner) => operands.extend(inner.iter().cloned()),
+                _ => operands.push(Arc::clone(&part.0.node)),
+            }
+        }
+        let node = Arc::new(Node::And(operands.into()));
+        let uses = self.uses() | other.uses();
+        Predicate(Arc::new(Inner { text: text.into(), node, uses, binds: true }))
+    }
+
+    fn bracketed(&self) -> String {
+        if self.0.binds { self.0.text.to_string() } else { format!("({})", self.0.text) }
+    }
+}
+
+impl fmt::Debug for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Predicate").field(&self.0.text).finish()
+    }
+}

@@ -1,0 +1,292 @@
+//! Appending: the one writer of a woof at a time.
+//!
+//! Under the append lock, for up to [`CHUNK_ELEMENTS`] elements at once: forget what will be overwritten (store
+//! `first_seqno` before touching it), write the records, note them in the index, publish them by storing `next_seqno`.
+//! A process killed at any of these stores leaves a woof that reads as before, or with the chunk in it; what else it
+//! left half done is put right by the next one ([`super::repair`]).
+//!
+//! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
+
+use super::format::{CHUNK_BYTES, CHUNK_ELEMENTS, NO_RECORD, Record, UNSYNCED_UNKNOWN, record_len, shared};
+use super::lock::{Slot, Taken};
+use super::region::Region;
+use super::repair;
+use crate::error::{Code, Error, Result};
+use crate::sys;
+use std::sync::atomic::Ordering;
+
+/// Elements that were appended one after another: from which seqno, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The seqno of the first.
+    pub first: u64,
+    /// How many, 1 or more.
+    pub count: u64,
+}
+
+/// A handle for appending to one woof. Many may be open at once, in any number of processes.
+///
+/// ```
+/// use libwoofstream::log::{self, Options};
+/// let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("temp");
+/// log::create(&path, &Options::default()).unwrap();
+/// let mut appender = log::open(&path).unwrap().appender().unwrap();
+/// assert_eq!(appender.append(b"21.5").unwrap(), 1);
+/// assert_eq!(appender.append(b"21.7").unwrap(), 2);
+/// ```
+pub struct Appender {
+    pub(super) region: std::sync::Arc<Region>,
+    pub(super) slot: Slot,
+    pub(super) scratch: Vec<u8>,
+    sync: bool,
+    failed: bool,
+}
+
+impl Appender {
+    pub(super) fn new(region: std::sync::Arc<Region>) -> Result<Appender> {
+        let slot = Slot::take(&region.map, &region.file)?;
+        let sync = region.geometry.options.sync;
+        Ok(Appender { region, slot, scratch: Vec::new(), sync, failed: false })
+    }
+
+    /// Makes every later append durable before it returns (as with woofs created with `sync`), or no longer.
+    pub fn set_sync(&mut self, sync: bool) {
+        self.sync = sync || self.region.geometry.options.sync;
+    }
+
+    /// The largest element this woof takes, in bytes.
+    pub fn element_max(&self) -> u64 {
+        self.region.geometry.element_max
+    }
+
+    /// Appends one element and gives its seqno.
+    ///
+    /// # Errors
+    /// An element over the limit ([`Code::TooLarge`]), a woof that was removed or reset ([`Code::Removed`]), a disk
+    /// that refuses ([`Code::Full`], [`Code::Io`]; only with sync).
+    #[inline]
+    pub fn append(&mut self, data: &[u8]) -> Result<u64> {
+        self.check(data)?;
+        let seqno = self.write_chunk(&[data], record_len(data.len() as u64))?;
+        if self.sync {
+            self.sync_published(&[Run { first: seqno, count: 1 }])?;
+        }
+        Ok(seqno)
+    }
+
+    /// Appends elements in order. `report` is told of each run that is in (with sync: durable), in order; other
+    /// writers' elements may stand between two runs.
+    ///
+    /// # Errors
+    /// As [`Appender::append`]. What `report` was told of before is in; nothing after it is, except that with sync
+    /// elements may be there that could not be made durable.
+    pub fn extend<'a>(
+        &mut self,
+        items: impl IntoIterator<Item = &'a [u8]>,
+        mut report: impl FnMut(Run),
+    ) -> Result<()> {
+        if !self.sync {
+            return self.write_all(items, &mut report);
+        }
+        let mut runs = Vec::new();
+        let written = self.write_all(items, &mut |run| runs.push(run));
+        self.sync_published(&runs)?;
+        runs.into_iter().for_each(report);
+        written
+    }
+
+    fn write_all<'a>(
+        &mut self,
+        items: impl IntoIterator<Item = &'a [u8]>,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()> {
+        let mut chunk: [&[u8]; CHUNK_ELEMENTS] = [&[]; CHUNK_ELEMENTS];
+        let (mut count, mut bytes) = (0, 0);
+        for item in items {
+            let checked = self.check(item);
+            let len = record_len(item.len() as u64);
+            if count > 0 && (count == CHUNK_ELEMENTS || bytes + len > CHUNK_BYTES || checked.is_err()) {
+                let first = self.write_chunk(&chunk[..count], bytes)?;
+                report(Run { first, count: count as u64 });
+                (count, bytes) = (0, 0);
+            }
+            checked?;
+            chunk[count] = item;
+            count += 1;
+            bytes += len;
+        }
+        if count > 0 {
+            let first = self.write_chunk(&chunk[..count], bytes)?;
+            report(Run { first, count: count as u64 });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check(&self, data: &[u8]) -> Result<()> {
+        let geometry = &self.region.geometry;
+        if data.len() as u64 > geometry.element_max {
+            return Err(too_large(data.len(), geometry.element_max, geometry.options.element_size.is_some()));
+        }
+        if geometry.options.content.is_number() && data.len() != 8 {
+            return geometry.options.content.check(data);
+        }
+        Ok(())
+    }
+
+    /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first.
+    #[inline]
+    fn write_chunk(&mut self, items: &[&[u8]], bytes: u64) -> Result<u64> {
+        if self.failed {
+            return Err(Error::new(
+                Code::Io,
+                "",
+                "an earlier sync failed, so nothing more is appended: open it again",
+            ));
+        }
+        let now = sys::now_ns();
+        let Appender { region, slot, scratch, sync, .. } = self;
+        let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+        let writer = Locked { region, slot, scratch, sync: *sync };
+        let written = writer.write(taken, now, items, bytes);
+        Slot::unlock(&region.map, shared::APPEND_LOCK);
+        region.wake_followers();
+        written
+    }
+
+    /// Makes the runs durable, and says which elements are when that fails.
+    fn sync_published(&mut self, runs: &[Run]) -> Result<()> {
+        let Some(last) = runs.last() else { return Ok(()) };
+        let last_seqno = last.first + last.count - 1;
+        self.make_durable(last_seqno + 1).map_err(|err| {
+            self.failed = true;
+            let safe = self.region.map.load(shared::SYNCED_SEQNO, Ordering::Acquire).saturating_sub(1);
+            Error::new(
+                err.code(),
+                "",
+                format!("sync of element {last_seqno}: {}; elements up to {safe} are safe", err.text()),
+            )
+        })
+    }
+}
+
+/// What an appender needs while it holds the append lock.
+struct Locked<'a> {
+    region: &'a Region,
+    slot: &'a Slot,
+    scratch: &'a mut Vec<u8>,
+    sync: bool,
+}
+
+impl Locked<'_> {
+    #[inline]
+    fn write(self, taken: Taken, now: u64, items: &[&[u8]], bytes: u64) -> Result<u64> {
+        let region = self.region;
+        let map = &region.map;
+        repair::before_writing(region, taken)?;
+        let first_new = region.next_seqno();
+        let mut pos = map.load(shared::NEXT_POS, Ordering::Relaxed);
+        let time = now.max(map.load(shared::LAST_TIME, Ordering::Relaxed));
+        let next = first_new + items.len() as u64;
+        let end = pos + bytes;
+        self.make_room(first_new, pos, next, end)?;
+        let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
+        if self.sync {
+            self.scratch.clear();
+        }
+        for (number, data) in items.iter().enumerate() {
+            let unsynced = (pos.saturating_sub(synced) / 8).min(u64::from(UNSYNCED_UNKNOWN));
+            #[expect(clippy::cast_possible_truncation, reason = "limited to 24 bits in the line above")]
+            let record =
+                Record::new(region.seed(), first_new + number as u64, time, pos, unsynced as u32, data);
+            if self.sync {
+                self.scratch.extend_from_slice(&record.encode());
+                self.scratch.extend_from_slice(data);
+                self.scratch.resize(self.scratch.len().next_multiple_of(8), 0);
+            } else {
+                region.put(&record, data);
+            }
+            region.set_index(record.seqno, pos);
+            pos += record.size();
+        }
+        if self.sync {
+            region
+                .ring_write(end - bytes, self.scratch, false)
+                .map_err(|err| Error::io("", &format!("append after element {}", first_new - 1), err))?;
+        }
+        map.store(shared::NEXT_POS, pos, Ordering::Relaxed);
+        map.store(shared::LAST_TIME, time, Ordering::Relaxed);
+        map.store(shared::NEXT_SEQNO, next, Ordering::Release);
+        let history = region.geometry.options.history;
+        if next - region.first_seqno() > history {
+            forget(region, next - history, next, pos);
+        }
+        map.increment32(shared::EVENT);
+        Ok(first_new)
+    }
+
+    /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room.
+    #[inline]
+    fn make_room(&self, published: u64, pos: u64, next: u64, end: u64) -> Result<()> {
+        let region = self.region;
+        let map = &region.map;
+        let (slots, ring_len) = (region.geometry.slots, region.geometry.ring_len);
+        let mut first = region.first_seqno();
+        let mut first_pos = map.load(shared::FIRST_POS, Ordering::Relaxed);
+        if next - first > slots || end - first_pos > ring_len {
+            while (next - first > slots || end - first_pos > ring_len) && first < published {
+                first += 1;
+                first_pos = pos_of(region, first, published, pos);
+            }
+            if end.checked_sub(first_pos).is_none_or(|used| used > ring_len) {
+                repair::mark(region);
+                return Err(Error::new(
+                    Code::Damaged,
+                    "",
+                    format!("the index entry of element {first} is damaged"),
+                ));
+            }
+            forget(region, first, published, pos);
+            // What is stored from here on may overwrite what was just forgotten.
+            map.stores_before_stores();
+        }
+        if map.load(shared::SYNC_FROM, Ordering::Relaxed) != shared::NOT_SYNCING {
+            super::sync::wait_for_sync(region, self.slot, end);
+        }
+        Ok(())
+    }
+}
+
+/// Stores that `first` is the oldest element kept.
+#[inline]
+fn forget(region: &Region, first: u64, published: u64, pos: u64) {
+    region.map.store(shared::FIRST_SEQNO, first, Ordering::Release);
+    region.map.store(shared::FIRST_POS, pos_of(region, first, published, pos), Ordering::Relaxed);
+}
+
+/// Where the records from `seqno` on start; `pos` when it is not written yet. Elements without a record take no room.
+#[inline]
+pub(super) fn pos_of(region: &Region, mut seqno: u64, published: u64, pos: u64) -> u64 {
+    while seqno < published {
+        let at = region.index(seqno);
+        if at != NO_RECORD {
+            return at;
+        }
+        seqno += 1;
+    }
+    pos
+}
+
+fn too_large(len: usize, limit: u64, fixed: bool) -> Error {
+    let how = if fixed {
+        "set with wcreate --element-size"
+    } else {
+        "a quarter of its capacity, set with wcreate --capacity"
+    };
+    Error::new(
+        Code::TooLarge,
+        "",
+        format!("element is {len} bytes, the limit of this woof is {limit} ({how})"),
+    )
+}

@@ -1,0 +1,456 @@
+//! The file format of a woof, version 1: where everything is, and the two structures that are read from disk.
+//!
+//! `docs/format-woof.md` describes the same to the byte. Nothing here touches a file.
+
+use crate::content::ContentType;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+
+/// The first 8 bytes of a woof. No text file starts with them.
+pub(super) const MAGIC: [u8; 8] = *b"\x89wooflog";
+/// The version this program writes and reads.
+pub(super) const VERSION: u32 = 1;
+/// Everything before the index: the fixed part, the shared part and the table of appenders, a page each.
+pub(super) const HEADER_LEN: usize = 3 * PAGE;
+/// Sections start at multiples of this many bytes.
+pub(super) const PAGE: usize = 4096;
+
+/// Offsets of the words that processes share.
+pub(super) mod shared {
+    use super::PAGE;
+    /// Lock of the appenders: 0 or the token of who holds it.
+    pub(in crate::log) const APPEND_LOCK: usize = PAGE;
+    /// Lock of who makes elements durable.
+    pub(in crate::log) const SYNC_LOCK: usize = PAGE + 4;
+    /// What became of the woof: one of the `STATE_` values.
+    pub(in crate::log) const STATE: usize = PAGE + 8;
+    /// The seqno the next element gets. Storing it publishes all elements before it.
+    pub(in crate::log) const NEXT_SEQNO: usize = PAGE + 64;
+    /// The oldest seqno that is kept. It is stored before anything of older elements is overwritten.
+    pub(in crate::log) const FIRST_SEQNO: usize = PAGE + 72;
+    /// Where the next record goes. Follows from the last record.
+    pub(in crate::log) const NEXT_POS: usize = PAGE + 80;
+    /// Where the record of `FIRST_SEQNO` is. Follows from the index.
+    pub(in crate::log) const FIRST_POS: usize = PAGE + 88;
+    /// The time of the last element. Follows from the last record.
+    pub(in crate::log) const LAST_TIME: usize = PAGE + 96;
+    /// Changes with every publish and every change of state; followers wait on it.
+    pub(in crate::log) const EVENT: usize = PAGE + 104;
+    /// 1 when a follower may be asleep.
+    pub(in crate::log) const WAITING: usize = PAGE + 128;
+    /// All records before this position are durable.
+    pub(in crate::log) const SYNCED_POS: usize = PAGE + 192;
+    /// The seqno that follows the last durable element.
+    pub(in crate::log) const SYNCED_SEQNO: usize = PAGE + 200;
+    /// Records from here on are being made durable and must not be overwritten; `NOT_SYNCING` otherwise.
+    pub(in crate::log) const SYNC_FROM: usize = PAGE + 208;
+    /// The boot this woof was last opened in, 16 bytes.
+    pub(in crate::log) const BOOT_ID: usize = PAGE + 256;
+    /// How often a power loss was recovered from.
+    pub(in crate::log) const RECOVERIES: usize = PAGE + 272;
+    /// How many elements the last recovery had to cut off.
+    pub(in crate::log) const LAST_CUT: usize = PAGE + 280;
+    /// Generation numbers of the appenders' slots, 32 bits each.
+    pub(in crate::log) const GENERATIONS: usize = 2 * PAGE;
+
+    pub(in crate::log) const STATE_LIVE: u32 = 1;
+    pub(in crate::log) const STATE_REMOVED: u32 = 2;
+    pub(in crate::log) const STATE_RESET: u32 = 3;
+    pub(in crate::log) const NOT_SYNCING: u64 = u64::MAX;
+}
+
+/// In the index: an element whose record was found damaged by a recovery.
+pub(super) const NO_RECORD: u64 = u64::MAX;
+
+/// The most elements that are written under one hold of the lock. The index, and with an element size the ring too, has
+/// room for as many more than the history, so that writing them touches nothing that is kept.
+pub(super) const CHUNK_ELEMENTS: usize = 64;
+/// The most bytes of records written under one hold of the lock, unless one element alone is larger.
+pub(super) const CHUNK_BYTES: u64 = 64 << 10;
+
+/// What a woof is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many elements are kept, at most. 1 or more.
+    pub history: u64,
+    /// How many bytes of elements are kept, at most.
+    pub capacity: u64,
+    /// When given: no element is larger, and exactly the newest `history` are always kept, whatever `capacity` says.
+    pub element_size: Option<u64>,
+    /// What the elements are.
+    pub content: ContentType,
+    /// Every append is durable before it is acknowledged.
+    pub sync: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            history: 65_536,
+            capacity: 16 << 20,
+            element_size: None,
+            content: ContentType::Text,
+            sync: false,
+        }
+    }
+}
+
+/// The fixed part of a woof: what it was made with and where its sections are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Geometry {
+    pub(super) options: Options,
+    /// A random number that its checksums start from.
+    pub(super) id: u64,
+    /// When it was made, in nanoseconds since 1970.
+    pub(super) created_ns: u64,
+    /// The largest element, in bytes.
+    pub(super) element_max: u64,
+    /// Entries of the index.
+    pub(super) slots: u64,
+    /// Bytes of the ring.
+    pub(super) ring_len: u64,
+}
+
+impl Geometry {
+    /// Works out the sections for `options`.
+    pub(super) fn new(options: &Options, id: u64, created_ns: u64) -> Result<Geometry> {
+        let invalid = |text: String| Err(Error::new(Code::Invalid, "", text));
+        let mut options = options.clone();
+        if options.history == 0 || options.history > limits::HISTORY_MAX {
+            return invalid(format!(
+                "a history of {} elements: it must be from 1 to {}",
+                options.history,
+                limits::HISTORY_MAX
+            ));
+        }
+        if options.content.is_number() {
+            match options.element_size {
+                None | Some(8) => {}
+                Some(size) => {
+                    return invalid(format!(
+                        "an element size of {size} bytes: elements of type {} are 8",
+                        options.content
+                    ));
+                }
+            }
+        }
+        let slots = options.history + CHUNK_ELEMENTS as u64;
+        let (element_max, ring_len) = match options.element_size {
+            Some(size) => {
+                if size == 0 || size > limits::ELEMENT_MAX {
+                    return invalid(format!(
+                        "an element size of {size} bytes: it must be from 1 to {}",
+                        limits::ELEMENT_MAX
+                    ));
+                }
+                let Some(bytes) = slots.checked_mul(record_len(size)) else {
+                    return invalid("history times element size is over the limit of a woof".to_owned());
+                };
+                options.capacity = size.saturating_mul(options.history);
+                (size, bytes)
+            }
+            None => {
+                if options.capacity < limits::CAPACITY_MIN || options.capacity > limits::CAPACITY_MAX {
+                    return invalid(format!(
+                        "a capacity of {} bytes: it must be from {} to {}",
+                        options.capacity,
+                        limits::CAPACITY_MIN,
+                        limits::CAPACITY_MAX
+                    ));
+                }
+                let element_max = (options.capacity / 4).min(limits::ELEMENT_MAX);
+                // Every element needs its record header and up to 7 bytes to the next multiple of 8.
+                (element_max, options.capacity + slots * (RECORD_HEADER_LEN + 8))
+            }
+        };
+        if ring_len > 2 * limits::CAPACITY_MAX {
+            return invalid(format!(
+                "it would need {ring_len} bytes, over the limit of {} for a woof",
+                2 * limits::CAPACITY_MAX
+            ));
+        }
+        let ring_len = ring_len.next_multiple_of(PAGE as u64);
+        Ok(Geometry { options, id, created_ns, element_max, slots, ring_len })
+    }
+
+    /// Where the index starts in the file.
+    pub(super) fn index_offset(&self) -> u64 {
+        HEADER_LEN as u64
+    }
+
+    /// Where the ring starts in the file.
+    pub(super) fn ring_offset(&self) -> u64 {
+        self.index_offset() + (self.slots * 8).next_multiple_of(PAGE as u64)
+    }
+
+    /// How long the file is.
+    pub(super) fn file_len(&self) -> u64 {
+        self.ring_offset() + self.ring_len
+    }
+
+    /// What checksums of this woof start from.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half of a random number is one too")]
+    pub(super) fn seed(&self) -> u32 {
+        self.id as u32
+    }
+
+    /// The fixed part as it stands at the start of the file.
+    pub(super) fn encode(&self) -> [u8; PAGE] {
+        let mut page = [0; PAGE];
+        page[0..8].copy_from_slice(&MAGIC);
+        page[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        let words = [
+            (16, self.id),
+            (24, self.created_ns),
+            (32, self.options.history),
+            (40, self.options.capacity),
+            (48, self.options.element_size.unwrap_or(0)),
+            (56, self.element_max),
+            (64, self.slots),
+            (72, self.ring_len),
+            (80, self.index_offset()),
+            (88, self.ring_offset()),
+            (96, self.file_len()),
+        ];
+        for (at, word) in words {
+            page[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        page[104] = self.options.content as u8;
+        page[105] = u8::from(self.options.sync);
+        let crc = crc32c::crc32c(&page[..FIXED_CRC_AT]);
+        page[FIXED_CRC_AT..FIXED_CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+        page
+    }
+
+    /// Reads the fixed part. `page` is as much of the first page as the file has.
+    ///
+    /// # Errors
+    /// By name: not a woof, another version, a damaged header.
+    pub(super) fn decode(page: &[u8]) -> Result<Geometry> {
+        let damaged = || Error::new(Code::Damaged, "", "damaged header: its checksum does not match");
+        if page.len() < 12 || page[0..8] != MAGIC {
+            return Err(Error::new(Code::Unsupported, "", "not a woof"));
+        }
+        let version = u32::from_le_bytes([page[8], page[9], page[10], page[11]]);
+        if version != VERSION {
+            return Err(Error::new(
+                Code::Unsupported,
+                "",
+                format!("woof format version {version}, this program reads version {VERSION}"),
+            ));
+        }
+        if page.len() < FIXED_CRC_AT + 4 {
+            return Err(Error::new(
+                Code::Damaged,
+                "",
+                format!("truncated file: {} bytes are left", page.len()),
+            ));
+        }
+        let stored =
+            [page[FIXED_CRC_AT], page[FIXED_CRC_AT + 1], page[FIXED_CRC_AT + 2], page[FIXED_CRC_AT + 3]];
+        if crc32c::crc32c(&page[..FIXED_CRC_AT]) != u32::from_le_bytes(stored) {
+            return Err(damaged());
+        }
+        let word = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap_or([0; 8]));
+        let options = Options {
+            history: word(32),
+            capacity: word(40),
+            element_size: Some(word(48)).filter(|size| *size != 0),
+            content: ContentType::from_number(page[104]).ok_or_else(damaged)?,
+            sync: page[105] & 1 != 0,
+        };
+        // The sections follow from the options, so whoever forged the checksum too still gets no strange layout.
+        let geometry = Geometry::new(&options, word(16), word(24)).map_err(|_| damaged())?;
+        if geometry.encode()[..FIXED_CRC_AT] != page[..FIXED_CRC_AT] {
+            return Err(damaged());
+        }
+        Ok(geometry)
+    }
+}
+
+const FIXED_CRC_AT: usize = 124;
+
+/// Bytes in front of the payload of each record.
+pub(super) const RECORD_HEADER_LEN: u64 = 40;
+
+/// Bytes a record takes in the ring, for a payload of `len` bytes.
+#[inline]
+pub(super) const fn record_len(len: u64) -> u64 {
+    RECORD_HEADER_LEN + len.next_multiple_of(8)
+}
+
+/// The header of a record: what stands in the ring in front of each payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) seqno: u64,
+    pub(super) time_ns: u64,
+    /// Position since the woof was made; in the ring it is taken modulo the ring's length.
+    pub(super) pos: u64,
+    pub(super) len: u32,
+    /// How far before this record everything was durable when it was written, in units of 8 bytes.
+    pub(super) unsynced: u32,
+    pub(super) head_check: u32,
+    pub(super) data_crc: u32,
+}
+
+/// `unsynced` of a record that knows nothing of what is durable.
+pub(super) const UNSYNCED_UNKNOWN: u32 = (1 << 24) - 1;
+
+impl Record {
+    /// A record for `data`, with its checksums.
+    #[inline]
+    pub(super) fn new(seed: u32, seqno: u64, time_ns: u64, pos: u64, unsynced: u32, data: &[u8]) -> Record {
+        // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
+        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let mut record = Record { seqno, time_ns, pos, len, unsynced, head_check: 0, data_crc: 0 };
+        record.head_check = record.checksum(seed);
+        record.data_crc = crc32c::crc32c_append(record.head_check, data);
+        record
+    }
+
+    #[inline]
+    fn third(&self) -> u64 {
+        // Flags take the 8 bits between the two; none is defined in version 1.
+        u64::from(self.len) | u64::from(self.unsynced) << 40
+    }
+
+    /// The check of the first four words: each pair multiplied to 128 bits and folded, as in Wang Yi's wyhash. Any change
+    /// of a header is noticed but for one in 2^32, in a third of the time a CRC of 32 bytes takes.
+    #[inline]
+    fn checksum(&self, seed: u32) -> u32 {
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves of the product")]
+            let folded = product as u64 ^ (product >> 64) as u64;
+            folded
+        };
+        let seed = u64::from(seed);
+        let first = fold(self.seqno ^ 0xa076_1d64_78bd_642f ^ seed, self.time_ns ^ 0xe703_7ed1_a0b4_28db);
+        let second = fold(self.pos ^ 0x8ebc_6af0_9c88_c6e3, self.third() ^ 0x5899_65cc_7537_4cc3 ^ seed << 32);
+        let all = fold(first ^ 0x1d8e_4e27_c47d_124f, second ^ 0xeb44_acca_b455_d165);
+        #[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half are folded")]
+        let check = (all ^ all >> 32) as u32;
+        check
+    }
+
+    /// The five words of the header.
+    #[inline]
+    pub(super) fn words(&self) -> [u64; 5] {
+        let checks = u64::from(self.head_check) | u64::from(self.data_crc) << 32;
+        [self.seqno, self.time_ns, self.pos, self.third(), checks]
+    }
+
+    /// The header as bytes.
+    #[inline]
+    pub(super) fn encode(&self) -> [u8; RECORD_HEADER_LEN as usize] {
+        let mut bytes = [0; RECORD_HEADER_LEN as usize];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(self.words()) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a header, right or wrong; [`Record::head_ok`] tells which.
+    #[inline]
+    pub(super) fn decode(bytes: &[u8; RECORD_HEADER_LEN as usize]) -> Record {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        let (third, crcs) = (word(24), word(32));
+        #[expect(clippy::cast_possible_truncation, reason = "each field is cut out of its word")]
+        Record {
+            seqno: word(0),
+            time_ns: word(8),
+            pos: word(16),
+            len: third as u32,
+            unsynced: (third >> 40) as u32,
+            head_check: crcs as u32,
+            data_crc: (crcs >> 32) as u32,
+        }
+    }
+
+    /// True when the header is what was once written.
+    pub(super) fn head_ok(&self, seed: u32) -> bool {
+        self.checksum(seed) == self.head_check
+    }
+
+    /// True when header and payload are what was once written.
+    #[inline]
+    pub(super) fn data_ok(&self, seed: u32, data: &[u8]) -> bool {
+        let head = self.checksum(seed);
+        head == self.head_check && crc32c::crc32c_append(head, data) == self.data_crc
+    }
+
+    /// Bytes the record takes in the ring.
+    #[inline]
+    pub(super) fn size(&self) -> u64 {
+        record_len(u64::from(self.len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixed_part_reads_back_and_any_changed_byte_is_noticed() {
+        let options = Options { history: 10, element_size: Some(100), ..Options::default() };
+        let geometry = Geometry::new(&options, 77, 88).unwrap();
+        let page = geometry.encode();
+        assert_eq!(Geometry::decode(&page).unwrap(), geometry);
+        for at in 0..FIXED_CRC_AT + 4 {
+            let mut wrong = page;
+            wrong[at] ^= 0x10;
+            assert!(Geometry::decode(&wrong).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_is_refused_by_name() {
+        let mut page = Geometry::new(&Options::default(), 1, 2).unwrap().encode();
+        assert_eq!(Geometry::decode(b"date,temp\n2010").unwrap_err().text(), "not a woof");
+        assert_eq!(Geometry::decode(b"").unwrap_err().text(), "not a woof");
+        assert_eq!(Geometry::decode(&page[..100]).unwrap_err().text(), "truncated file: 100 bytes are left");
+        page[8] = 9;
+        assert_eq!(
+            Geometry::decode(&page).unwrap_err().text(),
+            "woof format version 9, this program reads version 1"
+        );
+    }
+
+    #[test]
+    fn sizes_beyond_reason_are_refused_with_the_limits() {
+        let refuse = |options: Options| Geometry::new(&options, 0, 0).unwrap_err().to_string();
+        let base = Options::default();
+        assert_eq!(
+            refuse(Options { history: 0, ..base.clone() }),
+            "a history of 0 elements: it must be from 1 to 68719476736"
+        );
+        assert!(refuse(Options { history: u64::MAX, ..base.clone() }).contains("it must be from 1 to"));
+        assert!(refuse(Options { capacity: 1, ..base.clone() }).contains("it must be from 4096 to"));
+        assert!(refuse(Options { element_size: Some(0), ..base.clone() }).contains("it must be from 1 to"));
+        assert!(
+            refuse(Options { element_size: Some(1 << 30), history: 1 << 36, ..base.clone() })
+                .contains("over the limit")
+        );
+        assert!(
+            refuse(Options { content: ContentType::F64, element_size: Some(9), ..base })
+                .contains("elements of type f64 are 8")
+        );
+    }
+
+    #[test]
+    fn a_record_reads_back_and_knows_a_changed_header_from_a_changed_payload() {
+        let record = Record::new(5, 42, 1_000, 80, 3, b"21.5");
+        let back = Record::decode(&record.encode());
+        assert_eq!(back, record);
+        assert!(back.head_ok(5) && back.data_ok(5, b"21.5"));
+        assert!(!back.data_ok(5, b"21.6") && !back.data_ok(6, b"21.5"));
+        let mut bytes = record.encode();
+        bytes[9] ^= 1;
+        assert!(!Record::decode(&bytes).head_ok(5));
+        assert_eq!(record.size(), 48);
+    }
+}

@@ -1,0 +1,310 @@
+//! The mapped file: the one place where raw memory is touched.
+//!
+//! Other processes read and write the same bytes at any time, so nothing here ever hands out a `&[u8]` or
+//! `&mut [u8]` into the mapping: every access is an atomic load or store of one aligned word, which is defined
+//! whatever the others do. What the words mean, and in which order they may be written, is the business of
+//! [`super::region`] and above.
+//!
+//! Failure contract: an offset outside of the mapping is a mistake of ours and panics before memory is touched. A
+//! file that somebody else truncates while it is mapped makes the kernel send SIGBUS; nothing of ours ever truncates.
+
+#![allow(unsafe_code, reason = "the only file that dereferences the mapping")]
+
+use memmap2::{MmapOptions, MmapRaw};
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+#[cfg(target_endian = "big")]
+compile_error!("the file format is little endian and is mapped as it is");
+
+/// A file mapped into memory, shared with everybody else who maps it.
+pub(super) struct Map {
+    raw: MmapRaw,
+    len: usize,
+    writable: bool,
+    #[cfg(any(test, feature = "testing"))]
+    recorder: std::sync::OnceLock<super::record::Recorder>,
+}
+
+impl Map {
+    /// Maps the first `len` bytes of `file`, for writing too when `writable`.
+    pub(super) fn new(file: &File, len: usize, writable: bool) -> io::Result<Map> {
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let raw = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
+        Ok(Map {
+            raw,
+            len,
+            writable,
+            #[cfg(any(test, feature = "testing"))]
+            recorder: std::sync::OnceLock::new(),
+        })
+    }
+
+    /// True when stores are possible.
+    pub(super) fn writable(&self) -> bool {
+        self.writable
+    }
+
+    #[inline]
+    fn check(&self, offset: usize, len: usize, align: usize) {
+        assert!(
+            offset.is_multiple_of(align) && offset <= self.len && len <= self.len - offset,
+            "{len} bytes at {offset} are outside of the mapping or not aligned"
+        );
+    }
+
+    #[inline]
+    fn check_store(&self, offset: usize, len: usize, align: usize) {
+        assert!(self.writable, "a store into a mapping for reading");
+        self.check(offset, len, align);
+    }
+
+    /// The word of 32 bits at `offset`, to load from or to wait on.
+    #[inline]
+    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
+        self.check(offset, 4, 4);
+        let at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u32>();
+        // SAFETY: `check` keeps the word inside of the mapping, which lives as long as `self`, and aligned (mappings
+        // start at a page). All access to it, here and in other processes, is atomic. Stores go through the methods
+        // below, which refuse a mapping for reading.
+        unsafe { AtomicU32::from_ptr(at) }
+    }
+
+    #[inline]
+    fn wide(&self, offset: usize) -> &AtomicU64 {
+        self.check(offset, 8, 8);
+        let at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        // SAFETY: as for `word`, with 8 bytes.
+        unsafe { AtomicU64::from_ptr(at) }
+    }
+
+    /// Loads the word of 64 bits at `offset`.
+    #[inline]
+    pub(super) fn load(&self, offset: usize, order: Ordering) -> u64 {
+        self.wide(offset).load(order)
+    }
+
+    /// Stores a word of 64 bits at `offset`.
+    #[inline]
+    pub(super) fn store(&self, offset: usize, value: u64, order: Ordering) {
+        self.check_store(offset, 8, 8);
+        self.wide(offset).store(value, order);
+        self.record(offset, &value.to_le_bytes());
+    }
+
+    /// Loads the word of 32 bits at `offset`.
+    #[inline]
+    pub(super) fn load32(&self, offset: usize, order: Ordering) -> u32 {
+        self.word(offset).load(order)
+    }
+
+    /// Stores a word of 32 bits at `offset`.
+    #[inline]
+    pub(super) fn store32(&self, offset: usize, value: u32, order: Ordering) {
+        self.check_store(offset, 4, 4);
+        self.word(offset).store(value, order);
+        self.record(offset, &value.to_le_bytes());
+    }
+
+    /// Replaces `from` by `to` in the word of 32 bits at `offset`; false when it was another value.
+    #[inline]
+    pub(super) fn exchange32(&self, offset: usize, from: u32, to: u32) -> bool {
+        self.check_store(offset, 4, 4);
+        let done = self.word(offset).compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if done {
+            self.record(offset, &to.to_le_bytes());
+        }
+        done
+    }
+
+    /// Puts `value` into the word of 32 bits at `offset` and gives what was there.
+    #[inline]
+    pub(super) fn swap32(&self, offset: usize, value: u32, order: Ordering) -> u32 {
+        self.check_store(offset, 4, 4);
+        let old = self.word(offset).swap(value, order);
+        self.record(offset, &value.to_le_bytes());
+        old
+    }
+
+    /// Adds 1 to the word of 32 bits at `offset`, in the one order of all sequentially consistent operations.
+    #[inline]
+    pub(super) fn increment32(&self, offset: usize) {
+        self.check_store(offset, 4, 4);
+        let old = self.word(offset).fetch_add(1, Ordering::SeqCst);
+        self.record(offset, &old.wrapping_add(1).to_le_bytes());
+    }
+
+    /// Copies `out.len()` bytes from `offset` (a multiple of 8), word by word.
+    #[inline]
+    pub(super) fn copy_out(&self, offset: usize, out: &mut [u8]) {
+        self.check(offset, out.len().next_multiple_of(8), 8);
+        let mut at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        let mut chunks = out.chunks_exact_mut(8);
+        for chunk in &mut chunks {
+            // SAFETY: `check` above keeps all words of this copy inside of the mapping and aligned.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+            at = at.wrapping_add(1);
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            // SAFETY: as above; the length was rounded up to a whole word for the check.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            rest.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes()[..rest.len()]);
+        }
+    }
+
+    /// Copies `data` to `offset` (a multiple of 8), word by word; the last word is filled up with zeros.
+    #[inline]
+    pub(super) fn copy_in(&self, offset: usize, data: &[u8]) {
+        self.copy_in_two(offset, &[], data);
+    }
+
+    /// Copies `words` to `offset` (a multiple of 8) and `data` behind them, as [`Map::copy_in`] does.
+    #[inline]
+    pub(super) fn copy_in_two(&self, offset: usize, words: &[u64], data: &[u8]) {
+        self.check_store(offset, words.len() * 8 + data.len().next_multiple_of(8), 8);
+        let mut at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        for value in words {
+            // SAFETY: `check_store` above keeps all words of this copy inside of a writable mapping and aligned.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            word.store(*value, Ordering::Relaxed);
+            at = at.wrapping_add(1);
+        }
+        let mut chunks = data.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(chunk);
+            // SAFETY: as above.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            at = at.wrapping_add(1);
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            let mut bytes = [0; 8];
+            bytes[..rest.len()].copy_from_slice(rest);
+            // SAFETY: as above; the length was rounded up to a whole word for the check.
+            let word = unsafe { AtomicU64::from_ptr(at) };
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        self.record_words(offset, words);
+        self.record_copy(offset + words.len() * 8, data);
+    }
+
+    /// What was loaded before is not moved behind what is loaded after.
+    #[inline]
+    pub(super) fn loads_before_loads(&self) {
+        fence(Ordering::Acquire);
+    }
+
+    /// What was stored before is seen before what is stored after.
+    #[inline]
+    pub(super) fn stores_before_stores(&self) {
+        fence(Ordering::Release);
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[inline(always)]
+    fn record(&self, _offset: usize, _bytes: &[u8]) {}
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[inline(always)]
+    fn record_words(&self, _offset: usize, _words: &[u64]) {}
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[inline(always)]
+    fn record_copy(&self, _offset: usize, _data: &[u8]) {}
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Map {
+    /// Has every later store told to `recorder`.
+    pub(super) fn record_to(&self, recorder: super::record::Recorder) {
+        // A second recorder is a mistake in a test and is left out.
+        let _ = self.recorder.set(recorder);
+    }
+
+    #[inline]
+    fn record(&self, offset: usize, bytes: &[u8]) {
+        if let Some(recorder) = self.recorder.get() {
+            recorder.store(offset, bytes);
+        }
+    }
+
+    fn record_words(&self, offset: usize, words: &[u64]) {
+        for (number, word) in words.iter().enumerate() {
+            self.record(offset + number * 8, &word.to_le_bytes());
+        }
+    }
+
+    /// A copy is as many stores as it has words.
+    fn record_copy(&self, offset: usize, data: &[u8]) {
+        if self.recorder.get().is_some() {
+            for (number, chunk) in data.chunks(8).enumerate() {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                self.record(offset + number * 8, &word);
+            }
+        }
+    }
+
+    /// Tells the recorder that the whole file was made durable.
+    pub(super) fn record_all_durable(&self) {
+        if let Some(recorder) = self.recorder.get() {
+            recorder.durable(0, self.len);
+        }
+    }
+
+    /// Tells the recorder of bytes that went to the file by a system call.
+    pub(super) fn record_write(&self, offset: usize, data: &[u8], durable: bool) {
+        self.record_words(offset, words);
+        self.record_copy(offset + words.len() * 8, data);
+        if durable && let Some(recorder) = self.recorder.get() {
+            recorder.durable(offset, data.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(len: usize) -> Map {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len as u64).unwrap();
+        Map::new(&file, len, true).unwrap()
+    }
+
+    #[test]
+    fn copies_of_any_length_come_back_and_fill_their_last_word_with_zeros() {
+        let map = map(4096);
+        for len in 0..40usize {
+            let data: Vec<u8> = (0..len).map(|n| n as u8 + 1).collect();
+            map.copy_in(64, &[0xff; 48]);
+            map.copy_in(64, &data);
+            let mut back = vec![0; len];
+            map.copy_out(64, &mut back);
+            assert_eq!(back, data);
+            let mut whole = vec![0; len.next_multiple_of(8)];
+            map.copy_out(64, &mut whole);
+            assert!(whole[len..].iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside of the mapping")]
+    fn an_offset_outside_panics_before_memory_is_touched() {
+        map(4096).load(4096, Ordering::Relaxed);
+    }
+
+    #[test]
+    #[should_panic(expected = "mapping for reading")]
+    fn a_store_into_a_mapping_for_reading_panics() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        Map::new(&file, 4096, false).unwrap().store(0, 1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,107 @@
+//! For tests: a record of every store into a woof, so that a crash can be set at each of them.
+//!
+//! A process that is killed leaves a prefix of its stores. A power loss leaves, of each page, a prefix of the stores to
+//! it, and everything that was made durable.
+
+use super::format::PAGE;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One store, or the making durable of some bytes.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// These bytes were stored at this offset of the file.
+    Store {
+        /// Offset in the file.
+        offset: usize,
+        /// What was stored.
+        bytes: Vec<u8>,
+    },
+    /// The pages of this range were made durable.
+    Durable {
+        /// Offset in the file.
+        offset: usize,
+        /// How many bytes.
+        len: usize,
+    },
+    /// A mark set by a test (what had been acknowledged by then, say).
+    Note(u64),
+}
+
+/// The record, shared between the mapping and the test.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    steps: Arc<Mutex<Vec<Step>>>,
+}
+
+impl Recorder {
+    pub(super) fn store(&self, offset: usize, bytes: &[u8]) {
+        self.push(Step::Store { offset, bytes: bytes.to_vec() });
+    }
+
+    pub(super) fn durable(&self, offset: usize, len: usize) {
+        self.push(Step::Durable { offset, len });
+    }
+
+    /// Sets a mark.
+    pub fn note(&self, value: u64) {
+        self.push(Step::Note(value));
+    }
+
+    fn push(&self, step: Step) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// All steps so far.
+    pub fn steps(&self) -> Vec<Step> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The file as a process killed after `count` steps leaves it.
+pub fn image_after_kill(start: &[u8], steps: &[Step], count: usize) -> Vec<u8> {
+    let mut image = start.to_vec();
+    for step in &steps[..count] {
+        if let Step::Store { offset, bytes } = step {
+            image[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+    image
+}
+
+/// The file as a power loss after `count` steps leaves it: of each page a prefix of its stores, how many `choose(page,
+/// from, to)` says, but no fewer than were durable.
+pub fn image_after_power_loss(
+    start: &[u8],
+    steps: &[Step],
+    count: usize,
+    mut choose: impl FnMut(usize, usize, usize) -> usize,
+) -> Vec<u8> {
+    let mut stores: HashMap<usize, Vec<(usize, &[u8])>> = HashMap::new();
+    let mut durable: HashMap<usize, usize> = HashMap::new();
+    for step in &steps[..count] {
+        match step {
+            Step::Store { offset, bytes } => {
+                // A store is at most a word, so it is within one page.
+                stores.entry(offset / PAGE).or_default().push((*offset, bytes));
+            }
+            Step::Durable { offset, len } => {
+                for page in offset / PAGE..(offset + len).div_ceil(PAGE) {
+                    durable.insert(page, stores.get(&page).map_or(0, Vec::len));
+                }
+            }
+            Step::Note(_) => {}
+        }
+    }
+    let mut image = start.to_vec();
+    let mut pages: Vec<_> = stores.into_iter().collect();
+    pages.sort_by_key(|(page, _)| *page);
+    for (page, stores) in pages {
+        let from = durable.get(&page).copied().unwrap_or(0);
+        let kept = choose(page, from, stores.len()).clamp(from, stores.len());
+        for (offset, bytes) in &stores[..kept] {
+            image[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+    image
+}

@@ -1,0 +1,88 @@
+//! What the next writer puts right when one was killed: recovery case `dead-writer`.
+//!
+//! Only `next_seqno`, `first_seqno` and the records count. The positions and the time in the header follow from them and
+//! are worked out again; a record that was written but not published is taken away, so that no later recovery from a
+//! power loss can mistake it for one that was.
+
+use super::append::pos_of;
+use super::format::{CHUNK_ELEMENTS, shared};
+use super::lock::Taken;
+use super::region::Region;
+use crate::error::{Code, Error, Result};
+use std::sync::atomic::Ordering;
+
+/// In `NEXT_POS`: to be worked out before anything is written.
+pub(super) const UNKNOWN_POS: u64 = u64::MAX;
+
+/// No seqno is beyond this: it would take centuries to get there.
+const SEQNO_MAX: u64 = 1 << 62;
+
+/// Looks, under the append lock, whether the woof is still there, and repairs it if its last writer did not end well.
+///
+/// # Errors
+/// [`Code::Removed`]; [`Code::Damaged`] when the newest element is.
+#[inline]
+pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
+    if region.state() != shared::STATE_LIVE {
+        return Err(gone(region.state()));
+    }
+    let next = region.next_seqno();
+    if next.wrapping_sub(region.first_seqno()) > region.geometry.slots || next > SEQNO_MAX {
+        return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
+    }
+    let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
+    let used = pos.wrapping_sub(region.map.load(shared::FIRST_POS, Ordering::Relaxed));
+    // The unknown position is odd, so it is caught here with all that cannot be.
+    if taken == Taken::FromDead || used > region.geometry.ring_len || (used | pos) % 8 != 0 {
+        return after_death(region);
+    }
+    Ok(())
+}
+
+/// Notes that the positions have to be worked out again.
+pub(super) fn mark(region: &Region) {
+    region.map.store(shared::NEXT_POS, UNKNOWN_POS, Ordering::SeqCst);
+}
+
+/// The error for a woof that is not there any more.
+pub(super) fn gone(state: u32) -> Error {
+    let how = if state == shared::STATE_RESET { "reset" } else { "removed" };
+    Error::new(Code::Removed, "", format!("the woof was {how} meanwhile"))
+}
+
+#[cold]
+fn after_death(region: &Region) -> Result<()> {
+    let map = &region.map;
+    // Should this be ended in the middle too, the next one starts over.
+    mark(region);
+    let (first, next) = (region.first_seqno(), region.next_seqno());
+    let (pos, time) = if next > first {
+        let last = region.kept_record(next - 1)?;
+        (last.pos.saturating_add(last.size()), last.time_ns)
+    } else {
+        (0, region.geometry.created_ns)
+    };
+    wipe_unpublished(region, next, pos);
+    map.store(shared::FIRST_POS, pos_of(region, first, next, pos), Ordering::Relaxed);
+    map.store(shared::LAST_TIME, time, Ordering::Relaxed);
+    map.store(shared::NEXT_POS, pos, Ordering::Release);
+    Ok(())
+}
+
+/// Makes records that were written and not published unreadable. A position is never used twice, so what is kept from
+/// the lap before is not mistaken for them.
+fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) {
+    let mut found = Vec::new();
+    for seqno in next..next + CHUNK_ELEMENTS as u64 {
+        let record = region.record(pos);
+        if record.seqno != seqno || record.pos != pos || !record.head_ok(region.seed()) {
+            break;
+        }
+        found.push(pos);
+        pos += record.size();
+    }
+    // The last first: stopped in the middle, what is left is still found from the front.
+    for pos in found.into_iter().rev() {
+        region.ring_in(pos, &[0; 8]);
+    }
+}

@@ -1,0 +1,51 @@
+//! Tests of the log, by what is put at risk: plain use, concurrency, kills, power losses, bad files.
+
+mod bad_files;
+mod concurrency;
+mod crash;
+mod plain;
+
+use super::*;
+use std::path::{Path, PathBuf};
+
+/// A directory with a woof named `w` made with `options`.
+fn woof(options: &Options) -> (tempfile::TempDir, PathBuf, Woof) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w");
+    create(&path, options).unwrap();
+    let woof = open(&path).unwrap();
+    (dir, path, woof)
+}
+
+/// A small woof with an element size: `history` elements of up to `size` bytes.
+fn fixed(history: u64, size: u64) -> Options {
+    Options { history, element_size: Some(size), ..Options::default() }
+}
+
+/// All that a cursor from `seqno` gives now: elements as (seqno, data), the rest as text.
+fn read_from(woof: &Woof, seqno: u64) -> Vec<(u64, String)> {
+    let mut cursor = woof.cursor(seqno);
+    let mut all = Vec::new();
+    while let Some(item) = cursor.next() {
+        all.push(match item {
+            Item::Elem { seqno, data, .. } => (seqno, String::from_utf8_lossy(data).into_owned()),
+            Item::Gone { from, to } => (from, format!("gone to {to}")),
+            Item::Damaged { seqno } => (seqno, "damaged".to_owned()),
+        });
+    }
+    all
+}
+
+/// What element `seqno` of these tests holds: its number, with a length that varies.
+fn content(seqno: u64) -> Vec<u8> {
+    let mut data = format!("{seqno}:").into_bytes();
+    data.resize(data.len() + (seqno * 7 % 23) as usize, b'x');
+    data
+}
+
+/// Opens a copy of an image as a woof.
+fn open_image(dir: &Path, image: &[u8]) -> crate::error::Result<Woof> {
+    let path = dir.join("image");
+    std::fs::write(&path, image).unwrap();
+    open(&path)
+}

@@ -1,0 +1,221 @@
+//! What only the `cel` crate can evaluate: the parts of a predicate that the native part leaves over.
+//!
+//! The tree is handed to the crate's interpreter in its own form, built here, so the crate's parser (whose tables
+//! take milliseconds to set up) is not needed. Names are fetched before an evaluation; a missing one, or any error,
+//! makes the answer "missing".
+//!
+//! Cost: an expression has no loops but the list macros, which go through parts of the data only. Each of their steps
+//! pays for the nodes it evaluates, those that handle strings also for the length of the data; after
+//! [`STEPS_MAX`] an evaluation ends as missing. Data over [`DATA_MAX`] is not interpreted at all.
+
+use super::ast::{Expr, Literal};
+use super::emit;
+use super::json;
+use super::pattern;
+use super::source::{Scalar, Source, json_data, value};
+use super::subject::Subject;
+use cel::common::ast::IdedExpr;
+use cel::common::types::{
+    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelNull, CelString, CelTimestamp, CelUInt,
+    STRING_TYPE, Type,
+};
+use cel::common::value::{CowVal, StaticVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Value};
+use chrono::{DateTime, FixedOffset};
+use regex::Regex;
+use std::any::Any;
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// How much one evaluation may cost, in nodes of the tree (about 0.1 microseconds each).
+const STEPS_MAX: i64 = 1_000_000;
+
+/// The longest data that is interpreted, in bytes. What is longer is missing here; native parts have no such limit.
+pub(super) const DATA_MAX: usize = 4 << 20;
+
+/// Functions and types; the same for all predicates.
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::default().with_optional_support(false).with_stdlib();
+    // The only error is a second declaration of the same name.
+    drop(env.add_overload(
+        emit::MATCHES,
+        "matches_compiled",
+        vec![STRING_TYPE, REGEX_TYPE.to_owned()],
+        matches,
+    ));
+    Arc::new(env)
+});
+
+/// A part of a predicate in the interpreter's form.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    expr: IdedExpr,
+    /// The names it looks at, by their numbers in `expr`.
+    names: Vec<Source>,
+    /// Times, durations and patterns, by their numbers.
+    constants: Vec<Box<dyn Val>>,
+}
+
+/// What the parts of one evaluation share: the JSON value is read once.
+#[derive(Default)]
+pub(super) struct Shared<'a> {
+    json: OnceCell<Option<Box<dyn Val + 'a>>>,
+}
+
+impl Chunk {
+    /// Takes a checked expression with its compiled patterns.
+    pub(super) fn new(expr: &Expr, patterns: &[pattern::Pattern]) -> Chunk {
+        let emitted = emit::emit(expr);
+        let constants = emitted.constants.iter().map(|literal| constant(literal, patterns)).collect();
+        Chunk { expr: emitted.expr, names: emitted.names, constants }
+    }
+
+    /// Evaluates it; `None` for anything but true and false.
+    pub(super) fn eval<'a>(&self, subject: &Subject<'a>, shared: &Shared<'a>) -> Option<bool> {
+        let len = subject.data.map_or(0, <[u8]>::len);
+        if len > DATA_MAX {
+            return None;
+        }
+        let values = self.names.iter().map(|name| fetch(name, subject, shared)).collect();
+        let bindings = Bindings {
+            values,
+            constants: &self.constants,
+            steps: AtomicI64::new(STEPS_MAX),
+            scale: i64::try_from(len / 1024).unwrap_or(i64::MAX).saturating_add(1),
+        };
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        context.set_variable_resolver(&bindings);
+        let result = Value::resolve_val(&self.expr, &context).ok()?;
+        result.downcast_ref::<CelBool>().map(|value| *value.inner())
+    }
+}
+
+/// The values of one evaluation, which the interpreter asks for by the names that [`emit`] gave them.
+struct Bindings<'r> {
+    values: Vec<Option<CowVal<'r, 'r>>>,
+    constants: &'r [Box<dyn Val>],
+    steps: AtomicI64,
+    /// What a step costs that may handle all of the data.
+    scale: i64,
+}
+
+impl VariableResolver for Bindings<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let name = variable.strip_prefix('@')?;
+        let (kind, number) = (name.get(..1)?, name.get(1..)?);
+        match kind {
+            "n" => self
+                .values
+                .get(number.parse::<usize>().ok()?)?
+                .as_ref()
+                .map(|value| CowVal::Borrowed(&**value)),
+            "h" => {
+                let there = self.values.get(number.parse::<usize>().ok()?)?.is_some();
+                Some(CowVal::owned(CelBool::from(there)))
+            }
+            "k" => self.constants.get(number.parse::<usize>().ok()?).map(|value| CowVal::Borrowed(&**value)),
+            // The price of a step: true while there is budget, an error after that.
+            "c" => {
+                let (nodes, scaled) = number.split_once('_')?;
+                let price =
+                    nodes.parse::<i64>().ok()? + scaled.parse::<i64>().ok()?.saturating_mul(self.scale);
+                let left = self.steps.fetch_sub(price, Ordering::Relaxed);
+                (left > price).then(|| CowVal::owned(CelBool::from(true)))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn fetch<'r, 'a: 'r>(
+    source: &Source,
+    subject: &Subject<'a>,
+    shared: &'r Shared<'a>,
+) -> Option<CowVal<'r, 'r>> {
+    match source {
+        // `value` is a double for the interpreter, so that it can be computed with whatever the data is.
+        Source::Value => value(subject).map(|value| CowVal::owned(CelDouble::from(value.float()))),
+        Source::Json(_) => {
+            let whole = shared.json.get_or_init(|| json_data(subject).and_then(json::whole));
+            whole.as_ref().map(|whole| CowVal::Borrowed(&**whole))
+        }
+        other => other.get(subject).and_then(to_val),
+    }
+}
+
+/// A value in the interpreter's form.
+pub(super) fn to_val<'r>(scalar: Scalar<'r>) -> Option<CowVal<'r, 'r>> {
+    use super::number::Num;
+    Some(match scalar {
+        Scalar::Null | Scalar::Other => CowVal::owned(CelNull),
+        Scalar::Bool(value) => CowVal::owned(CelBool::from(value)),
+        Scalar::Num(Num::Int(value)) => CowVal::owned(CelInt::from(value)),
+        Scalar::Num(Num::UInt(value)) => CowVal::owned(CelUInt::from(value)),
+        Scalar::Num(Num::Float(value)) => CowVal::owned(CelDouble::from(value)),
+        Scalar::Text(value) => CowVal::owned(CelString::from(value)),
+        Scalar::Bytes(value) => CowVal::owned(CelBytes::from(value)),
+        Scalar::Time(nanos) => CowVal::owned(CelTimestamp::from(date_time(nanos)?)),
+    })
+}
+
+fn date_time(nanos: i128) -> Option<DateTime<FixedOffset>> {
+    let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
+    let rest = u32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?;
+    DateTime::from_timestamp(seconds, rest).map(|time| time.fixed_offset())
+}
+
+fn constant(literal: &Literal, patterns: &[pattern::Pattern]) -> Box<dyn Val> {
+    match literal {
+        Literal::Time(nanos) => match date_time(*nanos) {
+            Some(time) => Box::new(CelTimestamp::from(time)),
+            None => Box::new(CelNull),
+        },
+        Literal::Duration(nanos) => Box::new(CelDuration::from(chrono::Duration::nanoseconds(*nanos))),
+        Literal::Regex(number) => match patterns.get(*number) {
+            Some(pattern) => Box::new(Pattern(pattern.regex.clone())),
+            None => Box::new(CelNull),
+        },
+        // All others are literals of the interpreter.
+        _ => Box::new(CelNull),
+    }
+}
+
+/// A compiled pattern as a value of the interpreter, so that it is not compiled at each evaluation.
+#[derive(Debug, Clone)]
+struct Pattern(Regex);
+
+static REGEX_TYPE: Type = Type::new_unspecified_type("woofstream.Pattern");
+
+impl Val for Pattern {
+    fn get_type(&self) -> &Type {
+        &REGEX_TYPE
+    }
+
+    fn cel_type() -> &'static Type {
+        &REGEX_TYPE
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
+    where
+        Self: 'v,
+    {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+impl StaticVal for Pattern {}
+
+fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let text = args.first().and_then(|arg| arg.downcast_ref::<CelString<'_>>());
+    let pattern = args.get(1).and_then(|arg| arg.downcast_ref::<Pattern>());
+    match (text, pattern) {
+        (Some(text), Some(pattern)) => Ok(CowVal::owned(CelBool::from(pattern.0.is_match(text.inner())))),
+        _ => Err(ExecutionError::no_such_overload("matches", Vec::new())),
+    }
+}
