@@ -13,12 +13,14 @@ pub mod support;
 
 mod wcat;
 mod wecho;
+mod wrun;
 
 /// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
     wcat::COMMAND,
     wecho::COMMAND,
+    wrun::COMMAND,
 ];
 
 /// Runs the command that the arguments of the process name.
