@@ -15,7 +15,11 @@ mod wcat;
 mod wecho;
 
 /// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
-pub const COMMANDS: &[Command] = &[wcat::COMMAND, wecho::COMMAND];
+#[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
+pub const COMMANDS: &[Command] = &[
+    wcat::COMMAND,
+    wecho::COMMAND,
+];
 
 /// Runs the command that the arguments of the process name.
 pub fn main() -> std::process::ExitCode {
