@@ -167,6 +167,10 @@ impl Put for LocalPut {
         self.content
     }
 
+    fn element_max(&self) -> u64 {
+        self.appender.element_max()
+    }
+
     fn set_sync(&mut self, sync: bool) {
         self.appender.set_sync(sync);
     }

@@ -70,6 +70,8 @@ pub struct Create {
 pub trait Put {
     /// What the elements are.
     fn content(&self) -> ContentType;
+    /// The largest element, in bytes.
+    fn element_max(&self) -> u64;
     /// Makes every later put durable before it is reported.
     fn set_sync(&mut self, sync: bool);
     /// Appends elements in order and reports each run that is in.
