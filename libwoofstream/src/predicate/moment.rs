@@ -278,7 +278,7 @@ fn duration_text(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let nanos = nanos.unsigned_abs();
     let mut out = format!("{sign}{}", nanos / 1_000_000_000);
-    if nanos % 1_000_000_000 != 0 {
+    if !nanos.is_multiple_of(1_000_000_000) {
         // Writing to a string cannot fail.
         let _ = write!(out, ".{:09}", nanos % 1_000_000_000);
         out.truncate(out.trim_end_matches('0').len());
