@@ -210,8 +210,6 @@ fn matches_emitted(text: &str, subject: &Subject<'_>) -> Option<bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn native_and_interpreted_answers_are_the_same(
         asked in expression(),
