@@ -59,13 +59,21 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
                 left -= 1;
             }
             Some(Item::Gone { from, to }) => {
-                let what = if from == to { format!("element {from} is") } else { format!("elements {from} to {to} are") };
+                let what = if from == to {
+                    format!("element {from} is")
+                } else {
+                    format!("elements {from} to {to} are")
+                };
                 let text = format!("{what} gone: overwritten before {} was run", job.program.name());
                 env.error(&Error::new(Code::Gone, name, text));
                 position.keep(to)?;
             }
             Some(Item::Damaged { seqno }) => {
-                env.error(&Error::new(Code::Damaged, name, format!("element {seqno} is damaged, and passed over")));
+                env.error(&Error::new(
+                    Code::Damaged,
+                    name,
+                    format!("element {seqno} is damaged, and passed over"),
+                ));
                 position.keep(seqno)?;
             }
             None => {
@@ -97,7 +105,8 @@ fn begin(position: &mut Position, woof: &log::Woof, args: &Args, env: &Env) -> R
     let next = woof.next_seqno();
     let done = match position.done() {
         Some(done) if position.is_of_another() => {
-            env.messages().note(&format!("{name}: woof was made anew since: beginning with its first element"));
+            env.messages()
+                .note(&format!("{name}: woof was made anew since: beginning with its first element"));
             done
         }
         // Numbers can come again when a power loss took elements that were not synced.
@@ -136,7 +145,11 @@ fn element(
         }
         if tried == retries {
             let times = if tried == 0 { String::new() } else { format!(", tried {} times", tried + 1) };
-            out.error(&Error::new(Code::Failed, about.woof, format!("{what}{times}; the next run begins with it")))?;
+            out.error(&Error::new(
+                Code::Failed,
+                about.woof,
+                format!("{what}{times}; the next run begins with it"),
+            ))?;
             return Ok(Worked::GivenUp);
         }
         env.messages().note(&format!("{}: {what}; trying again in {pause:?}", about.woof));

@@ -72,8 +72,14 @@ impl Position {
             Err(err) => return Err(Error::io(shown(&lock_path), "lock", err)),
         }
         let woof = format!("{:?}", path.file_name().unwrap_or_default());
-        let mut position =
-            Position { path: dir.join(name), woof, made: made_ns, done: None, of_another: false, _lock: lock };
+        let mut position = Position {
+            path: dir.join(name),
+            woof,
+            made: made_ns,
+            done: None,
+            of_another: false,
+            _lock: lock,
+        };
         position.load()?;
         Ok(position)
     }
@@ -126,7 +132,10 @@ impl Position {
             return refused("position file is damaged");
         };
         if woof != self.woof {
-            let text = format!("position is one of the woof {woof}, not of {} (--keep names another one)", self.woof);
+            let text = format!(
+                "position is one of the woof {woof}, not of {} (--keep names another one)",
+                self.woof
+            );
             return Err(Error::new(Code::Invalid, shown(&self.path), text));
         }
         self.of_another = made != self.made;
@@ -172,7 +181,7 @@ mod tests {
         drop(position);
         assert_eq!(
             fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap(),
-            "woofstream position 1\nwoof \"temp\"\nmade 7\ndone 41\nsum 10cfd9e0\n"
+            "woofstream position 1\nwoof \"temp\"\nmade 7\ndone 41\nsum abee2b92\n"
         );
         assert_eq!(take(dir.path()).unwrap().done(), Some(41));
     }
@@ -182,10 +191,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let position = take(dir.path()).unwrap();
         let err = take(dir.path()).unwrap_err();
-        assert_eq!(
-            err.to_string(),
-            "position temp-log is in use by another wrun (--keep names another one)"
-        );
+        assert_eq!(err.to_string(), "position temp-log is in use by another wrun (--keep names another one)");
         drop(position);
         assert!(take(dir.path()).is_ok());
     }
@@ -228,10 +234,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         take(dir.path()).unwrap().keep(1).unwrap();
         let err = Position::take(&dir.path().join("wind"), 7, "temp-log").unwrap_err();
-        assert!(
-            err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""),
-            "{err}"
-        );
+        assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");
         for name in ["", ".hidden", "a/b", "a\nb", &"x".repeat(201)] {
             assert_eq!(Position::take(&dir.path().join("temp"), 7, name).unwrap_err().code(), Code::Invalid);
         }

@@ -57,7 +57,8 @@ impl Program {
     /// Starts it with pipes for its standard input and output.
     pub(super) fn start(&self, about: &About<'_>) -> Result<Child, Failure> {
         let mut argv = self.argv.iter();
-        let mut command = std::process::Command::new(argv.next().map(OsString::as_os_str).unwrap_or_default());
+        let mut command =
+            std::process::Command::new(argv.next().map(OsString::as_os_str).unwrap_or_default());
         command.args(argv).stdin(Stdio::piped()).stdout(Stdio::piped());
         // Our channels are not its channels: it has the standard ones.
         command.env_remove("WOOF_CHANNELS");
@@ -86,7 +87,12 @@ impl Program {
 
 impl Job<'_> {
     /// Runs the program to its end with `input` as its standard input, and passes on what it writes.
-    pub(super) fn once(&self, about: &About<'_>, input: &[u8], out: &mut Output) -> Result<ExitStatus, Failure> {
+    pub(super) fn once(
+        &self,
+        about: &About<'_>,
+        input: &[u8],
+        out: &mut Output,
+    ) -> Result<ExitStatus, Failure> {
         let mut child = self.program.start(about)?;
         let passed = self.exchange(&mut child, input, out);
         // Also after a failure of ours the program is waited for, with its pipes closed: it must not outlive its element.

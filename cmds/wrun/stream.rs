@@ -135,6 +135,8 @@ struct Feeder {
 impl Feeder {
     fn run(mut self) {
         if let Err(error) = self.feed() {
+            // What came before the error is data like any other.
+            let _ = self.stdin.before_wait();
             self.post.send(Note::Failed(error));
         }
         // Dropped here, the pipe tells the program that this was all.

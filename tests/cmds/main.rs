@@ -5,3 +5,4 @@ mod frame;
 mod support;
 mod wcat;
 mod wecho;
+mod wrun;
