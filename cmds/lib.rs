@@ -12,15 +12,29 @@ mod multicall;
 pub mod support;
 
 mod wcat;
+mod wcreate;
 mod wecho;
+mod wfind;
+mod wget;
+mod wput;
+mod wrm;
 mod wrun;
+mod wstat;
+mod wtail;
 
 /// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
     wcat::COMMAND,
+    wcreate::COMMAND,
     wecho::COMMAND,
+    wfind::COMMAND,
+    wget::COMMAND,
+    wput::COMMAND,
+    wrm::COMMAND,
     wrun::COMMAND,
+    wstat::COMMAND,
+    wtail::COMMAND,
 ];
 
 /// Runs the command that the arguments of the process name.

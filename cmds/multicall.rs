@@ -45,6 +45,11 @@ pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
 
 /// Parses the arguments of a command and runs it.
 fn start(command: &Command, arguments: Vec<OsString>) -> u8 {
+    if command.name == "wget"
+        && let Some(failure) = crate::wget::download(&arguments)
+    {
+        return Messages::new(command.name, Color::Auto).failed(&failure);
+    }
     match command.definition().try_get_matches_from(arguments) {
         Ok(matches) => command.run(matches),
         Err(err) => unparsed(command.name, &err),

@@ -5,13 +5,8 @@ use libwoofstream::content::ContentType;
 use libwoofstream::log::Options;
 use libwoofstream::space::{Create, Local, Space};
 
-pub(crate) const COMMAND: Command = Command {
-    name: "wcreate",
-    about: "makes woofs",
-    group: Group::Woofs,
-    define,
-    verb: Verb::Plain(run),
-};
+pub(crate) const COMMAND: Command =
+    Command { name: "wcreate", about: "makes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
 
 fn define(command: clap::Command) -> clap::Command {
     command
@@ -39,7 +34,8 @@ fn define(command: clap::Command) -> clap::Command {
 fn run(args: &Args, env: &mut Env) -> Run {
     if args.has("namespace") {
         let woof_flags = ["history", "capacity", "element-size"];
-        if woof_flags.iter().any(|flag| args.number(flag).is_some()) || args.has("sync") || args.has("reset") {
+        if woof_flags.iter().any(|flag| args.number(flag).is_some()) || args.has("sync") || args.has("reset")
+        {
             return Err(Failure::invalid("--namespace", "takes no flags of woofs"));
         }
     }
@@ -56,11 +52,8 @@ fn run(args: &Args, env: &mut Env) -> Run {
     };
     let create = Create { options, reset: args.has("reset"), parents: args.has("parents") };
     for name in args.texts("NAME") {
-        let made = if args.has("namespace") {
-            Local.create_namespace(name)
-        } else {
-            Local.create(name, &create)
-        };
+        let made =
+            if args.has("namespace") { Local.create_namespace(name) } else { Local.create(name, &create) };
         match made {
             Ok(()) if args.has("verbose") => env.messages().note(&format!("{name}: made")),
             Ok(()) => {}

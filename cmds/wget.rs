@@ -35,7 +35,8 @@ fn define(command: clap::Command) -> clap::Command {
 fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
     let (mut selection, count) = selection(args)?;
-    let bounded = selection.since_ns.is_some() || selection.until_ns.is_some() || selection.predicate.is_some();
+    let bounded =
+        selection.since_ns.is_some() || selection.until_ns.is_some() || selection.predicate.is_some();
     if selection.range.is_none() && count.is_none() && !bounded {
         selection.range = Some(SeqRange::NEWEST);
     }
@@ -47,9 +48,10 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
 /// Runs the wget that downloads in our place, when an argument is an address for it.
 pub(crate) fn download(args: &[std::ffi::OsString]) -> Option<Failure> {
     const SCHEMES: [&str; 3] = ["http://", "https://", "ftp://"];
-    let address = args.iter().skip(1).find_map(|arg| {
-        arg.to_str().filter(|arg| SCHEMES.iter().any(|scheme| arg.starts_with(scheme)))
-    })?;
+    let address = args
+        .iter()
+        .skip(1)
+        .find_map(|arg| arg.to_str().filter(|arg| SCHEMES.iter().any(|scheme| arg.starts_with(scheme))))?;
     let Some(program) = next_on_path() else {
         return Some(Failure::invalid(address, "no other wget is on the path to download it"));
     };

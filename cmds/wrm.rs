@@ -3,13 +3,8 @@
 use crate::support::prelude::*;
 use libwoofstream::space::{Local, Space};
 
-pub(crate) const COMMAND: Command = Command {
-    name: "wrm",
-    about: "removes woofs",
-    group: Group::Woofs,
-    define,
-    verb: Verb::Plain(run),
-};
+pub(crate) const COMMAND: Command =
+    Command { name: "wrm", about: "removes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
 
 fn define(command: clap::Command) -> clap::Command {
     command

@@ -5,13 +5,8 @@ use crate::support::select::selection;
 use crate::support::shared_output::Shared;
 use libwoofstream::space::{Follow, Local, Selection, Space, Stop};
 
-pub(crate) const COMMAND: Command = Command {
-    name: "wtail",
-    about: "follows woofs",
-    group: Group::Woofs,
-    define,
-    verb: Verb::Stream(run),
-};
+pub(crate) const COMMAND: Command =
+    Command { name: "wtail", about: "follows woofs", group: Group::Woofs, define, verb: Verb::Stream(run) };
 
 fn define(command: clap::Command) -> clap::Command {
     command
@@ -21,7 +16,7 @@ fn define(command: clap::Command) -> clap::Command {
              reads its output any more, when a woof is removed or reset, or after --count elements.",
         )
         .arg(flags::operands("NAME", "Which woofs").required(true))
-        .arg(flags::count().help("Send the newest so many first"))
+        .arg(flags::count().long("last").help("Send the newest so many first"))
         .args(flags::bounds())
         .arg(flags::filter())
         .arg(flags::number("stop-after", '\0', "COUNT", "Stop after so many elements").long("count"))

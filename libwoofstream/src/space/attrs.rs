@@ -14,6 +14,8 @@ impl Attributes for Dir {
     fn attr(&self, name: &str) -> Option<AttrRef<'_>> {
         match self.attrs.get(name)? {
             Value::Bool(value) => Some(AttrRef::Bool(*value)),
+            // Integers that fit are kept as signed ones, whatever they were made of.
+            Value::Int(value) if is_time(name) => Some(AttrRef::Time(u64::try_from(*value).unwrap_or(0))),
             Value::UInt(value) if is_time(name) => Some(AttrRef::Time(*value)),
             Value::Int(value) => Some(AttrRef::Int(*value)),
             Value::UInt(value) => Some(AttrRef::UInt(*value)),
