@@ -18,6 +18,7 @@ mod wfind;
 mod wget;
 mod wput;
 mod wrm;
+mod wrun;
 mod wstat;
 mod wtail;
 
@@ -31,6 +32,7 @@ pub const COMMANDS: &[Command] = &[
     wget::COMMAND,
     wput::COMMAND,
     wrm::COMMAND,
+    wrun::COMMAND,
     wstat::COMMAND,
     wtail::COMMAND,
 ];

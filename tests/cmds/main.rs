@@ -7,3 +7,4 @@ mod frame;
 mod support;
 mod wcat;
 mod wecho;
+mod wrun;
