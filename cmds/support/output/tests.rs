@@ -143,7 +143,11 @@ fn an_element_of_another_woof_brings_its_name_along() {
     json.line(line, &mut frames).unwrap();
     json.line(line, &mut frames).unwrap();
     let mut expected = Vec::new();
-    encode::dir(&mut expected, &libwoofstream::space::context("farm/temp", ContentType::Text)).unwrap();
+    encode::dir(
+        &mut expected,
+        &libwoofstream::space::context("farm/temp", libwoofstream::content::ContentType::Text),
+    )
+    .unwrap();
     encode::elem(&mut expected, 5, 1_795_309_323_000_000_000, b"21.5");
     encode::elem(&mut expected, 5, 1_795_309_323_000_000_000, b"21.5");
     assert_eq!(frames, expected);
