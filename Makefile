@@ -90,15 +90,23 @@ install: build
 	'$(WOOF)' --completions bash > '$(SHARE)/bash-completion/completions/woof'
 	'$(WOOF)' --completions zsh > '$(SHARE)/zsh/site-functions/_woof'
 	'$(WOOF)' --completions fish > '$(SHARE)/fish/vendor_completions.d/woof.fish'
+	for page in man/man1/w*.1; do \
+	  name=$$(basename "$$page" .1); \
+	  [ "$$name" = woof ] || { \
+	    ln -sf woof '$(SHARE)/bash-completion/completions'/"$$name"; \
+	    ln -sf woof.fish '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
+	  }; \
+	done
 	@echo 'The commands are in $(PREFIX)/lib/woofstream/bin: put it into your PATH.'
 
 uninstall:
 	for page in man/man1/w*.1; do \
-	  rm -f '$(LINKS)'/"$$(basename "$$page" .1)" '$(SHARE)/man/man1'/"$$(basename "$$page")"; \
+	  name=$$(basename "$$page" .1); \
+	  rm -f '$(LINKS)'/"$$name" '$(SHARE)/man/man1'/"$$name.1" \
+	    '$(SHARE)/bash-completion/completions'/"$$name" '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
 	done
 	for page in man/man7/*.7; do rm -f '$(SHARE)/man/man7'/"$$(basename "$$page")"; done
-	rm -f '$(BIN)/woof' '$(SHARE)/bash-completion/completions/woof' '$(SHARE)/zsh/site-functions/_woof' \
-	  '$(SHARE)/fish/vendor_completions.d/woof.fish'
+	rm -f '$(BIN)/woof' '$(SHARE)/zsh/site-functions/_woof'
 	-rmdir '$(LINKS)' '$(DESTDIR)$(PREFIX)/lib/woofstream'
 
 clean:

@@ -150,7 +150,7 @@ fn woof(arguments: Vec<OsString>) -> u8 {
         Err(err) => return unparsed("woof", &err),
     };
     let done = if let Some(shell) = args.text("completions") {
-        Ok(install::completions(shell, COMMANDS))
+        Ok(install::completions(shell, definition(), COMMANDS))
     } else if let Some(dir) = args.text("man-pages") {
         man::write_all(&PathBuf::from(dir), definition(), COMMANDS)
     } else if let Some(dir) = args.text("install-links") {

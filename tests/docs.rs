@@ -1,5 +1,7 @@
 //! What is written down and made by hand stays the same as what the program says: man pages.
 
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

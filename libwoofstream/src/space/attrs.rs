@@ -27,12 +27,27 @@ impl Attributes for Dir {
 }
 
 /// The short `Dir` that goes before elements: what they are and where they are from.
-pub(super) fn context(name: &str, content: crate::content::ContentType) -> Dir {
+///
+/// ```
+/// use libwoofstream::{content::ContentType, space};
+/// let dir = space::context("farm/temp", ContentType::F64);
+/// assert_eq!(dir.text("name"), Some("temp"));
+/// assert!(space::is_context(&dir));
+/// assert!(!space::is_context(&dir.set("elements", 5u64)));
+/// ```
+pub fn context(name: &str, content: crate::content::ContentType) -> Dir {
     Dir::new()
         .set("path", name)
         .set("name", last_part(name))
         .set("type", "woof")
         .set("content", content.as_str())
+}
+
+/// True for a `Dir` that says no more than the elements after it need.
+pub fn is_context(dir: &Dir) -> bool {
+    dir.attrs.len() == 4
+        && dir.text("type") == Some("woof")
+        && ["path", "name", "content"].iter().all(|name| dir.text(name).is_some())
 }
 
 /// The whole `Dir` of a woof.

@@ -14,7 +14,7 @@ mod range;
 mod selection;
 mod stop;
 
-pub use attrs::is_time;
+pub use attrs::{context, is_context, is_time};
 pub use local::Local;
 pub use range::{Bound, SeqRange};
 pub use selection::{Follow, Selection};
