@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_chart_is_plain_text() {
-        let values: Vec<f64> = (0..120).map(|step| (f64::from(step) / 120.0 * 6.283).sin() * 10.0).collect();
+        let values: Vec<f64> =
+            (0..120).map(|step| (f64::from(step) / 120.0 * std::f64::consts::TAU).sin() * 10.0).collect();
         assert_eq!(plot(&values).draw(60), include_str!("plot_sine.txt"));
     }
 
