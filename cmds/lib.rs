@@ -22,7 +22,8 @@ mod wrun;
 mod wstat;
 mod wtail;
 
-/// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
+/// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here. The shell, `wsh`, will be
+/// the one line that names another crate, `woofshell`.
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
     wcat::COMMAND,
