@@ -12,10 +12,25 @@ mod multicall;
 pub mod support;
 
 mod wcat;
+mod wcount;
 mod wecho;
+mod wfilter;
+mod whead;
+mod wmerge;
+mod wsplit;
+mod wtee;
 
 /// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
-pub const COMMANDS: &[Command] = &[wcat::COMMAND, wecho::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    wcat::COMMAND,
+    wcount::COMMAND,
+    wecho::COMMAND,
+    wfilter::COMMAND,
+    whead::COMMAND,
+    wmerge::COMMAND,
+    wsplit::COMMAND,
+    wtee::COMMAND,
+];
 
 /// Runs the command that the arguments of the process name.
 pub fn main() -> std::process::ExitCode {
