@@ -2,6 +2,13 @@
 //! tested in the library, here it is the wiring.
 
 mod frame;
+mod streams;
 mod support;
 mod wcat;
+mod wcount;
 mod wecho;
+mod wfilter;
+mod whead;
+mod wmerge;
+mod wsplit;
+mod wtee;
