@@ -45,6 +45,11 @@ pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
 
 /// Parses the arguments of a command and runs it.
 fn start(command: &Command, arguments: Vec<OsString>) -> u8 {
+    if command.name == "wget"
+        && let Some(failure) = crate::wget::download(&arguments)
+    {
+        return Messages::new(command.name, Color::Auto).failed(&failure);
+    }
     match command.definition().try_get_matches_from(arguments) {
         Ok(matches) => command.run(matches),
         Err(err) => unparsed(command.name, &err),
@@ -145,7 +150,7 @@ fn woof(arguments: Vec<OsString>) -> u8 {
         Err(err) => return unparsed("woof", &err),
     };
     let done = if let Some(shell) = args.text("completions") {
-        Ok(install::completions(shell, COMMANDS))
+        Ok(install::completions(shell, definition(), COMMANDS))
     } else if let Some(dir) = args.text("man-pages") {
         man::write_all(&PathBuf::from(dir), definition(), COMMANDS)
     } else if let Some(dir) = args.text("install-links") {

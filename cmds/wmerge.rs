@@ -69,6 +69,9 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let mut merged = Merged { lanes: Vec::new(), shown: Vec::new(), out, failed: 0 };
     merged.lanes.resize_with(sources.len(), Lane::default);
     let mut gather = Gather::start(sources, ahead)?;
+    if let Some(watch) = merged.out.watch() {
+        gather.end_with(watch)?;
+    }
     match order {
         None => merged.by_arrival(&mut gather)?,
         Some(order) => merged.in_order(&mut gather, order)?,

@@ -2,6 +2,8 @@
 //! a fixed seed, into every decoder. Nothing may panic, no message may be larger than its input, and what decodes must survive
 //! being written and read again.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
+
 use libwoofstream::chan::Channels;
 use libwoofstream::wire::{Addr, Decoder, Dir, Kind, Message, Raw, Step, Value, encode};
 

@@ -4,6 +4,8 @@
 //! not, the test leaves what it made in the temporary directory of the target, and says where. A new version of the format gets a new
 //! golden file, a writer and a reader of its own, next to these.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
+
 use libwoofstream::chan::{Input, Reader};
 use libwoofstream::wire::{Addr, Dir, Elem, Fault, Header, Kind, MORE, Message, Raw, Value, encode, mark};
 use std::fs::File;

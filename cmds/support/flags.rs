@@ -113,7 +113,11 @@ fn parse_seqno(text: &str) -> Result<u64, Error> {
     }
 }
 
-fn parse_time(text: &str) -> Result<u64, Error> {
+/// A time, or an age, in nanoseconds since 1970.
+///
+/// # Errors
+/// When the text is neither.
+pub(crate) fn parse_time(text: &str) -> Result<u64, Error> {
     time::parse_time(text, libwoofstream::sys::now_ns())
 }
 

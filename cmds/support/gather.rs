@@ -6,6 +6,7 @@
 //! Failure contract: a source that fails gives its error in its place and is over; the others go on. Threads end when the
 //! queue is dropped, at their next message.
 
+use super::output::Watch;
 use libwoofstream::chan::{BeforeWait, Input, Reader};
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::wire::{Fault, Kind, Raw};
@@ -14,6 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// So many bytes go into the queue at once.
 const BATCH: usize = 64 << 10;
+
+/// Bytes of stack of a thread that only reads and queues.
+const STACK: usize = 256 << 10;
 
 /// Opens a source, in its own thread: a FIFO may have to wait there for who writes to it.
 pub type Open = Box<dyn FnOnce() -> Result<Reader> + Send>;
@@ -120,6 +124,12 @@ impl Shared {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn close(&self) {
+        self.lock().closed = true;
+        self.room.notify_all();
+        self.came.notify_all();
+    }
+
     /// Queues a batch; waits for room. False when nobody will take it.
     fn put(&self, source: usize, batch: Batch) -> bool {
         let mut lanes = self.lock();
@@ -152,10 +162,24 @@ impl Gather {
         let gather = Gather { shared: Arc::new(shared), turn: 0 };
         for (source, open) in sources.into_iter().enumerate() {
             let feed = Feed { shared: Arc::clone(&gather.shared), source, batch: Batch::default() };
-            let thread = std::thread::Builder::new().stack_size(256 << 10);
+            let thread = std::thread::Builder::new().stack_size(STACK);
             thread.spawn(move || feed.run(open)).map_err(|err| Error::io("", "start a thread", err))?;
         }
         Ok(gather)
+    }
+
+    /// Ends all sources once nobody reads the output any more, also while they are silent.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn end_with(&self, watch: Watch) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        // The thread ends with the process; it holds nothing but its descriptor.
+        let watched = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+            watch.until_unread();
+            shared.close();
+        });
+        watched.map(drop).map_err(|err| Error::io("", "start a thread", err))
     }
 
     /// The next batch of the source whose turn it is, of those that have one; waits for one, and tells `idle` before it does. `None`
@@ -169,7 +193,7 @@ impl Gather {
             let count = lanes.lanes.len();
             let mut order = (turn..count).chain(0..turn.min(count));
             let found = order.find_map(|source| Some((source, lanes.take(source)?)));
-            let over = found.is_none() && lanes.lanes.iter().all(|lane| lane.over);
+            let over = found.is_none() && (lanes.closed || lanes.lanes.iter().all(|lane| lane.over));
             if over { Some(None) } else { found.map(Some) }
         })?;
         if let Some((source, _)) = &found {
@@ -185,7 +209,10 @@ impl Gather {
     pub fn of(&mut self, source: usize, idle: &mut dyn BeforeWait) -> Result<Option<Batch>> {
         self.wait(idle, |lanes| match lanes.take(source) {
             Some(batch) => Some(Some(batch)),
-            None => lanes.lanes.get(source).is_none_or(|lane| lane.over).then_some(None),
+            None => {
+                let over = lanes.closed || lanes.lanes.get(source).is_none_or(|lane| lane.over);
+                over.then_some(None)
+            }
         })
     }
 
@@ -215,8 +242,7 @@ impl Gather {
 
 impl Drop for Gather {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.room.notify_all();
+        self.shared.close();
     }
 }
 

@@ -57,27 +57,40 @@ fn in_the_way(name: &str, what: &str) -> Error {
     Error::new(Code::Exists, name, format!("not replaced: it is {what}"))
 }
 
-/// The completions of all commands for `shell` (bash, zsh, fish).
-pub fn completions(shell: &str, commands: &[Command]) -> String {
+/// The completions for `shell` (bash, zsh, fish): of `woof` with all commands as subcommands, and of each command.
+pub fn completions(shell: &str, woof: clap::Command, commands: &[Command]) -> String {
     let shell = match shell {
         "zsh" => Shell::Zsh,
         "fish" => Shell::Fish,
         _ => Shell::Bash,
     };
+    let subcommand =
+        |command: &Command| command.definition().name(command.subcommand()).bin_name(command.subcommand());
     let mut text = Vec::new();
+    clap_complete::generate(shell, &mut woof.subcommands(commands.iter().map(subcommand)), "woof", &mut text);
     for command in commands {
         clap_complete::generate(shell, &mut command.definition(), command.name, &mut text);
     }
-    // The scripts for zsh are one file a command by custom; the first line of the first is the one that counts,
-    // so that a single file has to name all commands in it.
     let text = String::from_utf8(text).unwrap_or_default();
-    if shell != Shell::Zsh {
-        return text;
+    if shell == Shell::Zsh { one_for_zsh(&text, commands) } else { text }
+}
+
+/// By custom a zsh completion is a file for each command, whose first line names it and which is the body of a function. As one
+/// file it names them all, and ends with a call of the function that is meant.
+fn one_for_zsh(text: &str, commands: &[Command]) -> String {
+    let mut all = "#compdef woof".to_owned();
+    for command in commands {
+        all.push(' ');
+        all.push_str(command.name);
     }
-    let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
-    let body: String =
-        text.lines().filter(|line| !line.starts_with("#compdef")).map(|line| format!("{line}\n")).collect();
-    format!("#compdef {}\n{body}", names.join(" "))
+    all.push('\n');
+    for line in text.lines().filter(|line| !line.starts_with("#compdef")) {
+        all.push_str(line);
+        all.push('\n');
+    }
+    // In the file of `woof` itself the script calls that function already.
+    all.push_str("if [ \"$funcstack[1]\" = \"_woof\" ] && [ \"$service\" != woof ]; then\n    \"_$service\" \"$@\"\nfi\n");
+    all
 }
 
 #[cfg(test)]
@@ -123,11 +136,11 @@ mod tests {
     #[test]
     fn every_shell_completes_every_command() {
         for shell in ["bash", "zsh", "fish"] {
-            let text = completions(shell, COMMANDS);
+            let text = completions(shell, clap::Command::new("woof"), COMMANDS);
             for command in COMMANDS {
                 assert!(text.contains(command.name), "{shell}: {}", command.name);
             }
         }
-        assert_eq!(completions("zsh", COMMANDS).matches("#compdef").count(), 1);
+        assert_eq!(completions("zsh", clap::Command::new("woof"), COMMANDS).matches("#compdef").count(), 1);
     }
 }

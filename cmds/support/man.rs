@@ -18,6 +18,9 @@ The answer is no, or some items failed and the others are done.
 It could not be done; standard error says why.
 ";
 
+/// How clap_mangen begins each part: an apostrophe that is one wherever the page is shown.
+const APOSTROPHES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
 /// Writes `woof.1` and the page of each command into `dir`; the text says what was written.
 ///
 /// # Errors
@@ -44,19 +47,30 @@ fn see_also(of: &Command, commands: &[Command]) -> Vec<&'static str> {
 }
 
 /// One page: NAME SYNOPSIS DESCRIPTION OPTIONS EXAMPLES EXIT STATUS SEE ALSO.
-fn page(definition: clap::Command, see_also: &[&str]) -> Result<String> {
+fn page(mut definition: clap::Command, see_also: &[&str]) -> Result<String> {
+    let name = definition.get_name().to_owned();
     let examples = definition.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-    let source = format!("woofstream {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(definition).source(source).manual("woofstream");
+    let usage = definition.render_usage().to_string();
+    let man = Man::new(definition);
     let mut out = Vec::new();
-    let rendered = man
-        .render_title(&mut out)
-        .and_then(|()| man.render_name_section(&mut out))
-        .and_then(|()| man.render_synopsis_section(&mut out))
-        .and_then(|()| man.render_description_section(&mut out))
-        .and_then(|()| man.render_options_section(&mut out));
-    rendered.map_err(|err| Error::io("man page", "write", err))?;
-    let mut text = String::from_utf8_lossy(&out).into_owned();
+    man.render_name_section(&mut out).map_err(|err| unwritten(&name, err))?;
+    out.extend_from_slice(b".SH SYNOPSIS\n.nf\n");
+    for line in usage.trim_start_matches("Usage:").lines() {
+        let line = line.trim();
+        let rest = line.strip_prefix(&name).unwrap_or(line);
+        out.extend_from_slice(format!("\\fB{name}\\fR{}", literal(rest)).as_bytes());
+    }
+    out.extend_from_slice(b".fi\n");
+    man.render_description_section(&mut out)
+        .and_then(|()| man.render_options_section(&mut out))
+        .map_err(|err| unwritten(&name, err))?;
+    // Each section brings the same two lines about apostrophes along; once is enough.
+    let sections = String::from_utf8_lossy(&out).replace(APOSTROPHES, "");
+    let mut text = format!(
+        "{APOSTROPHES}.TH {} 1 \"\" \"woofstream {}\" \"woofstream\"\n{sections}",
+        name.to_uppercase(),
+        env!("CARGO_PKG_VERSION")
+    );
     text.push_str(".SH EXAMPLES\n.nf\n");
     for line in examples.lines().skip_while(|line| *line == "EXAMPLES") {
         text.push_str(&literal(line.strip_prefix("  ").unwrap_or(line)));
@@ -70,6 +84,10 @@ fn page(definition: clap::Command, see_also: &[&str]) -> Result<String> {
     text.push_str(".BR woofstream (7)\n");
     let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
     Ok(lines.collect())
+}
+
+fn unwritten(name: &str, err: std::io::Error) -> Error {
+    Error::io(format!("{name}.1"), "write", err)
 }
 
 /// A line as it stands, for roff.

@@ -5,8 +5,8 @@
 
 use libwoofstream::content::ContentType;
 use libwoofstream::error::Result;
-use libwoofstream::predicate::{AttrRef, Attributes, Subject};
-use libwoofstream::wire::{Dir, Kind, Raw, Value};
+use libwoofstream::predicate::{Attributes, Subject};
+use libwoofstream::wire::{Dir, Kind, Raw};
 
 /// Makes subjects of messages, in the context that the messages before gave.
 ///
@@ -24,7 +24,7 @@ pub struct Subjects {
     /// What the data is.
     content: ContentType,
     /// The last `Dir`, once there was one.
-    attrs: Option<Attrs>,
+    attrs: Option<Dir>,
 }
 
 impl Subjects {
@@ -38,7 +38,7 @@ impl Subjects {
             // A content type from the future is taken as text, as it is where it is shown.
             self.content =
                 dir.text("content").and_then(|name| ContentType::parse(name).ok()).unwrap_or_default();
-            self.attrs = Some(Attrs(dir));
+            self.attrs = Some(dir);
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Subjects {
     /// When an element is too short to be one.
     #[inline]
     pub fn of<'a>(&'a self, raw: &Raw<'a>) -> Result<Option<Subject<'a>>> {
-        let attrs = self.attrs.as_ref().map(|attrs| attrs as &dyn Attributes);
+        let attrs = self.attrs.as_ref().map(|dir| dir as &dyn Attributes);
         Ok(match raw.kind {
             Kind::ELEM => {
                 let elem = raw.elem()?;
@@ -80,32 +80,11 @@ impl Subjects {
     }
 }
 
-/// The attributes of a `Dir`, as predicates ask for them.
-#[derive(Debug)]
-struct Attrs(Dir);
-
-impl Attributes for Attrs {
-    fn attr(&self, name: &str) -> Option<AttrRef<'_>> {
-        match self.0.get(name) {
-            Some(Value::Bool(value)) => Some(AttrRef::Bool(*value)),
-            Some(Value::Int(value)) => Some(AttrRef::Int(*value)),
-            Some(Value::UInt(value)) => Some(AttrRef::UInt(*value)),
-            Some(Value::Float(value)) => Some(AttrRef::Float(*value)),
-            Some(Value::Text(text)) => Some(AttrRef::Text(text)),
-            Some(_) => None,
-            // The name is the last part of the path, also where nobody wrote it down.
-            None if name == "name" => {
-                self.0.text("path").and_then(|path| path.rsplit('/').next()).map(AttrRef::Text)
-            }
-            None => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use libwoofstream::predicate::Predicate;
+    use libwoofstream::space;
 
     fn matches(expression: &str, subjects: &Subjects, raw: &Raw<'_>) -> bool {
         Predicate::compile(expression).unwrap().matches(&subjects.of(raw).unwrap().unwrap())
@@ -121,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_dir_gives_content_and_attributes() {
-        let subjects = entered(&Dir::new().set("path", "farm/temp").set("content", "f64").set("unit", "F"));
+        let subjects = entered(&space::context("farm/temp", ContentType::F64).set("unit", "F"));
         let elem = [7u64.to_le_bytes(), 9u64.to_le_bytes(), 21.5f64.to_le_bytes()].concat();
         let elem = Raw { kind: Kind::ELEM, ..Raw::bytes(&elem) };
         for expression in [

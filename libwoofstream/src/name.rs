@@ -1,1 +1,181 @@
-//! Names of woofs.
+//! Names of woofs as users type them: what is a name, what is remote, and which namespace it belongs to.
+//!
+//! A local name is a path. Blanks and bytes of any script are welcome in it; what breaks lines of output or leads out of
+//! a namespace through a symbolic link is refused, with the reason.
+
+use crate::error::{Code, Error, Result};
+use crate::limits::{NAME_MAX, PATH_MAX};
+use std::path::{Path, PathBuf};
+
+/// The directory in a namespace where its own state is kept. It makes a directory a namespace.
+pub const STATE_DIR: &str = ".woof";
+
+/// The beginning of a remote name.
+const REMOTE: &str = "woof://";
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// A path on this machine.
+    Local(&'a Path),
+    /// What follows `woof://`.
+    Remote(&'a str),
+}
+
+/// Looks what `name` stands for and whether it can be a name.
+///
+/// ```
+/// use libwoofstream::name::{Place, place};
+/// assert_eq!(place("farm/temp").unwrap(), Place::Local("farm/temp".as_ref()));
+/// assert_eq!(place("woof://edge7/farm/temp").unwrap(), Place::Remote("edge7/farm/temp"));
+/// assert!(place("farm\ntemp").is_err());
+/// ```
+///
+/// # Errors
+/// [`Code::Invalid`], saying what is wrong with the name.
+pub fn place(name: &str) -> Result<Place<'_>> {
+    let refuse = |text: String| Err(Error::new(Code::Invalid, printable(name), text));
+    if name.is_empty() {
+        return refuse("an empty name".to_owned());
+    }
+    if name.len() > PATH_MAX {
+        return refuse(format!("the name is {} bytes long, the limit is {PATH_MAX}", name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        return refuse("a name has no newlines or other control characters".to_owned());
+    }
+    if let Some(remote) = name.strip_prefix(REMOTE) {
+        return Ok(Place::Remote(remote));
+    }
+    if let Some(part) = name.split('/').find(|part| part.len() > NAME_MAX) {
+        return refuse(format!(
+            "\"{}...\" is {} bytes long, the limit is {NAME_MAX}",
+            clip(part),
+            part.len()
+        ));
+    }
+    Ok(Place::Local(Path::new(name)))
+}
+
+/// Looks whether `name` can be the name of a woof on this machine, and gives its path.
+///
+/// # Errors
+/// [`Code::Invalid`] for what is no name of a woof; [`Code::Unsupported`] for remote names; [`Code::Denied`] where a symbolic
+/// link leads out of the namespace.
+pub fn local_woof(name: &str) -> Result<PathBuf> {
+    let path = local(name)?;
+    let refuse = |text: &str| Err(Error::new(Code::Invalid, name, text));
+    if name.ends_with('/') {
+        return refuse("a woof's name does not end in \"/\"");
+    }
+    match path.file_name().and_then(|last| last.to_str()) {
+        None => return refuse("a woof's name does not end in \"..\""),
+        Some(last) if last == "." || last.starts_with(STATE_DIR) => {
+            return refuse("names that begin with .woof are the namespace's own");
+        }
+        Some(_) => {}
+    }
+    stay_inside(name, path)?;
+    Ok(path.to_owned())
+}
+
+/// The path of a name on this machine.
+///
+/// # Errors
+/// As [`place`]; [`Code::Unsupported`] for remote names.
+pub fn local(name: &str) -> Result<&Path> {
+    match place(name)? {
+        Place::Local(path) => Ok(path),
+        Place::Remote(_) => Err(Error::new(
+            Code::Unsupported,
+            name,
+            "names on other hosts need the namespace server, which this version does not have",
+        )),
+    }
+}
+
+/// The namespace that a path lies in: the nearest directory above it that has a state directory.
+pub fn namespace_of(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).map(or_here).find(|dir| dir.join(STATE_DIR).is_dir())
+}
+
+/// The directory that a path names, `.` for an empty one.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+/// Refuses a path that lies in a namespace and leads out of it through a symbolic link.
+fn stay_inside(name: &str, path: &Path) -> Result<()> {
+    let Some(namespace) = namespace_of(path) else { return Ok(()) };
+    // What is not there yet leads nowhere.
+    let (Ok(real), Ok(root)) = (path.canonicalize(), namespace.canonicalize()) else { return Ok(()) };
+    if real.starts_with(&root) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Denied,
+        name,
+        format!("a symbolic link leads out of the namespace {}, to {}", namespace.display(), real.display()),
+    ))
+}
+
+/// A name that can stand in a line of output.
+fn printable(name: &str) -> String {
+    if name.len() > NAME_MAX || name.chars().any(char::is_control) {
+        format!("\"{}\"", clip(name).escape_debug())
+    } else {
+        name.to_owned()
+    }
+}
+
+/// The beginning of a long name.
+fn clip(name: &str) -> &str {
+    let end = (0..=name.len().min(40)).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    &name[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str) -> String {
+        local_woof(name).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused_with_the_reason() {
+        assert_eq!(
+            refusal("farm/te\nmp"),
+            "\"farm/te\\nmp\": a name has no newlines or other control characters"
+        );
+        assert_eq!(refusal(""), "an empty name");
+        assert_eq!(refusal("farm/.."), "farm/..: a woof's name does not end in \"..\"");
+        assert_eq!(refusal("farm/"), "farm/: a woof's name does not end in \"/\"");
+        assert_eq!(refusal("farm/.woof"), "farm/.woof: names that begin with .woof are the namespace's own");
+        let long = format!("farm/{}", "ä".repeat(150));
+        assert!(refusal(&long).contains("is 300 bytes long, the limit is 255"), "{}", refusal(&long));
+        assert!(refusal("woof://edge7/x").contains("need the namespace server"));
+    }
+
+    #[test]
+    fn blanks_and_other_scripts_are_welcome() {
+        assert_eq!(local_woof("my farm/Größe ☺").unwrap(), Path::new("my farm/Größe ☺"));
+        assert_eq!(local_woof("../other/temp").unwrap(), Path::new("../other/temp"));
+    }
+
+    #[test]
+    fn a_link_may_lead_around_in_its_namespace_and_not_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let farm = dir.path().join("farm");
+        std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
+        std::fs::write(farm.join("temp"), "").unwrap();
+        std::fs::write(dir.path().join("outside"), "").unwrap();
+        std::os::unix::fs::symlink("temp", farm.join("inside")).unwrap();
+        std::os::unix::fs::symlink("../outside", farm.join("out")).unwrap();
+        assert!(local_woof(farm.join("inside").to_str().unwrap()).is_ok());
+        let err = local_woof(farm.join("out").to_str().unwrap()).unwrap_err();
+        assert_eq!(err.code(), Code::Denied);
+        assert!(err.text().starts_with("a symbolic link leads out of the namespace"), "{err}");
+        assert_eq!(namespace_of(&farm.join("temp")), Some(farm.as_path()));
+    }
+}

@@ -1,6 +1,8 @@
 //! The commands as a user runs them: real processes, pipes and files. One module a command; what the library does is
 //! tested in the library, here it is the wiring.
 
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
 mod frame;
 mod streams;
 mod support;
@@ -10,5 +12,6 @@ mod wecho;
 mod wfilter;
 mod whead;
 mod wmerge;
+mod wrun;
 mod wsplit;
 mod wtee;

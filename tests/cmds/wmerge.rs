@@ -81,7 +81,7 @@ fn raw_lines_after_a_woof_are_not_taken_for_its_elements() {
     assert_eq!(
         ran.done(),
         "2\n{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"a\"}\n\
-         {\"type\":\"elem\",\"woof\":\"a\",\"seqno\":1,\"time\":\"1970-01-01T00:00:00.000000010Z\",\"data\":\"0.5\",\"value\":0.5}\n\
+         {\"type\":\"elem\",\"woof\":\"a\",\"seqno\":1,\"time\":\"1970-01-01T00:00:00.000000010Z\",\"data\":\"0.5\",\"value\":0.5,\"content\":\"f64\"}\n\
          {\"type\":\"dir\"}\n{\"type\":\"bytes\",\"data\":\"12345678\\n\"}\n"
     );
 }
@@ -129,8 +129,13 @@ fn sources_of_one_producer_do_not_wait_for_each_other() {
 
 #[test]
 fn a_cut_source_is_told_by_name_and_the_others_go_on() {
-    let cut = open(|out| number(out, 1, 10, 0.5));
-    let mut failed = open(|out| number(out, 1, 11, 0.5));
+    let source = |name: &str, time: u64| {
+        open(|out| {
+            woof_dir(out, name, "f64");
+            number(out, 1, time, 0.5);
+        })
+    };
+    let (cut, mut failed) = (source("cut", 10), source("failed", 11));
     encode::end(&mut failed, Err(&fault()));
     let good = woof("good", &[(1, 5), (2, 50), (3, 60)]);
     let sandbox = with(&[("cut", cut), ("failed", failed), ("good", good)]);
@@ -142,7 +147,7 @@ fn a_cut_source_is_told_by_name_and_the_others_go_on() {
         let mut told: Vec<&str> = ran.stderr.lines().collect();
         assert_eq!(told.pop(), Some("wmerge: 2 of 3 sources did not end well; the others are complete"));
         told.sort_unstable();
-        assert_eq!(told, ["wget: farm/temp: no element 1", "wmerge: cut: stream cut after 1 message"]);
+        assert_eq!(told, ["wget: farm/temp: no element 1", "wmerge: cut: stream cut after 2 messages"]);
     }
 }
 

@@ -63,11 +63,11 @@ fn raw_input_is_cut_the_same_way() {
     let run = |args: &[&str], input: &[u8]| {
         let cut = sandbox.run("wsplit", args, input);
         let seen = sandbox.run("wcat", &["-l"], &cut.stdout);
-        seen.done().lines().map(|line| line[16..].trim().to_owned()).collect::<Vec<_>>()
+        seen.done().lines().map(|line| line[9..].trim().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(run(&[], b"a b\n\nc"), ["4 B  a b", "1 B", "1 B  c"]);
     assert_eq!(run(&["--by", "word"], b" a b\n\nc"), ["2 B  a", "2 B  b", "2 B  c"]);
-    assert_eq!(run(&["--by", "nul"], b"a\0b"), ["2 B  a\\0", "1 B  b"]);
+    assert_eq!(run(&["--by", "nul"], b"a\0b"), ["2 B  a\\u{0}", "1 B  b"]);
     assert_eq!(run(&["--by", "2"], b"abcde"), ["2 B  ab", "2 B  cd", "1 B  e"]);
     assert!(run(&[], b"").is_empty());
     assert_eq!(sandbox.run("wsplit", &["-u"], b"a\0\n\xff no newline").stdout, b"a\0\n\xff no newline");

@@ -22,6 +22,10 @@ impl Batch {
         Batch { fd, name: name.to_owned(), pending: Vec::new() }
     }
 
+    pub(super) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.fd)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

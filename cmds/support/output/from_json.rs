@@ -5,7 +5,9 @@ use super::base64;
 use super::context::Context;
 use super::json::unescape;
 use crate::support::time;
+use libwoofstream::content::ContentType;
 use libwoofstream::error::{Code, Error, Result};
+use libwoofstream::space::{context, is_time};
 use libwoofstream::wire::{Addr, Dir, Fault, Kind, Raw, Value, encode};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -54,7 +56,11 @@ impl FromJson {
             "dir" => {
                 let mut dir = Dir::new();
                 for (name, member) in object.iter().filter(|(name, _)| *name != "type") {
-                    dir = dir.set(unescape(name), value(member)?);
+                    let read = match member.as_str() {
+                        Some(text) if is_time(name) => Value::from(time::parse_time(text, 0)?),
+                        _ => value(member)?,
+                    };
+                    dir = dir.set(unescape(name), read);
                 }
                 self.context.enter(&dir);
                 encode::dir(out, &dir)?;
@@ -87,10 +93,12 @@ impl FromJson {
     }
 
     fn elem(&mut self, object: &Map<String, Json>, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(woof) = object.get("woof").and_then(Json::as_str)
-            && woof != self.context.woof
+        let woof = object.get("woof").and_then(Json::as_str);
+        let content = object.get("content").and_then(Json::as_str).map(ContentType::parse).transpose()?;
+        if woof.is_some_and(|woof| woof != self.context.woof)
+            || content.is_some_and(|content| content != self.context.content)
         {
-            let dir = Dir::new().set("path", woof);
+            let dir = context(woof.unwrap_or_default(), content.unwrap_or_default());
             self.context.enter(&dir);
             encode::dir(out, &dir)?;
         }

@@ -4,6 +4,7 @@ use super::base64;
 use super::context::Context;
 use crate::support::time;
 use libwoofstream::content::ContentType;
+use libwoofstream::space::is_time;
 use libwoofstream::wire::{Addr, Dir, Elem, Fault, Message, Value};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -99,6 +100,10 @@ fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
         }
         _ => {}
     }
+    // Each line says all about its element, so that no line before it is needed.
+    if context.content != ContentType::Text {
+        let _ = write!(out, ",\"content\":\"{}\"", context.content);
+    }
 }
 
 /// Whether the text of a number stands for exactly these bytes: not where they are no number, nor for the many NaNs that all
@@ -114,7 +119,14 @@ fn dir(attributes: &Dir, out: &mut Vec<u8>) {
         out.push(b',');
         string(&escape(name), out);
         out.push(b':');
-        value(attribute, out);
+        match attribute {
+            Value::Int(time) if is_time(name) && *time >= 0 => {
+                out.push(b'"');
+                time::write_rfc3339(time.unsigned_abs(), out);
+                out.push(b'"');
+            }
+            _ => value(attribute, out),
+        }
     }
 }
 

@@ -22,7 +22,9 @@ mod people;
 #[cfg(test)]
 mod tests;
 mod text;
+mod watch;
 
+pub use self::watch::Watch;
 pub use context::Context;
 pub use from_json::FromJson;
 pub use text::Delimiter;
@@ -161,6 +163,16 @@ impl Output {
     pub fn as_copy(mut self) -> Output {
         self.copy = true;
         self
+    }
+
+    /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
+    pub fn watch(&self) -> Option<Watch> {
+        let fd = match &self.sink {
+            Sink::Framed(writer) => writer.as_fd(),
+            Sink::Text(text) => text.batch.as_fd(),
+            Sink::Nowhere => return None,
+        };
+        Watch::new(fd)
     }
 
     /// The form that was decided on.

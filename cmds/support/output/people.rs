@@ -5,6 +5,7 @@ use super::context::Context;
 use super::json::escape;
 use crate::support::{time, units};
 use libwoofstream::content::ContentType;
+use libwoofstream::space::is_time;
 use libwoofstream::sys;
 use libwoofstream::wire::{Addr, Dir, Elem, Message, Value};
 use std::io::Write as _;
@@ -69,7 +70,7 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
         Message::Dir(dir) => {
             kind("dir");
             let attributes =
-                dir.attrs.iter().map(|(name, value)| format!("{}={}", escape(name), brief(value)));
+                dir.attrs.iter().map(|(name, value)| format!("{}={}", escape(name), attribute(name, value)));
             out.extend_from_slice(attributes.collect::<Vec<_>>().join(" ").as_bytes());
         }
         Message::FileEnd { len, crc32c } => {
@@ -140,6 +141,15 @@ fn clean(name: &str) -> String {
             |char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] },
         )
         .collect()
+}
+
+/// The value of an attribute as people write it: times as dates, modes in octal.
+pub(crate) fn attribute(name: &str, value: &Value) -> String {
+    match value {
+        Value::Int(time) if is_time(name) && *time >= 0 => time::rfc3339(time.unsigned_abs()),
+        Value::Int(mode) if name == "mode" => format!("{mode:04o}"),
+        _ => brief(value),
+    }
 }
 
 fn brief(value: &Value) -> String {

@@ -109,9 +109,9 @@ fn numbers_that_json_lacks_have_no_value() {
     });
     let time = "1970-01-01T00:00:00.000000000Z";
     let expected = format!(
-        "{{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":1,\"time\":\"{time}\",\"data\":\"NaN\"}}\n\
-         {{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":2,\"time\":\"{time}\",\"data\":\"-inf\"}}\n\
-         {{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":3,\"time\":\"{time}\",\"data_base64\":\"b2Rk\"}}\n"
+        "{{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":1,\"time\":\"{time}\",\"data\":\"NaN\",\"content\":\"f64\"}}\n\
+         {{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":2,\"time\":\"{time}\",\"data\":\"-inf\",\"content\":\"f64\"}}\n\
+         {{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":3,\"time\":\"{time}\",\"data_base64\":\"b2Rk\",\"content\":\"f64\"}}\n"
     );
     assert_eq!(seen.split_once('\n').unwrap().1, expected);
 }
@@ -143,7 +143,11 @@ fn an_element_of_another_woof_brings_its_name_along() {
     json.line(line, &mut frames).unwrap();
     json.line(line, &mut frames).unwrap();
     let mut expected = Vec::new();
-    encode::dir(&mut expected, &Dir::new().set("path", "farm/temp")).unwrap();
+    encode::dir(
+        &mut expected,
+        &libwoofstream::space::context("farm/temp", libwoofstream::content::ContentType::Text),
+    )
+    .unwrap();
     encode::elem(&mut expected, 5, 1_795_309_323_000_000_000, b"21.5");
     encode::elem(&mut expected, 5, 1_795_309_323_000_000_000, b"21.5");
     assert_eq!(frames, expected);

@@ -6,6 +6,7 @@ use super::batch::Batch;
 use super::context::Context;
 use super::{json, people};
 use libwoofstream::error::Result;
+use libwoofstream::space::is_context;
 use libwoofstream::wire::{Dir, Elem, Message};
 
 /// What follows the data of each element in raw form.
@@ -136,6 +137,8 @@ impl TextSink {
                     self.batch.put(data)?;
                 }
             }
+            // What a context says stands in each element.
+            Style::Json if matches!(message, Message::Dir(dir) if is_context(dir)) => {}
             Style::Json => json::line(message, &self.context, self.batch.buffer()),
             Style::Long { color } => people::long(message, &self.context, color, self.batch.buffer()),
             Style::Plain | Style::People { .. } => match message {

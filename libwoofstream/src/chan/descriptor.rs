@@ -45,14 +45,13 @@ pub(super) fn take(number: RawFd, name: &str) -> Result<OwnedFd> {
         return Ok(unsafe { OwnedFd::from_raw_fd(number) });
     }
     let own = rustix::io::fcntl_dupfd_cloexec(borrowed, 3).map_err(failed)?;
-    if number < 2 {
-        let null =
-            rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-        if number == 0 {
-            rustix::stdio::dup2_stdin(&null).map_err(failed)?;
-        } else {
-            rustix::stdio::dup2_stdout(&null).map_err(failed)?;
-        }
+    // Where there is no null device the number keeps its pipe, which is seen to end when the program does.
+    if number < 2
+        && let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+    {
+        let replaced =
+            if number == 0 { rustix::stdio::dup2_stdin(&null) } else { rustix::stdio::dup2_stdout(&null) };
+        replaced.map_err(failed)?;
     }
     Ok(own)
 }

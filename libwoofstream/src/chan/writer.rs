@@ -59,6 +59,11 @@ impl Writer {
         Writer { fd, name: name.into(), batch, begun: false, failed: None }
     }
 
+    /// The descriptor, to ask about and not to write to.
+    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// What errors call this output.
     pub fn name(&self) -> &str {
         &self.name

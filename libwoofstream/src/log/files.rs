@@ -98,6 +98,11 @@ fn recover_once(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     done.map(|_| ())
 }
 
+/// True for the first bytes of a woof.
+pub fn is_woof(start: &[u8]) -> bool {
+    start.starts_with(&super::format::MAGIC)
+}
+
 /// Opens `path` as a regular file.
 fn open_file(path: &Path, write: bool) -> Result<File> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };

@@ -326,7 +326,8 @@ impl Record {
         };
         let seed = u64::from(seed);
         let first = fold(self.seqno ^ 0xa076_1d64_78bd_642f ^ seed, self.time_ns ^ 0xe703_7ed1_a0b4_28db);
-        let second = fold(self.pos ^ 0x8ebc_6af0_9c88_c6e3, self.third() ^ 0x5899_65cc_7537_4cc3 ^ seed << 32);
+        let second =
+            fold(self.pos ^ 0x8ebc_6af0_9c88_c6e3, self.third() ^ 0x5899_65cc_7537_4cc3 ^ seed << 32);
         let all = fold(first ^ 0x1d8e_4e27_c47d_124f, second ^ 0xeb44_acca_b455_d165);
         #[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half are folded")]
         let check = (all ^ all >> 32) as u32;

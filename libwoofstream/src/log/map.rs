@@ -260,8 +260,7 @@ impl Map {
 
     /// Tells the recorder of bytes that went to the file by a system call.
     pub(super) fn record_write(&self, offset: usize, data: &[u8], durable: bool) {
-        self.record_words(offset, words);
-        self.record_copy(offset + words.len() * 8, data);
+        self.record_copy(offset, data);
         if durable && let Some(recorder) = self.recorder.get() {
             recorder.durable(offset, data.len());
         }

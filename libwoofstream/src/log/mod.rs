@@ -26,7 +26,7 @@ mod wrap;
 
 pub use append::{Appender, Run};
 pub use cursor::{Cursor, Item, Waker, Woken};
-pub use files::{create, open, remove, reset};
+pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
 pub use woof::{Status, Woof};
 

@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn remainders_are_those_of_a_division_in_any_order() {
         let wrap = Wrap::new(1000);
-        let numbers = [0, 999, 1000, 1999, 999, 5, 1_000_000_007, 1_000_000_000, 999_999_999, 3, u64::MAX, 0, 2500];
+        let numbers =
+            [0, 999, 1000, 1999, 999, 5, 1_000_000_007, 1_000_000_000, 999_999_999, 3, u64::MAX, 0, 2500];
         for number in numbers.into_iter().chain(0..5_000).chain((0..5_000).rev()) {
             assert_eq!(wrap.rem(number), number % 1000, "{number}");
         }

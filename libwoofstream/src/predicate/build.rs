@@ -2,7 +2,7 @@
 
 use super::Predicate;
 use crate::error::Result;
-use chrono::{DateTime, SecondsFormat};
+use jiff::Timestamp;
 use std::fmt::Write;
 
 impl Predicate {
@@ -31,13 +31,8 @@ impl Predicate {
 
     /// What changed after a time, in nanoseconds since 1970.
     pub fn newer_than_ns(time_ns: u64) -> Result<Predicate> {
-        let seconds = i64::try_from(time_ns / 1_000_000_000).unwrap_or(i64::MAX);
-        let nanos = u32::try_from(time_ns % 1_000_000_000).unwrap_or(0);
-        let time = DateTime::from_timestamp(seconds, nanos).unwrap_or_default();
-        Predicate::compile(&format!(
-            "mtime > timestamp(\"{}\")",
-            time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-        ))
+        let time = Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or(Timestamp::MAX);
+        Predicate::compile(&format!("mtime > timestamp(\"{time}\")"))
     }
 
     /// What has between `min` and `max` bytes, both included; `None` is no bound.

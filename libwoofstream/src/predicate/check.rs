@@ -5,6 +5,7 @@
 
 use super::ast::{Expr, Kind, Literal, Op};
 use super::fault::{Result, fault};
+use super::literal::{TIME_MAX, TIME_MIN};
 use super::pattern::Pattern;
 use super::types::Type;
 
@@ -182,10 +183,8 @@ impl Checker {
         if op != Op::Rem && adapt(right, second, first) {
             second = Type::Float;
         }
-        let joins = op == Op::Add
-            && !(first.is_number() || second.is_number())
-            && !matches!(first, Type::Time | Type::Duration)
-            && !matches!(second, Type::Time | Type::Duration);
+        let adds_up = |found: Type| found.is_number() || matches!(found, Type::Time | Type::Duration);
+        let joins = op == Op::Add && !adds_up(first) && !adds_up(second);
         if joins {
             self.joins += 1;
             if self.joins > JOINS_MAX {
@@ -299,10 +298,6 @@ fn fold_times(op: Op, left: &Expr, right: &Expr) -> Option<Option<Literal>> {
         _ => return None,
     })
 }
-
-/// The first and last nanosecond of the years 1 to 9999.
-const TIME_MIN: i128 = -62_135_596_800_000_000_000;
-const TIME_MAX: i128 = 253_402_300_799_999_999_999;
 
 /// What the user most likely meant by a string where a time is needed.
 fn full_time(text: &str) -> String {

@@ -40,7 +40,7 @@ impl Checker {
         if let Some(of) = of {
             return self.method(of, &name, at, args);
         }
-        let result = match name.as_str() {
+        match name.as_str() {
             "has" => return self.has(at, args),
             "size" => self.one(&name, at, args, &[Type::Text, Type::Bytes, Type::List, Type::Map])?,
             "string" => {
@@ -65,7 +65,6 @@ impl Checker {
             }
             _ => return fault(at, format!("no such function: {name}")),
         };
-        let _: Type = result;
         let folded = match (name.as_str(), args.first().map(|arg| (&arg.kind, arg.at))) {
             ("timestamp", Some((Kind::Literal(Literal::Text(text)), at))) => match literal::time(text) {
                 Some(time) => Some(Literal::Time(time)),
@@ -153,7 +152,8 @@ impl Checker {
             return Ok(Type::Bool);
         }
         let of_duration = DURATION_FIELDS.contains(&name);
-        if !target.fits(Type::Time) && !(of_duration && target == Type::Duration) {
+        let has_field = target.fits(Type::Time) || (of_duration && target == Type::Duration);
+        if !has_field {
             return mismatch(of.at, Type::Time, target);
         }
         if args.len() > 1 || (target == Type::Duration && !args.is_empty()) {

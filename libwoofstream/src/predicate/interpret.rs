@@ -11,18 +11,17 @@
 use super::ast::{Expr, Literal};
 use super::emit;
 use super::json;
+use super::moment::{self, Moment, Span};
 use super::pattern;
 use super::source::{Scalar, Source, json_data, value};
 use super::subject::Subject;
 use cel::common::ast::IdedExpr;
 use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelNull, CelString, CelTimestamp, CelUInt,
-    STRING_TYPE, Type,
+    CelBool, CelBytes, CelDouble, CelInt, CelNull, CelString, CelUInt, STRING_TYPE, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value};
-use chrono::{DateTime, FixedOffset};
 use regex::Regex;
 use std::any::Any;
 use std::cell::OnceCell;
@@ -36,9 +35,10 @@ const STEPS_MAX: i64 = 1_000_000;
 pub(super) const DATA_MAX: usize = 4 << 20;
 
 /// Functions and types; the same for all predicates.
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::default().with_optional_support(false).with_stdlib();
-    // The only error is a second declaration of the same name.
+    // The only error of these is a second declaration of the same name.
+    drop(moment::declare(&mut env));
     drop(env.add_overload(
         emit::MATCHES,
         "matches_compiled",
@@ -156,23 +156,14 @@ pub(super) fn to_val<'r>(scalar: Scalar<'r>) -> Option<CowVal<'r, 'r>> {
         Scalar::Num(Num::Float(value)) => CowVal::owned(CelDouble::from(value)),
         Scalar::Text(value) => CowVal::owned(CelString::from(value)),
         Scalar::Bytes(value) => CowVal::owned(CelBytes::from(value)),
-        Scalar::Time(nanos) => CowVal::owned(CelTimestamp::from(date_time(nanos)?)),
+        Scalar::Time(nanos) => CowVal::owned(Moment(nanos)),
     })
-}
-
-fn date_time(nanos: i128) -> Option<DateTime<FixedOffset>> {
-    let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
-    let rest = u32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?;
-    DateTime::from_timestamp(seconds, rest).map(|time| time.fixed_offset())
 }
 
 fn constant(literal: &Literal, patterns: &[pattern::Pattern]) -> Box<dyn Val> {
     match literal {
-        Literal::Time(nanos) => match date_time(*nanos) {
-            Some(time) => Box::new(CelTimestamp::from(time)),
-            None => Box::new(CelNull),
-        },
-        Literal::Duration(nanos) => Box::new(CelDuration::from(chrono::Duration::nanoseconds(*nanos))),
+        Literal::Time(nanos) => Box::new(Moment(*nanos)),
+        Literal::Duration(nanos) => Box::new(Span(*nanos)),
         Literal::Regex(number) => match patterns.get(*number) {
             Some(pattern) => Box::new(Pattern(pattern.regex.clone())),
             None => Box::new(CelNull),

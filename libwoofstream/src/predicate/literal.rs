@@ -2,7 +2,8 @@
 
 use super::ast::Literal;
 use super::fault::{Result, fault};
-use chrono::{DateTime, Datelike};
+use jiff::civil;
+use jiff::fmt::temporal::Pieces;
 
 /// A literal at the begin of a text, and how many bytes of the text it took.
 pub(super) struct Found {
@@ -162,12 +163,18 @@ fn escape(text: &str, at: usize, is_bytes: bool, out: &mut Vec<u8>) -> Result<us
 /// The time that an RFC 3339 text names, in nanoseconds since 1970; `None` where it is none, or outside of the
 /// years 1 to 9999.
 pub(super) fn time(text: &str) -> Option<i128> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    if !(1..=9999).contains(&time.year()) {
-        return None;
-    }
-    Some(i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos()))
+    let pieces = Pieces::parse(text).ok()?;
+    // Computed from the parts, since a timestamp of the library ends a day before the year 9999 does.
+    let local = pieces.date().to_datetime(pieces.time()?);
+    let offset = pieces.to_numeric_offset()?;
+    let since = local.duration_since(civil::date(1970, 1, 1).to_datetime(civil::Time::midnight()));
+    let nanos = since.as_nanos() - i128::from(offset.seconds()) * 1_000_000_000;
+    (TIME_MIN..=TIME_MAX).contains(&nanos).then_some(nanos)
 }
+
+/// The first and last nanosecond of the years 1 to 9999.
+pub(super) const TIME_MIN: i128 = -62_135_596_800_000_000_000;
+pub(super) const TIME_MAX: i128 = 253_402_300_799_999_999_999;
 
 /// A duration as CEL writes it (`1h30m`, `-1.5s`), with `d` for 24 hours besides; in nanoseconds.
 pub(super) fn duration(text: &str) -> Option<i64> {
@@ -198,6 +205,42 @@ pub(super) fn duration(text: &str) -> Option<i64> {
         sum = sum.checked_add(part)?;
         if rest.is_empty() {
             return Some(if negative { -sum } else { sum });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_between_the_years_1_and_9999() {
+        assert_eq!(time("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(time("2026-11-22T01:00:00.5+01:00"), Some(1_795_305_600_500_000_000));
+        assert_eq!(time("9999-12-31T23:59:59.999999999Z"), Some(TIME_MAX));
+        assert_eq!(time("0001-01-01T00:00:00Z"), Some(TIME_MIN));
+        for wrong in [
+            "",
+            "2026-11-22",
+            "2026-11-22T01:00:00",
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+01:00",
+            "now",
+        ] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_are_sums_of_numbers_with_units() {
+        assert_eq!(duration("1h30m"), Some(5_400_000_000_000));
+        assert_eq!(duration("-1.5s"), Some(-1_500_000_000));
+        assert_eq!(duration("1d2ms3us4ns"), Some(86_400_002_003_004));
+        assert_eq!(duration("0"), Some(0));
+        assert_eq!(duration("9223372036854775807ns"), Some(i64::MAX));
+        for wrong in ["", "-", "1", "h", "1.2.3s", "10 m", "1h-5m", "300000d", "9223372036854775808ns", "1x"]
+        {
+            assert_eq!(duration(wrong), None, "{wrong}");
         }
     }
 }

@@ -19,6 +19,7 @@ mod json;
 mod lexer;
 mod literal;
 mod lower;
+mod moment;
 mod native;
 mod number;
 mod parser;

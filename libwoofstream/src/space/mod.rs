@@ -1,5 +1,116 @@
-//! Name spaces: what stands behind a name.
+//! Name spaces: what stands behind a name, whatever keeps the elements.
+//!
+//! [`Space`] is the trait behind every name. Its verbs take streams in and give streams out, so that no engine needs a
+//! round trip for each element: a source pushes into a [`Sink`], a [`Put`] takes elements by the batch. [`Local`] are the woofs
+//! in the directories of this machine; a server on another host, or a replicated engine, is one more implementation.
+//!
+//! Failure contract: errors name the object as the user typed it. What concerns single elements (gone, damaged) is told to the
+//! sink in its place, and the source goes on.
 
+mod attrs;
+mod find;
+mod local;
 mod range;
+mod selection;
+mod stop;
 
+pub use attrs::{context, is_context, is_time};
+pub use local::Local;
 pub use range::{Bound, SeqRange};
+pub use selection::{Follow, Selection};
+pub use stop::Stop;
+
+use crate::content::ContentType;
+use crate::error::Result;
+use crate::log::{Options, Run};
+use crate::predicate::Predicate;
+use crate::wire::{Dir, Fault};
+
+/// Where a source pushes its messages.
+pub trait Sink {
+    /// An element.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()>;
+    /// Attributes of what follows.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn dir(&mut self, dir: &Dir) -> Result<()>;
+    /// A place in the stream.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn mark(&mut self, name: &str) -> Result<()>;
+    /// An error about single elements; the source goes on.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn fault(&mut self, fault: &Fault) -> Result<()>;
+    /// Called before the source waits: what was batched is to go out.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn before_wait(&mut self) -> Result<()>;
+}
+
+/// How a woof is made.
+#[derive(Clone, Debug, Default)]
+pub struct Create {
+    /// Its sizes and content type.
+    pub options: Options,
+    /// Replace a woof of that name.
+    pub reset: bool,
+    /// Make missing directories, and the last of them a namespace.
+    pub parents: bool,
+}
+
+/// Appends elements to one woof.
+pub trait Put {
+    /// What the elements are.
+    fn content(&self) -> ContentType;
+    /// The largest element, in bytes.
+    fn element_max(&self) -> u64;
+    /// Makes every later put durable before it is reported.
+    fn set_sync(&mut self, sync: bool);
+    /// Appends elements in order and reports each run that is in.
+    ///
+    /// # Errors
+    /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
+    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()>;
+}
+
+/// What is behind a name.
+pub trait Space {
+    /// Makes a woof.
+    ///
+    /// # Errors
+    /// When it exists, or cannot be made.
+    fn create(&self, name: &str, create: &Create) -> Result<()>;
+    /// Opens a woof for putting.
+    ///
+    /// # Errors
+    /// When there is none, or it may not be appended to.
+    fn put(&self, name: &str) -> Result<Box<dyn Put>>;
+    /// Sends a `Dir` and the selected elements; with [`Selection::follow`] also those to come, after a mark.
+    ///
+    /// # Errors
+    /// When there is no such woof or element; when it is removed or reset under a follow.
+    fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()>;
+    /// The attributes of a woof.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn stat(&self, name: &str) -> Result<Dir>;
+    /// Sends a `Dir` for each woof and namespace at and below a path that matches.
+    ///
+    /// # Errors
+    /// When there is nothing of that name. What cannot be looked at below it is a fault in the stream.
+    fn find(&self, path: &str, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()>;
+    /// Removes a woof.
+    ///
+    /// # Errors
+    /// When there is none, or it may not be removed.
+    fn remove(&self, name: &str) -> Result<()>;
+}

@@ -5,7 +5,7 @@
 //! kept out of what is asked of it: it makes an order with NaN an error instead of false, and it rounds integers beyond
 //! 2^53 before it compares them with doubles (see `docs/decisions/0002-predicates.md`).
 
-use super::super::interpret::{Chunk, Shared, to_val};
+use super::super::interpret::{Chunk, ENV, Shared, to_val};
 use super::super::source::{self, Scalar, Source};
 use super::super::{check, parser};
 use super::*;
@@ -194,7 +194,7 @@ impl VariableResolver for Theirs<'_> {
 /// The answer of the crate's own parser and interpreter.
 fn matches_interpreted(program: &Program, made: &Made) -> Option<bool> {
     let resolver = Theirs(made);
-    let mut context = Context::default();
+    let mut context = Context::with_env(std::sync::Arc::clone(&ENV));
     context.set_variable_resolver(&resolver);
     match program.execute(&context) {
         Ok(Value::Bool(value)) => Some(value),
@@ -210,8 +210,6 @@ fn matches_emitted(text: &str, subject: &Subject<'_>) -> Option<bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn native_and_interpreted_answers_are_the_same(
         asked in expression(),

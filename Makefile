@@ -1,0 +1,113 @@
+# woofstream: build, install, demo and test. See README.md; every target works in a fresh clone.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CARGO   ?= cargo
+# 1: a binary without shared libraries, which starts fastest and runs in any container. 0: an ordinary one.
+STATIC  ?= 1
+
+HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+WOOF       := $(TARGET_DIR)/$(HOST)/release/woof
+
+BIN   = $(DESTDIR)$(PREFIX)/bin
+LINKS = $(DESTDIR)$(PREFIX)/lib/woofstream/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+.PHONY: all build where demo test check fmt lint doc unit deny bench man install uninstall clean tools
+
+all: build
+
+# Says what is missing before a compiler says something less clear.
+tools:
+	@command -v $(CARGO) >/dev/null && command -v rustc >/dev/null || \
+	  { echo 'make: no Rust: install it from https://rustup.rs (1.95 or later)' >&2; exit 1; }
+	@rustc --version | awk '{ split($$2, v, "[.-]"); \
+	  if (v[1] < 1 || (v[1] == 1 && v[2] < 95)) { print "make: " $$0 " is too old: Rust 1.95 or later is needed" > "/dev/stderr"; exit 1 } }'
+	@command -v cc >/dev/null || { echo 'make: no C compiler (cc) to link with: install gcc or clang' >&2; exit 1; }
+
+build: tools
+	@flags='$(RUSTFLAGS)'; \
+	if [ '$(STATIC)' = 1 ]; then \
+	  if printf 'int main(void) { return 0; }\n' | cc -static -x c -o /dev/null - 2>/dev/null; then \
+	    flags="$$flags -C target-feature=+crt-static"; \
+	  else \
+	    echo 'make: no static C library here (libc.a): the binary will use shared ones' >&2; \
+	  fi; \
+	fi; \
+	RUSTFLAGS="$$flags" $(CARGO) build --release --locked --target '$(HOST)'
+
+# Prints where the binary is.
+where:
+	@echo '$(abspath $(WOOF))'
+
+demo: build
+	@WOOF='$(abspath $(WOOF))' sh examples/demo.sh
+
+# What CI runs. In the order of what fails fastest.
+test check: tools fmt lint doc unit deny
+	@echo 'make test: all passed'
+
+fmt: tools
+	@$(CARGO) fmt --version >/dev/null 2>&1 || { echo 'make: no rustfmt: rustup component add rustfmt' >&2; exit 1; }
+	$(CARGO) fmt --all --check
+
+lint: tools
+	@$(CARGO) clippy --version >/dev/null 2>&1 || { echo 'make: no clippy: rustup component add clippy' >&2; exit 1; }
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: tools
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+
+# Unit tests, examples in the docs, commands as processes, golden files, a short run of the fuzz targets.
+unit: tools
+	$(CARGO) test --workspace --locked
+
+deny:
+	@if command -v cargo-deny >/dev/null; then \
+	  $(CARGO) deny check; \
+	else \
+	  echo '*** cargo-deny is not installed: licences and advisories of dependencies are NOT checked ***' >&2; \
+	fi
+
+# Ratios against something that runs beside them; see docs/performance.md. No test.
+bench: build
+	WOOF='$(abspath $(WOOF))' sh benches/run.sh
+
+man: tools
+	$(CARGO) run --locked -- --man-pages man/man1
+
+install: build
+	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man7' \
+	  '$(SHARE)/bash-completion/completions' '$(SHARE)/zsh/site-functions' '$(SHARE)/fish/vendor_completions.d'
+	install -m 755 '$(WOOF)' '$(BIN)/woof'
+	for page in man/man1/w*.1; do \
+	  name=$$(basename "$$page" .1); \
+	  [ "$$name" = woof ] || ln -sf ../../../bin/woof '$(LINKS)'/"$$name"; \
+	done
+	install -m 644 man/man1/*.1 '$(SHARE)/man/man1'
+	install -m 644 man/man7/*.7 '$(SHARE)/man/man7'
+	'$(WOOF)' --completions bash > '$(SHARE)/bash-completion/completions/woof'
+	'$(WOOF)' --completions zsh > '$(SHARE)/zsh/site-functions/_woof'
+	'$(WOOF)' --completions fish > '$(SHARE)/fish/vendor_completions.d/woof.fish'
+	for page in man/man1/w*.1; do \
+	  name=$$(basename "$$page" .1); \
+	  [ "$$name" = woof ] || { \
+	    ln -sf woof '$(SHARE)/bash-completion/completions'/"$$name"; \
+	    ln -sf woof.fish '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
+	  }; \
+	done
+	@echo 'The commands are in $(PREFIX)/lib/woofstream/bin: put it into your PATH.'
+
+uninstall:
+	for page in man/man1/w*.1; do \
+	  name=$$(basename "$$page" .1); \
+	  rm -f '$(LINKS)'/"$$name" '$(SHARE)/man/man1'/"$$name.1" \
+	    '$(SHARE)/bash-completion/completions'/"$$name" '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
+	done
+	for page in man/man7/*.7; do rm -f '$(SHARE)/man/man7'/"$$(basename "$$page")"; done
+	rm -f '$(BIN)/woof' '$(SHARE)/zsh/site-functions/_woof'
+	-rmdir '$(LINKS)' '$(DESTDIR)$(PREFIX)/lib/woofstream'
+
+clean:
+	$(CARGO) clean

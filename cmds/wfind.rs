@@ -1,0 +1,136 @@
+//! `wfind`: finds woofs by their attributes.
+
+use crate::support::prelude::*;
+use libwoofstream::predicate::Predicate;
+use libwoofstream::space::{Local, Selection, Space};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wfind",
+    about: "finds woofs by their attributes",
+    group: Group::Woofs,
+    define,
+    verb: Verb::Stream(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Walks directories for woofs and sends the attributes of those that match, one message each, a directory before what \
+             is in it. The last operand is a predicate over the attributes if there is no file of that name. \
+             Without one, all woofs match; namespaces are found too when it asks for them (type == \"namespace\").",
+        )
+        .arg(flags::operands("PATH", "Where to look, and a predicate [default: .]"))
+        .arg(flags::filter())
+        .arg(flags::option("name", '\0', "GLOB", "The last part of the name matches this pattern"))
+        .arg(flags::option("type", '\0', "TYPE", "What it is: woof or namespace"))
+        .arg(flags::number("depth", '\0', "COUNT", "At most so many levels below PATH"))
+        .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
+        .arg(flags::flag("get", '\0', "Send the elements too"))
+        .after_long_help(
+            "EXAMPLES\n  wfind farm\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
+             wfind farm --get | wfilter 'value > 70'",
+        )
+}
+
+fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+    let mut paths: Vec<&str> = args.texts("PATH").collect();
+    let mut predicate = args.text("where").map(Predicate::compile).transpose()?;
+    if let Some(last) = paths.last()
+        && looks_like_expression(last)
+    {
+        let found = Predicate::compile(last)?;
+        predicate = Some(and(predicate, found));
+        paths.pop();
+    }
+    if paths.is_empty() {
+        paths.push(".");
+    }
+    if let Some(glob) = args.text("name") {
+        predicate = Some(and(predicate, Predicate::name_glob(glob)?));
+    }
+    if let Some(kind) = args.text("type") {
+        predicate = Some(and(predicate, Predicate::kind(kind)?));
+    }
+    if let Some(depth) = args.number("depth") {
+        predicate = Some(and(predicate, Predicate::depth_max(depth)?));
+    }
+    if let Some(time) = args.number("newer") {
+        predicate = Some(and(predicate, Predicate::newer_than_ns(time)?));
+    }
+    let woofs_only = predicate.is_some() && args.text("type").is_none() && !mentions_type(args, &paths);
+    if woofs_only {
+        predicate = Some(and(predicate, Predicate::kind("woof")?));
+    }
+    let get = args.has("get");
+    let mut found = Found { out, names: Vec::new(), get };
+    for path in paths {
+        if let Err(error) = Local.find(path, predicate.as_ref(), &mut found) {
+            if error.is_broken_pipe() {
+                return Err(error.into());
+            }
+            found.out.error(&error)?;
+        }
+        for name in std::mem::take(&mut found.names) {
+            if let Err(error) = Local.read(&name, &Selection::default(), found.out) {
+                if error.is_broken_pipe() {
+                    return Err(error.into());
+                }
+                found.out.error(&error)?;
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// True for the operand that is no path but a predicate: nothing has this name, and it has what no plain name has.
+fn looks_like_expression(text: &str) -> bool {
+    std::path::Path::new(text).symlink_metadata().is_err()
+        && text.contains(['<', '>', '=', '!', '&', '|', '(', '"', '\''])
+}
+
+/// True when the predicate itself speaks of the type.
+fn mentions_type(args: &Args, _paths: &[&str]) -> bool {
+    let speaks = |text: &str| text.contains("type");
+    args.text("where").is_some_and(speaks)
+        || args.texts("PATH").last().is_some_and(|last| looks_like_expression(last) && speaks(last))
+}
+
+fn and(left: Option<Predicate>, right: Predicate) -> Predicate {
+    match left {
+        Some(left) => left.and(right),
+        None => right,
+    }
+}
+
+/// Passes on what is found, and remembers the woofs whose elements are wanted.
+struct Found<'a> {
+    out: &'a mut Output,
+    names: Vec<String>,
+    get: bool,
+}
+
+impl libwoofstream::space::Sink for Found<'_> {
+    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> libwoofstream::error::Result<()> {
+        self.out.elem(seqno, time_ns, data)
+    }
+
+    fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
+        match dir.text("path") {
+            Some(path) if self.get && dir.text("type") == Some("woof") => self.names.push(path.to_owned()),
+            _ => self.out.dir(dir)?,
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, name: &str) -> libwoofstream::error::Result<()> {
+        self.out.mark(name)
+    }
+
+    fn fault(&mut self, fault: &Fault) -> libwoofstream::error::Result<()> {
+        self.out.fault(fault)
+    }
+
+    fn before_wait(&mut self) -> libwoofstream::error::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,338 @@
+//! `wput`: appends elements to a woof.
+
+use crate::support::output::Context;
+use crate::support::prelude::*;
+use libwoofstream::chan::{BeforeWait, Split};
+use libwoofstream::content::ContentType;
+use libwoofstream::error;
+use libwoofstream::log::{Options, Run as Appended};
+use libwoofstream::space::{Create, Local, Put, Space};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wput",
+    about: "appends elements to a woof",
+    group: Group::Woofs,
+    define,
+    verb: Verb::Report(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Appends each DATA, or without any each data message of its input, to a woof; of raw input each line is one, without its \
+             newline. Numbers are read as decimals into woofs of numbers. What does not fit is refused by name and the \
+             rest goes on. Into a pipe it sends the sequence number of each element, once it is in (with --sync: once \
+             it is durable).",
+        )
+        .arg(flags::operand("NAME", "Which woof"))
+        .arg(flags::data("DATA", "What to append, one element each"))
+        .args(flags::input())
+        .arg(flags::flag("create", '\0', "Make the woof if it is not there"))
+        .arg(flags::content_type().help("Content type of a woof that --create makes [default: that of the input, or text]"))
+        .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
+        .after_long_help(
+            "EXAMPLES\n  wput farm/temp 21.5\n  seq 100 | wput farm/temp\n  \
+             wtail farm/temp --where 'value > 70' | wput --create farm/alerts\n  wput --sync orders '{\"id\":7}' | wcat",
+        )
+}
+
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    let name = args.text("NAME").unwrap_or_default();
+    let create = args.has("create").then(|| args.get::<ContentType>("type").copied());
+    let mut target = Target { name, create, sync: args.has("sync"), put: None };
+    let mut data = args.bytes("DATA").peekable();
+    if data.peek().is_some() {
+        let mut batch = Batch::new(&mut target, out);
+        for item in data {
+            batch.add(item, ContentType::Text)?;
+        }
+        batch.append()?;
+        return Ok(Outcome::Done);
+    }
+    // That there is no such woof is told before any input is waited for.
+    if create.is_none() {
+        target.open(None)?;
+    }
+    let mut input = env.input(args)?;
+    let delimiter = match input.split() {
+        Split::Line => Some(b'\n'),
+        Split::Nul => Some(0),
+        Split::All | Split::Bytes(_) => None,
+    };
+    if let Some(delimiter) = delimiter
+        && input.detect(out)?
+    {
+        raw_lines(&mut input, delimiter, &mut target, out)?;
+    } else {
+        messages(&mut input, delimiter, &mut target, out)?;
+    }
+    // Made also when nothing came.
+    target.open(None)?;
+    Ok(Outcome::Done)
+}
+
+/// Appends the lines of raw input, all that were read together.
+fn raw_lines(
+    input: &mut Reader,
+    delimiter: u8,
+    target: &mut Target<'_>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let mut number = 0;
+    target.open(None)?;
+    while let Some(block) = input.raw_block(out)? {
+        let put = target.open(None)?;
+        if matches!(put.content(), ContentType::Text | ContentType::Bytes) {
+            lines_as_they_are(block, delimiter, target, out, &mut number)?;
+            continue;
+        }
+        let mut batch = Batch::new(target, out);
+        for line in lines(block, delimiter) {
+            number += 1;
+            batch.add_numbered(line, ContentType::Text, number)?;
+        }
+        batch.append()?;
+    }
+    Ok(())
+}
+
+/// Appends lines that need no look and no copy.
+fn lines_as_they_are(
+    block: &[u8],
+    delimiter: u8,
+    target: &mut Target<'_>,
+    out: &mut Output,
+    number: &mut u64,
+) -> Result<(), Failure> {
+    let name = target.name;
+    let put = target.open(None)?;
+    let max = put.element_max();
+    let mut refused = Vec::new();
+    let mut fitting = lines(block, delimiter).filter(|line| {
+        *number += 1;
+        let fits = line.len() as u64 <= max;
+        if !fits {
+            refused.push((*number, line.len()));
+        }
+        fits
+    });
+    let mut told = Ok(());
+    let listened = out.form() != Form::Nothing;
+    let done = put.put(&mut fitting, &mut |run| {
+        if listened && told.is_ok() {
+            told = report(out, name, run);
+        }
+    });
+    done?;
+    told?;
+    for (number, len) in refused {
+        out.error(&Error::new(Code::TooLarge, name, format!("line {number}: {}", over_limit(len, max))))?;
+    }
+    Ok(())
+}
+
+/// The lines of a block, without their delimiter; the last may lack it.
+fn lines(block: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, after) = match memchr::memchr(delimiter, rest) {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, &rest[rest.len()..]),
+        };
+        rest = after;
+        Some(line)
+    })
+}
+
+/// Appends the data messages of a stream; all that have come are one batch.
+fn messages(
+    input: &mut Reader,
+    delimiter: Option<u8>,
+    target: &mut Target<'_>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let mut context = Context::default();
+    let mut batch = Batch::new(target, out);
+    loop {
+        match input.next(&mut batch)? {
+            Input::Message(raw) => match raw.kind {
+                Kind::ELEM => batch.add(raw.elem()?.data, context.content)?,
+                Kind::DIR => {
+                    if let Message::Dir(dir) = raw.decode()? {
+                        context.enter(&dir);
+                    }
+                }
+                Kind::ERR => {
+                    if let Message::Err(fault) = raw.decode()? {
+                        batch.out.fault(&fault)?;
+                    }
+                }
+                _ => {
+                    if let Some(data) = raw.data() {
+                        let data = match (data.split_last(), delimiter) {
+                            (Some((last, data)), Some(delimiter)) if *last == delimiter => data,
+                            _ => data,
+                        };
+                        batch.add(data, ContentType::Text)?;
+                    }
+                }
+            },
+            Input::End(status) => {
+                batch.append()?;
+                batch.out.ended(status)?;
+            }
+            Input::Eof => {
+                batch.append()?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn over_limit(len: usize, max: u64) -> String {
+    format!("element is {len} bytes, the limit of this woof is {max}")
+}
+
+/// Tells of elements that are in.
+fn report(out: &mut Output, name: &str, run: Appended) -> error::Result<()> {
+    (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name))
+}
+
+/// The woof, opened or made when it is known what for.
+struct Target<'a> {
+    name: &'a str,
+    /// Make it if need be, of this type if one was asked for.
+    create: Option<Option<ContentType>>,
+    sync: bool,
+    put: Option<Box<dyn Put>>,
+}
+
+impl Target<'_> {
+    /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
+    fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
+        if self.put.is_none() {
+            let mut put = match (Local.put(self.name), self.create) {
+                (Err(err), Some(asked)) if err.code() == Code::NotFound => {
+                    let content = asked.or(content).unwrap_or_default();
+                    let create =
+                        Create { options: Options { content, ..Options::default() }, ..Create::default() };
+                    match Local.create(self.name, &create) {
+                        // Made by somebody else meanwhile is as good.
+                        Err(err) if err.code() != Code::Exists => return Err(err.into()),
+                        _ => Local.put(self.name)?,
+                    }
+                }
+                (put, _) => put?,
+            };
+            put.set_sync(self.sync);
+            self.put = Some(put);
+        }
+        match &mut self.put {
+            Some(put) => Ok(put),
+            None => Err(Failure::invalid(self.name, "is not open")),
+        }
+    }
+}
+
+/// Elements that came together, and where it is told that they are in.
+struct Batch<'b, 'a> {
+    target: &'b mut Target<'a>,
+    out: &'b mut Output,
+    data: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<'b, 'a> Batch<'b, 'a> {
+    /// So many bytes are appended at once.
+    const FULL: usize = 256 << 10;
+
+    fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
+        Batch { target, out, data: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Takes one element, given as `source`. What does not fit is told and left out.
+    fn add(&mut self, data: &[u8], source: ContentType) -> Result<(), Failure> {
+        self.add_numbered(data, source, 0)
+    }
+
+    /// As [`Batch::add`], for the line of this number.
+    fn add_numbered(&mut self, data: &[u8], source: ContentType, line: u64) -> Result<(), Failure> {
+        let put = self.target.open(Some(source))?;
+        let (content, max) = (put.content(), put.element_max());
+        let start = self.data.len();
+        let converted = convert(data, source, content, &mut self.data);
+        let len = self.data.len() - start;
+        let fits = match converted {
+            Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
+            fits => fits,
+        };
+        match fits {
+            Ok(()) => self.ends.push(self.data.len()),
+            Err(err) => {
+                self.data.truncate(start);
+                let place = if line > 0 { format!("line {line}: ") } else { String::new() };
+                let text = format!("{place}{}", err.text());
+                self.out.error(&Error::new(err.code(), self.target.name, text))?;
+            }
+        }
+        if self.data.len() >= Self::FULL || self.ends.len() >= Self::FULL / 8 {
+            self.append()?;
+        }
+        Ok(())
+    }
+
+    /// Appends what was taken.
+    fn append(&mut self) -> error::Result<()> {
+        if self.ends.is_empty() {
+            return Ok(());
+        }
+        let Some(put) = &mut self.target.put else { return Ok(()) };
+        let (data, mut start) = (&self.data, 0);
+        let mut items = self.ends.iter().map(|end| {
+            let item = &data[start..*end];
+            start = *end;
+            item
+        });
+        let (out, name) = (&mut *self.out, self.target.name);
+        let listened = out.form() != Form::Nothing;
+        let mut told = Ok(());
+        let done = put.put(&mut items, &mut |run| {
+            if listened && told.is_ok() {
+                told = report(out, name, run);
+            }
+        });
+        self.data.clear();
+        self.ends.clear();
+        done?;
+        told
+    }
+}
+
+impl BeforeWait for Batch<'_, '_> {
+    fn before_wait(&mut self) -> error::Result<()> {
+        self.append()?;
+        self.out.flush()
+    }
+
+    fn pending(&self) -> bool {
+        !self.ends.is_empty() || self.out.pending()
+    }
+}
+
+/// Turns data of one content type into an element of another, appended to `out`: numbers meet through their decimals.
+fn convert(data: &[u8], from: ContentType, to: ContentType, out: &mut Vec<u8>) -> error::Result<()> {
+    if from == to {
+        to.check(data)?;
+        out.extend_from_slice(data);
+        return Ok(());
+    }
+    if from.is_number() {
+        let mut text = Vec::new();
+        from.write_text(data, &mut text);
+        return to.encode_text(&text, out);
+    }
+    to.encode_text(data, out)
+}

@@ -1,0 +1,31 @@
+//! `wrm`: removes woofs.
+
+use crate::support::prelude::*;
+use libwoofstream::space::{Local, Space};
+
+pub(crate) const COMMAND: Command =
+    Command { name: "wrm", about: "removes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Removes woofs. Programs that have one open are told: appends to it fail, follows of it end. What is not a woof is \
+             never removed.",
+        )
+        .arg(flags::operands("NAME", "What to remove").required(true))
+        .arg(flags::flag("force", 'f', "Say nothing about names that are not there"))
+        .arg(flags::verbose())
+        .after_long_help("EXAMPLES\n  wrm farm/alerts\n  wrm -f farm/old farm/older")
+}
+
+fn run(args: &Args, env: &mut Env) -> Run {
+    for name in args.texts("NAME") {
+        match Local.remove(name) {
+            Ok(()) if args.has("verbose") => env.messages().note(&format!("{name}: removed")),
+            Ok(()) => {}
+            Err(error) if error.code() == Code::NotFound && args.has("force") => {}
+            Err(error) => env.error(&error),
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,171 @@
+//! A program for each element of a woof, in order, at least once.
+//!
+//! Failure contract: the kept position moves past an element only after the program succeeded for it and its output was handed
+//! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most.
+
+use super::position::Position;
+use super::program::{About, Job, failure};
+use super::stop::Stop;
+use crate::support::prelude::*;
+use libwoofstream::log::{self, Item, Woken};
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a failing program is tried again when `--retries` does not say.
+const RETRIES: u64 = 3;
+/// How long it is left alone after its first failure, and at most. It doubles in between.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What became of the work on one element.
+enum Worked {
+    Done,
+    GivenUp,
+    Stopped,
+}
+
+/// Follows the woof of `--on`.
+pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    let name = args.text("on").unwrap_or_default();
+    let path = Path::new(name);
+    let woof = log::open(path).map_err(|err| err.of(name))?;
+    let content = woof.options().content;
+    let about_woof = |err: Error| if err.object().is_empty() { err.of(name) } else { err };
+    let made_ns = woof.status().created_ns;
+    let mut position = Position::take(path, made_ns, &position_name(args, path, job)).map_err(about_woof)?;
+    let first = begin(&mut position, &woof, args, env)?;
+    let mut cursor = woof.cursor(first);
+    let waker = cursor.waker();
+    let stop = Stop::on_signals(waker.clone());
+    let retries = args.number("retries").unwrap_or(RETRIES);
+    let mut left = args.number("count").unwrap_or(u64::MAX);
+    let mut text = Vec::new();
+    while left > 0 {
+        if let Some(signal) = stop.signal() {
+            return Ok(stopped(signal));
+        }
+        match cursor.next() {
+            Some(Item::Elem { seqno, time_ns, data }) => {
+                text.clear();
+                content.write_text(data, &mut text);
+                text.extend_from_slice(job.delimiter);
+                let about = About { woof: name, seqno, time_ns };
+                match element(job, &about, &text, retries, &stop, env, out)? {
+                    Worked::Done => position.keep(seqno)?,
+                    Worked::GivenUp => return Ok(Outcome::Done),
+                    Worked::Stopped => continue,
+                }
+                left -= 1;
+            }
+            Some(Item::Gone { from, to }) => {
+                let what = if from == to {
+                    format!("element {from} is")
+                } else {
+                    format!("elements {from} to {to} are")
+                };
+                let text = format!("{what} gone: overwritten before {} was run", job.program.name());
+                env.error(&Error::new(Code::Gone, name, text));
+                position.keep(to)?;
+            }
+            Some(Item::Damaged { seqno }) => {
+                env.error(&Error::new(
+                    Code::Damaged,
+                    name,
+                    format!("element {seqno} is damaged, and passed over"),
+                ));
+                position.keep(seqno)?;
+            }
+            None => {
+                out.flush()?;
+                let what = match cursor.wait(&waker) {
+                    Woken::More | Woken::Stopped => continue,
+                    Woken::Removed => "woof was removed",
+                    Woken::Reset => "woof was reset",
+                };
+                let text = format!("{what} after element {}", cursor.seqno().saturating_sub(1));
+                return Err(Error::new(Code::Removed, name, text).into());
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// `--keep`, or the file names of the woof and of the program.
+fn position_name(args: &Args, path: &Path, job: &Job<'_>) -> String {
+    let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = || format!("{}-{}", file(path), file(Path::new(job.program.name())));
+    args.text("keep").map_or_else(own, str::to_owned)
+}
+
+/// The first element to work on. A new position is kept at once: what is put from now on is not missed when this process ends
+/// before it comes to it.
+fn begin(position: &mut Position, woof: &log::Woof, args: &Args, env: &Env) -> Result<u64, Failure> {
+    let name = args.text("on").unwrap_or_default();
+    let next = woof.next_seqno();
+    let done = match position.done() {
+        Some(done) if position.is_of_another() => {
+            env.messages()
+                .note(&format!("{name}: woof was made anew since: beginning with its first element"));
+            done
+        }
+        // Numbers can come again when a power loss took elements that were not synced.
+        Some(done) if done >= next => {
+            let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
+            env.messages().note(&format!("{lost}: going on from there"));
+            next - 1
+        }
+        Some(done) => done,
+        None => args.number("from").unwrap_or(next) - 1,
+    };
+    position.keep(done)?;
+    Ok(done + 1)
+}
+
+/// Runs the program for one element until it succeeds, a signal comes, or it failed too often.
+fn element(
+    job: &Job<'_>,
+    about: &About<'_>,
+    text: &[u8],
+    retries: u64,
+    stop: &Stop,
+    env: &Env,
+    out: &mut Output,
+) -> Result<Worked, Failure> {
+    let mut pause = PAUSE;
+    for tried in 0..=retries {
+        let Some((_, why)) = failure(job.once(about, text, out)?) else {
+            // What the program wrote is out of our hands before the position moves.
+            out.flush()?;
+            return Ok(Worked::Done);
+        };
+        let what = format!("element {}: {}: {why}", about.seqno, job.program.name());
+        if stop.signal().is_some() {
+            return Ok(Worked::Stopped);
+        }
+        if tried == retries {
+            let times = if tried == 0 { String::new() } else { format!(", tried {} times", tried + 1) };
+            out.error(&Error::new(
+                Code::Failed,
+                about.woof,
+                format!("{what}{times}; the next run begins with it"),
+            ))?;
+            return Ok(Worked::GivenUp);
+        }
+        env.messages().note(&format!("{}: {what}; trying again in {pause:?}", about.woof));
+        out.flush()?;
+        if stop.wait(pause).is_some() {
+            return Ok(Worked::Stopped);
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    Ok(Worked::GivenUp)
+}
+
+/// Whoever sends a TERM asked for a clean end and got it; a ^C ends the script around us too.
+fn stopped(signal: Signal) -> Outcome {
+    match signal {
+        Signal::SIGINT => Outcome::Status(130),
+        _ => Outcome::Done,
+    }
+}

@@ -1,0 +1,242 @@
+//! How far a reader of a woof has come, kept under a name beside the woof: `.woof/positions/NAME`.
+//!
+//! The file is text of five lines, the last of them a checksum of the others:
+//!
+//! ```text
+//! woofstream position 1
+//! woof "temp"
+//! made 1795309323000000004
+//! done 41
+//! sum 8c4a10fd
+//! ```
+//!
+//! `woof` is the file name of the woof, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
+//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first.
+//!
+//! Failure contract: the file is replaced as a whole (written under another name, synced, renamed), so a kill or a power loss
+//! leaves the old or the new one. A file that is neither is an error with its name and is left as it is. One process holds a
+//! position at a time, by a lock on `NAME.lock`.
+
+use libwoofstream::error::{Code, Error, Result};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A name takes part in the names of three files.
+const NAME_MAX: usize = 200;
+const FIRST_LINE: &str = "woofstream position 1";
+/// Larger files are not read: they are no positions.
+const FILE_MAX: u64 = 4096;
+
+/// A position, held by this process.
+#[derive(Debug)]
+pub(super) struct Position {
+    path: PathBuf,
+    /// The woof as its lines in the file have it.
+    woof: String,
+    made: u64,
+    done: Option<u64>,
+    /// The position is kept for a woof of this name that was made at another time.
+    of_another: bool,
+    _lock: File,
+}
+
+impl Position {
+    /// Takes the position `name` for the woof at `path`, which was made at `made_ns`.
+    ///
+    /// # Errors
+    /// When the name can be no file name, somebody else holds the position, it is one of another woof, or its file is
+    /// empty or damaged.
+    pub(super) fn take(path: &Path, made_ns: u64, name: &str) -> Result<Position> {
+        let legal = |name: &str| {
+            !name.is_empty() && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
+        };
+        if !legal(name) || name.len() > NAME_MAX {
+            let text = "cannot be the name of a position: up to 200 bytes without / and control characters, no dot first";
+            return Err(Error::new(Code::Invalid, name, format!("{text} (--keep)")));
+        }
+        let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = beside.join(".woof/positions");
+        fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
+        let lock_path = dir.join(format!("{name}.lock"));
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|err| Error::io(shown(&lock_path), "open", err))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let text = format!("position {name} is in use by another wrun (--keep names another one)");
+                return Err(Error::new(Code::Exists, "", text));
+            }
+            Err(err) => return Err(Error::io(shown(&lock_path), "lock", err)),
+        }
+        let woof = format!("{:?}", path.file_name().unwrap_or_default());
+        let mut position = Position {
+            path: dir.join(name),
+            woof,
+            made: made_ns,
+            done: None,
+            of_another: false,
+            _lock: lock,
+        };
+        position.load()?;
+        Ok(position)
+    }
+
+    /// The last element that is done with; `None` where nothing is kept yet.
+    pub(super) fn done(&self) -> Option<u64> {
+        self.done
+    }
+
+    /// Whether what was kept is about an earlier woof of the same name; then [`Position::done`] is 0.
+    pub(super) fn is_of_another(&self) -> bool {
+        self.of_another
+    }
+
+    /// Keeps that all elements up to `seqno` are done with. It is durable when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written: what was kept before is still there.
+    pub(super) fn keep(&mut self, seqno: u64) -> Result<()> {
+        if self.done == Some(seqno) && !self.of_another {
+            return Ok(());
+        }
+        let text = compose(&self.woof, self.made, seqno);
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let passing = self.path.with_file_name(name);
+        let written = File::create(&passing).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        written
+            .and_then(|()| fs::rename(&passing, &self.path))
+            .map_err(|err| Error::io(shown(&self.path), "write", err))?;
+        (self.done, self.of_another) = (Some(seqno), false);
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let refused = |what: &str| {
+            let text = format!("{what}: remove it to begin anew");
+            Err(Error::new(Code::Damaged, shown(&self.path), text))
+        };
+        let text = match fs::metadata(&self.path) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Ok(meta) if meta.len() == 0 => return refused("position file is empty"),
+            Ok(meta) if meta.len() > FILE_MAX => return refused("position file is damaged"),
+            _ => fs::read(&self.path).map_err(|err| Error::io(shown(&self.path), "read", err))?,
+        };
+        let Some((woof, made, done)) = std::str::from_utf8(&text).ok().and_then(parse) else {
+            return refused("position file is damaged");
+        };
+        if woof != self.woof {
+            let text = format!(
+                "position is one of the woof {woof}, not of {} (--keep names another one)",
+                self.woof
+            );
+            return Err(Error::new(Code::Invalid, shown(&self.path), text));
+        }
+        self.of_another = made != self.made;
+        self.done = Some(if self.of_another { 0 } else { done });
+        Ok(())
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn compose(woof: &str, made: u64, done: u64) -> String {
+    let lines = format!("{FIRST_LINE}\nwoof {woof}\nmade {made}\ndone {done}\n");
+    let sum = crc32c::crc32c(lines.as_bytes());
+    format!("{lines}sum {sum:08x}\n")
+}
+
+/// The woof, when it was made, and what is done; `None` for anything that [`compose`] did not write.
+fn parse(text: &str) -> Option<(&str, u64, u64)> {
+    let mut lines = text.lines();
+    let _ = lines.next().filter(|line| *line == FIRST_LINE)?;
+    let woof = lines.next()?.strip_prefix("woof ")?;
+    let made = lines.next()?.strip_prefix("made ")?.parse().ok()?;
+    let done = lines.next()?.strip_prefix("done ")?.parse().ok()?;
+    (compose(woof, made, done) == text).then_some((woof, made, done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(dir: &Path) -> Result<Position> {
+        Position::take(&dir.join("temp"), 7, "temp-log")
+    }
+
+    #[test]
+    fn a_position_is_kept_for_the_next_one_who_takes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut position = take(dir.path()).unwrap();
+        assert_eq!(position.done(), None);
+        position.keep(41).unwrap();
+        drop(position);
+        assert_eq!(
+            fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap(),
+            "woofstream position 1\nwoof \"temp\"\nmade 7\ndone 41\nsum abee2b92\n"
+        );
+        assert_eq!(take(dir.path()).unwrap().done(), Some(41));
+    }
+
+    #[test]
+    fn a_position_is_held_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let position = take(dir.path()).unwrap();
+        let err = take(dir.path()).unwrap_err();
+        assert_eq!(err.to_string(), "position temp-log is in use by another wrun (--keep names another one)");
+        drop(position);
+        assert!(take(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn every_torn_file_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        take(dir.path()).unwrap().keep(4123).unwrap();
+        let path = dir.path().join(".woof/positions/temp-log");
+        let whole = fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let what = if len == 0 { "empty" } else { "damaged" };
+            assert_eq!(
+                take(dir.path()).unwrap_err().to_string(),
+                format!("{}: position file is {what}: remove it to begin anew", path.display())
+            );
+            assert_eq!(fs::read(&path).unwrap(), &whole[..len]);
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(take(dir.path()).unwrap().done(), Some(4123));
+        fs::write(&path, String::from_utf8(whole).unwrap().replace("4123", "4124")).unwrap();
+        assert_eq!(take(dir.path()).unwrap_err().code(), Code::Damaged);
+    }
+
+    #[test]
+    fn a_woof_that_was_made_anew_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        take(dir.path()).unwrap().keep(41).unwrap();
+        let mut position = Position::take(&dir.path().join("temp"), 8, "temp-log").unwrap();
+        assert_eq!((position.done(), position.is_of_another()), (Some(0), true));
+        position.keep(0).unwrap();
+        drop(position);
+        let position = Position::take(&dir.path().join("temp"), 8, "temp-log").unwrap();
+        assert_eq!((position.done(), position.is_of_another()), (Some(0), false));
+    }
+
+    #[test]
+    fn a_position_of_another_woof_or_without_a_good_name_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        take(dir.path()).unwrap().keep(1).unwrap();
+        let err = Position::take(&dir.path().join("wind"), 7, "temp-log").unwrap_err();
+        assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");
+        for name in ["", ".hidden", "a/b", "a\nb", &"x".repeat(201)] {
+            assert_eq!(Position::take(&dir.path().join("temp"), 7, name).unwrap_err().code(), Code::Invalid);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `wstat`: shows what woofs are and what is in them.
+
+use crate::support::prelude::*;
+use crate::support::{time, units};
+use libwoofstream::space::{Local, Space};
+use libwoofstream::wire::Value;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wstat",
+    about: "shows what woofs are and what is in them",
+    group: Group::Woofs,
+    define,
+    verb: Verb::Show(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Shows the attributes of woofs: how much they keep and may keep, the sequence numbers and times of the oldest and the \
+             newest element, what their elements are.",
+        )
+        .arg(flags::operands("NAME", "What to look at").required(true))
+        .after_long_help("EXAMPLES\n  wstat farm/temp\n  wstat farm/temp --json | jq .elements")
+}
+
+fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+    let text = out.form() == Form::Text;
+    for (number, name) in args.texts("NAME").enumerate() {
+        match Local.stat(name) {
+            Ok(dir) if text => {
+                let gap = if number > 0 { "\n" } else { "" };
+                out.bytes(format!("{gap}{}", page(&dir)).as_bytes())?;
+            }
+            Ok(dir) => out.dir(&dir)?,
+            Err(error) => out.error(&error)?,
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// What people want to know of a woof, in the order in which they ask.
+fn page(dir: &Dir) -> String {
+    let number = |name: &str| dir.uint(name).unwrap_or(0);
+    let now = libwoofstream::sys::now_ns();
+    let time = |name: &str| {
+        let at = dir.uint(name).unwrap_or(0);
+        format!("{} ({})", time::local(at), time::in_words(at, now))
+    };
+    let (first, next) = (number("first_seqno"), number("next_seqno"));
+    let mut rows = vec![
+        ("name", dir.text("path").unwrap_or_default().to_owned()),
+        ("content", dir.text("content").unwrap_or_default().to_owned()),
+    ];
+    rows.push(match number("elements") {
+        0 => ("elements", format!("none, the next is {next}")),
+        count => ("elements", format!("{count}, from {first} to {}", next - 1)),
+    });
+    rows.push((
+        "keeps",
+        format!(
+            "{} elements or {}, each up to {}",
+            number("history"),
+            units::human_size(number("capacity")),
+            units::human_size(number("element_max"))
+        ),
+    ));
+    rows.push((
+        "size",
+        format!(
+            "{} used, {} on disk",
+            units::human_size(number("size")),
+            units::human_size(number("file_size"))
+        ),
+    ));
+    if dir.get("first_time").is_some() {
+        rows.push(("oldest", time("first_time")));
+        rows.push(("newest", time("last_time")));
+    }
+    rows.push(("created", time("created")));
+    if dir.get("sync") == Some(&Value::Bool(true)) {
+        rows.push(("sync", "every element is durable before it is acknowledged".to_owned()));
+    } else if dir.get("synced_seqno").is_some() {
+        rows.push(("durable", format!("up to {}", number("synced_seqno") - 1)));
+    }
+    if number("recoveries") > 0 {
+        let cut = number("last_cut");
+        rows.push((
+            "recovered",
+            format!("{} times, {cut} elements were cut off the last time", number("recoveries")),
+        ));
+    }
+    rows.push(("mode", format!("{:04o}, owner {}, group {}", number("mode"), number("uid"), number("gid"))));
+    rows.into_iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
+}

@@ -1,0 +1,107 @@
+//! Attributes: what a woof or a namespace says of itself in a `Dir`.
+
+use crate::log::Status;
+use crate::predicate::{AttrRef, Attributes};
+use crate::wire::{Dir, Value};
+use std::os::unix::fs::MetadataExt;
+
+/// True for the attributes that are times, in nanoseconds since 1970.
+pub fn is_time(name: &str) -> bool {
+    matches!(name, "created" | "first_time" | "last_time" | "mtime" | "time")
+}
+
+impl Attributes for Dir {
+    fn attr(&self, name: &str) -> Option<AttrRef<'_>> {
+        match self.attrs.get(name)? {
+            Value::Bool(value) => Some(AttrRef::Bool(*value)),
+            // Integers that fit are kept as signed ones, whatever they were made of.
+            Value::Int(value) if is_time(name) => Some(AttrRef::Time(u64::try_from(*value).unwrap_or(0))),
+            Value::UInt(value) if is_time(name) => Some(AttrRef::Time(*value)),
+            Value::Int(value) => Some(AttrRef::Int(*value)),
+            Value::UInt(value) => Some(AttrRef::UInt(*value)),
+            Value::Float(value) => Some(AttrRef::Float(*value)),
+            Value::Text(text) => Some(AttrRef::Text(text)),
+            Value::Nil | Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+}
+
+/// The short `Dir` that goes before elements: what they are and where they are from.
+///
+/// ```
+/// use libwoofstream::{content::ContentType, space};
+/// let dir = space::context("farm/temp", ContentType::F64);
+/// assert_eq!(dir.text("name"), Some("temp"));
+/// assert!(space::is_context(&dir));
+/// assert!(!space::is_context(&dir.set("elements", 5u64)));
+/// ```
+pub fn context(name: &str, content: crate::content::ContentType) -> Dir {
+    Dir::new()
+        .set("path", name)
+        .set("name", last_part(name))
+        .set("type", "woof")
+        .set("content", content.as_str())
+}
+
+/// True for a `Dir` that says no more than the elements after it need.
+pub fn is_context(dir: &Dir) -> bool {
+    dir.attrs.len() == 4
+        && dir.text("type") == Some("woof")
+        && ["path", "name", "content"].iter().all(|name| dir.text(name).is_some())
+}
+
+/// The whole `Dir` of a woof.
+pub(super) fn of_woof(name: &str, status: &Status, metadata: Option<&std::fs::Metadata>) -> Dir {
+    let options = &status.options;
+    let mut dir = context(name, options.content)
+        .set("size", status.used)
+        .set("elements", status.next_seqno - status.first_seqno)
+        .set("first_seqno", status.first_seqno)
+        .set("next_seqno", status.next_seqno)
+        .set("history", options.history)
+        .set("capacity", options.capacity)
+        .set("element_max", status.element_max)
+        .set("file_size", status.file_len)
+        .set("sync", options.sync)
+        .set("created", status.created_ns)
+        .set("mtime", status.last_time_ns.unwrap_or(status.created_ns));
+    if let Some(size) = options.element_size {
+        dir = dir.set("element_size", size);
+    }
+    if let (Some(first), Some(last)) = (status.first_time_ns, status.last_time_ns) {
+        dir = dir.set("first_time", first).set("last_time", last);
+    }
+    if status.synced_seqno > 1 {
+        dir = dir.set("synced_seqno", status.synced_seqno);
+    }
+    if status.recoveries > 0 {
+        dir = dir.set("recoveries", status.recoveries).set("last_cut", status.last_cut);
+    }
+    with_owner(dir, metadata)
+}
+
+/// The `Dir` of a namespace.
+pub(super) fn of_namespace(name: &str, metadata: Option<&std::fs::Metadata>) -> Dir {
+    let dir = Dir::new().set("path", name).set("name", last_part(name)).set("type", "namespace");
+    let dir = match metadata.and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok())
+    {
+        Some(age) => dir.set("mtime", u64::try_from(age.as_nanos()).unwrap_or(0)),
+        None => dir,
+    };
+    with_owner(dir, metadata)
+}
+
+fn with_owner(dir: Dir, metadata: Option<&std::fs::Metadata>) -> Dir {
+    match metadata {
+        Some(meta) => dir
+            .set("mode", u64::from(meta.mode() & 0o7777))
+            .set("uid", u64::from(meta.uid()))
+            .set("gid", u64::from(meta.gid())),
+        None => dir,
+    }
+}
+
+/// The last component of a name.
+pub(super) fn last_part(name: &str) -> &str {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+}

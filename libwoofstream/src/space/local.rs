@@ -1,0 +1,181 @@
+//! The woofs of this machine: files in directories, without a server.
+
+use super::selection::{Span, subject};
+use super::{Create, Put, Selection, Sink, Space, attrs, find};
+use crate::content::ContentType;
+use crate::error::{Code, Error, Result};
+use crate::log::{self, Appender, Item, Run, Woken, Woof};
+use crate::name::{self, STATE_DIR};
+use crate::predicate::Predicate;
+use crate::wire::{Dir, Fault, mark};
+use std::path::Path;
+
+/// Woofs in the directories of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Local;
+
+impl Local {
+    /// Makes a directory a namespace; one that is one already stays as it is.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn create_namespace(&self, name: &str) -> Result<()> {
+        make_namespace(name::local(name)?).map_err(|err| err.of(name))
+    }
+
+    fn open(name: &str) -> Result<Woof> {
+        let path = name::local_woof(name)?;
+        log::open(&path).map_err(|err| err.of(name))
+    }
+}
+
+impl Space for Local {
+    fn create(&self, name: &str, create: &Create) -> Result<()> {
+        let path = name::local_woof(name)?;
+        let named = |err: Error| err.of(name);
+        if create.parents
+            && let Some(dir) = path.parent()
+            && !dir.as_os_str().is_empty()
+            && !dir.is_dir()
+        {
+            make_namespace(dir).map_err(named)?;
+        }
+        if create.reset {
+            log::reset(&path, &create.options).map_err(named)
+        } else {
+            log::create(&path, &create.options).map_err(named)
+        }
+    }
+
+    fn put(&self, name: &str) -> Result<Box<dyn Put>> {
+        let woof = Local::open(name)?;
+        let content = woof.options().content;
+        let appender = woof.appender().map_err(|err| err.of(name))?;
+        Ok(Box::new(LocalPut { name: name.to_owned(), content, appender }))
+    }
+
+    fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
+        let woof = Local::open(name)?;
+        let dir = attrs::context(name, woof.options().content);
+        let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
+        sink.dir(&dir)?;
+        send(name, &woof, &dir, selection, span, sink)
+    }
+
+    fn stat(&self, name: &str) -> Result<Dir> {
+        let woof = Local::open(name)?;
+        let metadata = std::fs::metadata(name).ok();
+        Ok(attrs::of_woof(name, &woof.status(), metadata.as_ref()))
+    }
+
+    fn find(&self, path: &str, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()> {
+        find::walk(path, predicate, sink)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = name::local_woof(name)?;
+        log::remove(&path).map_err(|err| err.of(name))
+    }
+}
+
+/// Sends the elements of a span.
+fn send(
+    name: &str,
+    woof: &Woof,
+    dir: &Dir,
+    selection: &Selection,
+    span: Span,
+    sink: &mut dyn Sink,
+) -> Result<()> {
+    let fault = |code, text: String| Fault::from(&Error::new(code, name, text));
+    let mut cursor = woof.cursor(span.from);
+    let mut left = selection.limit.unwrap_or(u64::MAX);
+    let mut marked = selection.follow.is_none();
+    let waker = cursor.waker();
+    if let Some(follow) = &selection.follow {
+        follow.stop.register(waker.clone());
+    }
+    while left > 0 && cursor.seqno() <= span.to {
+        match cursor.next() {
+            Some(Item::Elem { seqno, time_ns, data }) => {
+                if seqno > span.to {
+                    // What lay between was gone.
+                    break;
+                }
+                if selection.follow.is_some() && selection.until_ns.is_some_and(|until| time_ns > until) {
+                    break;
+                }
+                let matches = selection
+                    .predicate
+                    .as_ref()
+                    .is_none_or(|predicate| predicate.matches(&subject(woof, dir, seqno, time_ns, data)));
+                if matches {
+                    sink.elem(seqno, time_ns, data)?;
+                    left -= 1;
+                }
+            }
+            Some(Item::Gone { from, to }) => {
+                let what = if from == to {
+                    format!("element {from} is gone")
+                } else {
+                    format!("elements {from} to {to} are gone")
+                };
+                sink.fault(&fault(Code::Gone, format!("{what}: overwritten before they were read")))?;
+            }
+            Some(Item::Damaged { seqno }) => {
+                sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
+            }
+            None => {
+                if selection.follow.is_none() {
+                    break;
+                }
+                if !marked {
+                    marked = true;
+                    sink.mark(mark::CAUGHT_UP)?;
+                }
+                sink.before_wait()?;
+                match cursor.wait(&waker) {
+                    Woken::More => {}
+                    Woken::Stopped => break,
+                    Woken::Removed => return Err(gone(name, "removed")),
+                    Woken::Reset => return Err(gone(name, "reset")),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gone(name: &str, how: &str) -> Error {
+    Error::new(Code::Removed, name, format!("the woof was {how} meanwhile"))
+}
+
+/// Makes a directory and all above it, with the state directory in it.
+fn make_namespace(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir.join(STATE_DIR)).map_err(|err| Error::io("", "create", err))
+}
+
+/// An open woof to put into.
+struct LocalPut {
+    name: String,
+    content: ContentType,
+    appender: Appender,
+}
+
+impl Put for LocalPut {
+    fn content(&self) -> ContentType {
+        self.content
+    }
+
+    fn element_max(&self) -> u64 {
+        self.appender.element_max()
+    }
+
+    fn set_sync(&mut self, sync: bool) {
+        self.appender.set_sync(sync);
+    }
+
+    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()> {
+        self.appender.extend(items, report).map_err(|err| err.of(&*self.name))
+    }
+}
