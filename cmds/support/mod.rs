@@ -72,6 +72,8 @@ pub mod install;
 pub mod man;
 pub mod messages;
 pub mod output;
+pub mod plot;
+pub mod plots;
 pub mod range;
 pub mod select;
 pub(crate) mod shared_output;
