@@ -11,12 +11,12 @@ woof=$(command -v "${WOOF:-woof}") || {
   exit 2
 }
 
-sandbox=$(mktemp -d)
-readonly sandbox
+sandbox=
 # What follows a woof here ends when the woof is removed, so no process is left however this ends.
 finish() {
   status=$?
   trap '' INT TERM HUP
+  [ -n "$sandbox" ] || exit "$status"
   for name in "$sandbox"/farm/*; do
     [ ! -f "$name" ] || "$sandbox/bin/wrm" "$name" >/dev/null 2>&1 || :
   done
@@ -29,6 +29,8 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
+sandbox=$(mktemp -d)
+readonly sandbox
 
 "$woof" --install-links "$sandbox/bin" >/dev/null
 PATH=$sandbox/bin:$PATH
