@@ -15,7 +15,7 @@ check 'alerts' '55 71.25' "$(wget farm/alerts .. -u | paste -s -d ' ' -)"
 
 # A program for each alert: the element is its standard input, its number is in its environment.
 # shellcheck disable=SC2016
-wrun --on farm/alerts --from 1 --count 2 -- sh -c 'read -r degrees; echo "$WOOF_NAME $WOOF_SEQNO: $degrees" >> sent'
+wrun --on farm/alerts --from 1 --count 2 -- sh -c 'read -r degrees; echo "$WOOF_NAME $WOOF_SEQNO: $degrees" >> sent' >/dev/null
 check 'messages sent' 'farm/alerts 1: 55,farm/alerts 2: 71.25' "$(paste -s -d , sent)"
 
 # The predicate can go to the source as well; then nothing else is read.
