@@ -19,11 +19,11 @@ pub(crate) const COMMAND: Command = Command {
 fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
-            "Shows streams one after another: of files, FIFOs and channels, or of in when nothing is named. What is no \
+            "Shows streams one after another: of woofs, files, FIFOs and channels, or of in when nothing is named. What is no \
              stream is taken as raw bytes. Errors that come in a stream are said on standard error. With --from json the output is a stream, \
              unless a flag or a terminal makes it text.",
         )
-        .arg(flags::operands("NAME", "File, FIFO, @channel, or - for in"))
+        .arg(flags::operands("NAME", "Woof, file, FIFO, @channel, or - for in"))
         .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it"))
         .arg(flags::flag("framed", '\0', "Write one stream of all messages").conflicts_with_all(["raw", "json", "long"]))
         .arg(
@@ -37,7 +37,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .args(flags::input())
         .after_long_help(
-            "EXAMPLES\n  wcat readings.woof\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
+            "EXAMPLES\n  wcat farm/temp\n  wcat saved.woofs\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
              wcat --from json < lines | wput farm/temp\n  wget farm/temp .. | wcat --plot",
         )
 }

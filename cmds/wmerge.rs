@@ -34,7 +34,7 @@ fn define(command: clap::Command) -> clap::Command {
              Where the source changes, the attributes of its woof or file are sent again, so that what follows is known to be of \
              it. A source that is cut or fails is told in its place, the others go on, and the status is 2.",
         )
-        .arg(flags::operands("NAME", "File, FIFO, @channel, or - for in").required(true))
+        .arg(flags::operands("NAME", "Woof, file, FIFO, @channel, or - for in").required(true))
         .arg(
             flags::option("by", 'b', "ORDER", "What goes first: arrival (the default), time or seqno")
                 .value_parser(PossibleValuesParser::new(["arrival", "time", "seqno"]))

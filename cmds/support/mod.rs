@@ -82,6 +82,7 @@ pub mod subject;
 pub mod time;
 pub mod units;
 pub mod usage;
+mod woof_input;
 
 /// All that a command file needs.
 pub mod prelude {

@@ -166,3 +166,12 @@ fn a_plot_is_drawn_when_the_stream_ends() {
     assert!(woof.done().starts_with("farm/temp  2 values  min 21.5  max 98  last 98\n"), "{}", woof.text());
     assert_eq!(sandbox.run("wcat", &["--plot", "--json"], b"").status, 2);
 }
+
+#[test]
+fn a_woof_stands_where_a_stream_could() {
+    let sandbox = Sandbox::new();
+    let shown = sandbox.sh(
+        "wcreate -p farm/temp --type f64 && seq 3 | wput farm/temp && wcat farm/temp && wcat -u farm/temp farm/temp | wc -l",
+    );
+    assert_eq!(shown.done(), "1\n2\n3\n6\n");
+}
