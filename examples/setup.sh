@@ -11,27 +11,30 @@ woof=$(command -v "${WOOF:-woof}") || {
   exit 2
 }
 
-work=$(mktemp -d)
+sandbox=
 # What follows a woof here ends when the woof is removed, so no process is left however this ends.
 finish() {
   status=$?
   trap '' INT TERM HUP
-  for name in "$work"/farm/*; do
-    [ ! -f "$name" ] || "$work/bin/wrm" "$name" >/dev/null 2>&1 || :
+  [ -n "$sandbox" ] || exit "$status"
+  for name in "$sandbox"/farm/*; do
+    [ ! -f "$name" ] || "$sandbox/bin/wrm" "$name" >/dev/null 2>&1 || :
   done
   wait
   cd /
-  rm -rf "$work"
+  rm -rf "$sandbox"
   exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
+sandbox=$(mktemp -d)
+readonly sandbox
 
-"$woof" --install-links "$work/bin" >/dev/null
-PATH=$work/bin:$PATH
-cd "$work"
+"$woof" --install-links "$sandbox/bin" >/dev/null
+PATH=$sandbox/bin:$PATH
+cd "$sandbox"
 
 # The readings, one number a line.
 readings() {

@@ -1,5 +1,7 @@
 //! The examples that are shell scripts, run with the built binary. Each checks itself and cleans up.
 
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
