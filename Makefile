@@ -78,7 +78,7 @@ man: tools
 	$(CARGO) run --locked -- --man-pages man/man1
 
 install: build
-	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man7' \
+	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man5' '$(SHARE)/man/man7' \
 	  '$(SHARE)/bash-completion/completions' '$(SHARE)/zsh/site-functions' '$(SHARE)/fish/vendor_completions.d'
 	install -m 755 '$(WOOF)' '$(BIN)/woof'
 	for page in man/man1/w*.1; do \
@@ -86,6 +86,7 @@ install: build
 	  [ "$$name" = woof ] || ln -sf ../../../bin/woof '$(LINKS)'/"$$name"; \
 	done
 	install -m 644 man/man1/*.1 '$(SHARE)/man/man1'
+	install -m 644 man/man5/*.5 '$(SHARE)/man/man5'
 	install -m 644 man/man7/*.7 '$(SHARE)/man/man7'
 	'$(WOOF)' --completions bash > '$(SHARE)/bash-completion/completions/woof'
 	'$(WOOF)' --completions zsh > '$(SHARE)/zsh/site-functions/_woof'
@@ -105,6 +106,7 @@ uninstall:
 	  rm -f '$(LINKS)'/"$$name" '$(SHARE)/man/man1'/"$$name.1" \
 	    '$(SHARE)/bash-completion/completions'/"$$name" '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
 	done
+	for page in man/man5/*.5; do rm -f '$(SHARE)/man/man5'/"$$(basename "$$page")"; done
 	for page in man/man7/*.7; do rm -f '$(SHARE)/man/man7'/"$$(basename "$$page")"; done
 	rm -f '$(BIN)/woof' '$(SHARE)/zsh/site-functions/_woof'
 	-rmdir '$(LINKS)' '$(DESTDIR)$(PREFIX)/lib/woofstream'
