@@ -72,7 +72,7 @@ deny:
 
 # Ratios against something that runs beside them; see docs/performance.md. No test.
 bench: build
-	WOOF='$(abspath $(WOOF))' sh benches/run.sh
+	WOOF='$(abspath $(WOOF))' sh tests/bench/run.sh $(BENCH)
 
 man: tools
 	$(CARGO) run --locked -- --man-pages man/man1
