@@ -3,7 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CARGO   ?= cargo
-# 1: a binary without shared libraries, which starts fastest and runs in any container. 0: an ordinary one.
+# 1: a binary without shared libraries and at a fixed address, which starts fastest and runs in any container. 0: an ordinary one.
 STATIC  ?= 1
 
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -30,7 +30,7 @@ build: tools
 	@flags='$(RUSTFLAGS)'; \
 	if [ '$(STATIC)' = 1 ]; then \
 	  if printf 'int main(void) { return 0; }\n' | cc -static -x c -o /dev/null - 2>/dev/null; then \
-	    flags="$$flags -C target-feature=+crt-static"; \
+	    flags="$$flags -C target-feature=+crt-static -C relocation-model=static"; \
 	  else \
 	    echo 'make: no static C library here (libc.a): the binary will use shared ones' >&2; \
 	  fi; \
@@ -72,7 +72,7 @@ deny:
 
 # Ratios against something that runs beside them; see docs/performance.md. No test.
 bench: build
-	WOOF='$(abspath $(WOOF))' sh benches/run.sh
+	WOOF='$(abspath $(WOOF))' sh tests/bench/run.sh $(BENCH)
 
 man: tools
 	$(CARGO) run --locked -- --man-pages man/man1
