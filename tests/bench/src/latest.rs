@@ -51,7 +51,8 @@ pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
 
 /// A woof with `count` elements.
 fn filled(place: &Place, name: &str, count: u64) -> Result<Woof> {
-    let woof = place.woof(name, &Options { history: count, capacity: (count * 40).max(1 << 16), ..Options::default() })?;
+    let woof = place
+        .woof(name, &Options { history: count, capacity: (count * 40).max(1 << 16), ..Options::default() })?;
     let texts: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
     woof.appender()?.extend(texts.iter().map(String::as_bytes), |_| ())?;
     Ok(woof)
