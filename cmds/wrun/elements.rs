@@ -1,7 +1,8 @@
 //! A program for each element of a woof, in order, at least once.
 //!
 //! Failure contract: the kept position moves past an element only after the program succeeded for it and its output was handed
-//! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most.
+//! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most, and the
+//! program it leaves behind still has the whole of its element.
 
 use super::position::Position;
 use super::program::{About, Job, failure};

@@ -4,7 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 mod frame;
+mod streams;
 mod support;
 mod wcat;
+mod wcount;
 mod wecho;
+mod wfilter;
+mod whead;
+mod wmerge;
 mod wrun;
+mod wsplit;
+mod wtee;

@@ -83,6 +83,8 @@ pub struct Output {
     carried: Option<Fault>,
     /// Errors about single items were told here.
     failed: bool,
+    /// Another output says the errors that come in the stream.
+    copy: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,16 @@ enum Sink {
     Text(TextSink),
     /// Nobody listens.
     Nowhere,
+}
+
+impl Sink {
+    fn end(self, status: std::result::Result<(), &Fault>) -> Result<()> {
+        match self {
+            Sink::Framed(writer) => writer.end(status),
+            Sink::Text(mut text) => text.end(),
+            Sink::Nowhere => Ok(()),
+        }
+    }
 }
 
 /// Which form an output takes when no flag asks for one.
@@ -127,7 +139,7 @@ impl Output {
             Form::Text => text(fd, Style::Plain),
             Form::Nothing => Sink::Nowhere,
         };
-        Output { sink, messages, terminal, color, travels, chosen, carried: None, failed: false }
+        Output { sink, messages, terminal, color, travels, chosen, carried: None, failed: false, copy: false }
     }
 
     /// An output that nobody listens to; errors are still said.
@@ -142,7 +154,15 @@ impl Output {
             chosen: true,
             carried: None,
             failed: false,
+            copy: false,
         }
+    }
+
+    /// The same as one more copy of what another output gets too: errors that come in the stream are said there and not here.
+    #[must_use]
+    pub fn as_copy(mut self) -> Output {
+        self.copy = true;
+        self
     }
 
     /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
@@ -352,7 +372,9 @@ impl Output {
             // What came before the error is seen before it.
             text.flush()?;
         }
-        self.messages.fault(fault);
+        if !self.copy {
+            self.messages.fault(fault);
+        }
         Ok(())
     }
 
@@ -382,6 +404,14 @@ impl Output {
         }
     }
 
+    /// Ends a copy with this status, and says nothing about it.
+    ///
+    /// # Errors
+    /// When what is left cannot be written.
+    pub fn end(self, status: std::result::Result<(), &Fault>) -> Result<()> {
+        self.sink.end(status)
+    }
+
     /// Ends the output as the command ended; the value is the exit status.
     pub fn finish(self, run: Run, env: &Env) -> u8 {
         let Output { sink, messages, travels, carried, failed, .. } = self;
@@ -398,11 +428,7 @@ impl Output {
             Err(failure) => (Some(Fault::from(&failure.error).from_origin(messages.command())), FAILED),
         };
         let framed = matches!(sink, Sink::Framed(_));
-        let written = match sink {
-            Sink::Framed(writer) => writer.end(end.as_ref().map_or(Ok(()), Err)),
-            Sink::Text(mut text) => text.end(),
-            Sink::Nowhere => Ok(()),
-        };
+        let written = sink.end(end.as_ref().map_or(Ok(()), Err));
         // A status that reached the next command is told there; everything else is told here.
         let told = framed && travels && written.is_ok();
         match &run {
@@ -415,7 +441,8 @@ impl Output {
             _ => {}
         }
         match written {
-            Err(error) if !reader_gone(&error) => messages.failed(&Failure::from(error)),
+            // A write that failed before fails again at the end, and was told.
+            Err(error) if !reader_gone(&error) && run.is_ok() => messages.failed(&Failure::from(error)),
             _ if carried.is_some() => FAILED,
             _ => status,
         }
