@@ -162,7 +162,8 @@ fn two_pid_namespaces_share_a_woof() {
     // Whoever is not root becomes so in a user namespace, where the system lets him.
     const USER: [&str; 7] =
         ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
-    let flags = [&PID[..], &USER].into_iter().find(|flags| works(flags[0], &[&flags[1..], &["true"]].concat()));
+    let flags =
+        [&PID[..], &USER].into_iter().find(|flags| works(flags[0], &[&flags[1..], &["true"]].concat()));
     let Some(flags) = flags else {
         return say("*** SKIPPED: containers: unshare --pid does not work here: run this as root ***");
     };
@@ -219,7 +220,14 @@ impl Docker {
         let mut command = Command::new("docker");
         command
             .args(["run", "--rm", "--network", "none", "--user", &user, "--name", container])
-            .args(["-v", &format!("{}:/woofs", dir.display()), "-w", "/woofs", "-e", &format!("{ROLE}={role}")])
+            .args([
+                "-v",
+                &format!("{}:/woofs", dir.display()),
+                "-w",
+                "/woofs",
+                "-e",
+                &format!("{ROLE}={role}"),
+            ])
             .args([&self.image, "/test", "--exact", "child::does_what_it_was_started_for", "--nocapture"])
             .stdin(Stdio::null());
         command

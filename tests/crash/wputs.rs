@@ -103,7 +103,8 @@ fn killed_wputs_lose_nothing_they_acknowledged_and_wtail_goes_on() {
             .map(|place| {
                 let (sandbox, mut random) = (&sandbox, Random::new(seed ^ (place + 100)));
                 scope.spawn(move || {
-                    let lives = (place * ROUNDS..(place + 1) * ROUNDS).map(|id| life(sandbox, id, &mut random));
+                    let lives =
+                        (place * ROUNDS..(place + 1) * ROUNDS).map(|id| life(sandbox, id, &mut random));
                     lives.collect::<Vec<Told>>()
                 })
             })
