@@ -63,12 +63,15 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
     }
     let get = args.has("get");
     let mut found = Found { out, names: Vec::new(), get };
+    let (mut done, mut failed) = (0, 0);
     for path in paths {
-        if let Err(error) = Local.find(path, predicate.as_ref(), &mut found) {
-            if error.is_broken_pipe() {
-                return Err(error.into());
+        match Local.find(path, predicate.as_ref(), &mut found) {
+            Ok(()) => done += 1,
+            Err(error) if error.is_broken_pipe() => return Err(error.into()),
+            Err(error) => {
+                found.out.error(&error)?;
+                failed += 1;
             }
-            found.out.error(&error)?;
         }
         for name in std::mem::take(&mut found.names) {
             if let Err(error) = Local.read(&name, &Selection::default(), found.out) {
@@ -79,7 +82,7 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
             }
         }
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of_items(done, failed))
 }
 
 /// True for the operand that is no path but a predicate: nothing has this name, and it has what no plain name has.

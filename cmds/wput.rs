@@ -154,10 +154,19 @@ fn messages(
     target: &mut Target<'_>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let mut context = Context::default();
     let mut batch = Batch::new(target, out);
+    let taken = take(input, delimiter, &mut batch);
+    // Also of a stream that was cut or is damaged, what came before is put.
+    let put = batch.append();
+    taken?;
+    Ok(put?)
+}
+
+/// Takes the messages of a stream into a batch, to its end or to where it goes wrong.
+fn take(input: &mut Reader, delimiter: Option<u8>, batch: &mut Batch<'_, '_>) -> Result<(), Failure> {
+    let mut context = Context::default();
     loop {
-        match input.next(&mut batch)? {
+        match input.next(batch)? {
             Input::Message(raw) => match raw.kind {
                 Kind::ELEM => batch.add(raw.elem()?.data, context.content)?,
                 Kind::DIR => {
@@ -184,10 +193,7 @@ fn messages(
                 batch.append()?;
                 batch.out.ended(status)?;
             }
-            Input::Eof => {
-                batch.append()?;
-                return Ok(());
-            }
+            Input::Eof => return Ok(()),
         }
     }
 }

@@ -58,8 +58,10 @@ fn killed(name: &'static str, options: &Options, rounds: u64, longest_us: u64, s
     kept.agrees_with(&told, unacknowledged_max);
     assert_eq!(again.appender().unwrap().append(b"next").unwrap(), seen.expected());
     times.sort_unstable();
-    // No timed test: this is far more than any machine needs, and the same for ever where a lock is not taken over.
-    assert!(times[times.len() / 2] < Duration::from_millis(50), "{:?}", times[times.len() / 2]);
+    // No timed test: this is far more than any machine needs. In a small ring an append waits until the disk has what it would
+    // overwrite, so with sync it is the disk that is looked at.
+    let limit = if styles.iter().any(|style| style.sync) { 2_000 } else { 50 };
+    assert!(times[times.len() / 2] < Duration::from_millis(limit), "{:?}", times[times.len() / 2]);
     let acknowledged: usize = told.iter().map(|told| told.acks.len()).sum();
     assert!(acknowledged as u64 >= rounds * WRITERS, "hardly anything was appended: {acknowledged}");
     say(&format!(
@@ -75,7 +77,7 @@ fn killed(name: &'static str, options: &Options, rounds: u64, longest_us: u64, s
 #[test]
 fn writers_of_single_elements_lose_nothing_that_was_acknowledged() {
     let options = Options { history: 1 << 23, element_size: Some(ELEMENT_MAX), ..Options::default() };
-    assert_eq!(killed("single elements", &options, 130, 2_000, &[ONE]), 0);
+    assert_eq!(killed("single elements", &options, 180, 2_000, &[ONE]), 0);
 }
 
 #[test]
@@ -88,6 +90,8 @@ fn writers_with_and_without_sync_do_not_harm_each_other() {
 #[test]
 fn writers_that_go_round_a_small_ring_overwrite_only_what_is_told_as_gone() {
     let options = Options { history: 200, capacity: 16 << 10, ..Options::default() };
-    let gaps = killed("small ring", &options, 130, 2_000, &[ONE, ONE_SYNCED, BATCH]);
+    let gaps = killed("small ring", &options, 150, 2_000, &[ONE, BATCH]);
+    assert!(gaps > 0, "nothing was ever overwritten, so this test looked at nothing");
+    let gaps = killed("small ring, sync", &options, 50, 2_000, &[ONE, BATCH, ONE_SYNCED, BATCH_SYNCED]);
     assert!(gaps > 0, "nothing was ever overwritten, so this test looked at nothing");
 }

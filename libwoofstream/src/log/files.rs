@@ -1,7 +1,7 @@
 //! Woofs as files: made, opened, removed, reset.
 //!
-//! A woof is made under another name in its directory and gets its own when it is whole, so there is no half-made
-//! one. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
+//! A woof is made without a name and gets its own when it is whole, so there is no half-made one, and nothing is left of one
+//! whose maker was killed. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
 //!
 //! Failure contract: each reason why a file cannot be opened as a woof has its own words; a disk without room is an error
 //! here, at creation, and not later.
@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::sys;
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -170,17 +171,16 @@ fn end(region: &Region, state: u32) -> Result<()> {
     Ok(())
 }
 
-/// Makes the file under a passing name and gives it its own.
+/// Makes the file and gives it its name.
 fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
     let geometry = Geometry::new(options, sys::random_u64(), sys::now_ns())?;
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let passing = Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) };
     let created = |err: std::io::Error| match err.kind() {
         std::io::ErrorKind::NotFound => {
-            Error::new(Code::NotFound, "", format!("create: no directory {} (-p makes it)", dir.display()))
+            Error::new(Code::NotFound, "", format!("create: no directory {} (wcreate -p makes it)", dir.display()))
         }
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => {
             let failed = Error::io("", "create", err);
@@ -192,11 +192,7 @@ fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
         }
         _ => Error::io("", "create", err),
     };
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = File::from(
-        rustix::fs::open(&passing.path, flags, Mode::from_raw_mode(0o666))
-            .map_err(|err| created(err.into()))?,
-    );
+    let (file, passing) = new_file(dir).map_err(created)?;
     reserve(&file, &geometry).map_err(created)?;
     file.write_all_at(&geometry.encode(), 0).map_err(created)?;
     let region = Region::new(file, geometry.clone(), true)?;
@@ -209,9 +205,7 @@ fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
     map.store(shared::LAST_TIME, geometry.created_ns, Ordering::Relaxed);
     map.copy_in(shared::BOOT_ID, &sys::boot_id()?);
     region.file.sync_all().map_err(created)?;
-    let renamed =
-        if replace { std::fs::rename(&passing.path, path) } else { rename_new(&passing.path, path) };
-    renamed.map_err(|err| match err.kind() {
+    give_name(&region.file, passing, path, replace).map_err(|err| match err.kind() {
         std::io::ErrorKind::AlreadyExists => Error::new(Code::Exists, "", "it exists already"),
         _ => created(err),
     })?;
@@ -219,15 +213,42 @@ fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(created)
 }
 
-/// Gives the file its name, if that is free.
-fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            // A file system without it: a link fails as well when the name is taken.
-            std::fs::hard_link(from, to)
+/// A new file in `dir` without a name, or, on a file system that has no such files, with a passing one.
+fn new_file(dir: &Path) -> std::io::Result<(File, Option<Passing>)> {
+    use rustix::io::Errno;
+    let mode = Mode::from_raw_mode(0o666);
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(dir, flags | OFlags::TMPFILE, mode) {
+        Ok(file) => Ok((File::from(file), None)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let passing = Passing::in_dir(dir);
+            let file = rustix::fs::open(&passing.path, flags | OFlags::CREATE | OFlags::EXCL, mode)?;
+            Ok((File::from(file), Some(passing)))
         }
-        renamed => Ok(renamed?),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// Gives a new file its name: if that is free, or in the place of what has it.
+fn give_name(file: &File, passing: Option<Passing>, path: &Path, replace: bool) -> std::io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, RenameFlags, linkat, renameat_with};
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match passing {
+        None if replace => {
+            // A link takes no name away, but a rename does.
+            let passing = Passing::in_dir(path.parent().unwrap_or(Path::new("")));
+            linkat(CWD, &unnamed, CWD, &passing.path, AtFlags::SYMLINK_FOLLOW)?;
+            std::fs::rename(&passing.path, path)
+        }
+        None => Ok(linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?),
+        Some(passing) if replace => std::fs::rename(&passing.path, path),
+        Some(passing) => match renameat_with(CWD, &passing.path, CWD, path, RenameFlags::NOREPLACE) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                // A file system without it: a link fails as well when the name is taken.
+                std::fs::hard_link(&passing.path, path)
+            }
+            renamed => Ok(renamed?),
+        },
     }
 }
 
@@ -252,6 +273,12 @@ fn reserve(file: &File, geometry: &Geometry) -> std::io::Result<()> {
 /// A file under its passing name, which goes away unless it was given another.
 struct Passing {
     path: PathBuf,
+}
+
+impl Passing {
+    fn in_dir(dir: &Path) -> Passing {
+        Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) }
+    }
 }
 
 impl Drop for Passing {

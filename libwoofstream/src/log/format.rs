@@ -95,6 +95,16 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Looks whether a woof can be made with these.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] says which of them is out of range, and what the range is.
+    pub fn check(&self) -> Result<()> {
+        Geometry::new(self, 0, 0).map(|_| ())
+    }
+}
+
 /// The fixed part of a woof: what it was made with and where its sections are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
