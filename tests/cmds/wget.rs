@@ -80,7 +80,7 @@ fn what_is_not_there_is_said_with_what_is() {
     ] {
         let args: Vec<&str> = ["-u"].into_iter().chain(args.split(' ')).collect();
         let ran = sandbox.run("wget", &args, b"");
-        assert_eq!((ran.status, ran.text(), ran.stderr), (2, "", format!("wget: {text}\n")));
+        assert_eq!((ran.status, ran.text(), ran.stderr.clone()), (2, "", format!("wget: {text}\n")));
     }
     assert_eq!(sandbox.run("wget", &["empty", "..", "-u"], b"").done(), "");
     // What was asked for is partly gone, which is told, and is no reason not to send the rest.
