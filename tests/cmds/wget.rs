@@ -4,7 +4,6 @@ use crate::support::Sandbox;
 use crate::woofs::{end, refuses_what_is_no_woof, start, woof};
 use libwoofstream::content::ContentType;
 use libwoofstream::log::Options;
-use libwoofstream::wire::Kind;
 use std::io::Read as _;
 
 /// A sandbox with the woof `w` of the numbers 10, 20, ... 50, of which 4 are kept.
@@ -53,7 +52,7 @@ fn ranges_have_both_ends_in_them() {
 fn times_select_what_was_appended_between_them() {
     let sandbox = Sandbox::new();
     let script = "wcreate w; wput w old >acks; a=$(date -u +%FT%T.%NZ); wput w middle >acks; b=$(date -u +%FT%T.%NZ); wput w new >acks
-        wget w --since $a -u; echo; wget w --until $b -u; echo; wget w --since $a --until $b -u; wget w --since $b --until $a";
+        wget w --since $a -u; echo; wget w --until $b -u; echo; wget w --since $a --until $b -u; wget w --since $b --until $a -u";
     let ran = sandbox.sh(script);
     assert_eq!(ran.text(), "middle\nnew\n\nold\nmiddle\n\nmiddle\n");
     assert_eq!((ran.status, ran.stderr.as_str()), (2, "wget: --since: is later than --until\n"));
@@ -80,7 +79,7 @@ fn what_is_not_there_is_said_with_what_is() {
     ] {
         let args: Vec<&str> = ["-u"].into_iter().chain(args.split(' ')).collect();
         let ran = sandbox.run("wget", &args, b"");
-        assert_eq!((ran.status, ran.text(), ran.stderr.clone()), (2, "", format!("wget: {text}\n")));
+        assert_eq!((ran.status, ran.text(), &*ran.stderr), (2, "", &*format!("wget: {text}\n")));
     }
     assert_eq!(sandbox.run("wget", &["empty", "..", "-u"], b"").done(), "");
     // What was asked for is partly gone, which is told, and is no reason not to send the rest.
@@ -92,13 +91,12 @@ fn what_is_not_there_is_said_with_what_is() {
 }
 
 #[test]
-fn it_is_a_stream_with_its_context_first() {
+fn it_is_a_stream_with_its_context() {
     let sandbox = sandbox();
     let ran = sandbox.sh("wget w 3 | wcat --json | sed 's/2[0-9T:.-]*Z/TIME/'");
     assert_eq!(
         ran.done(),
-        "{\"type\":\"dir\",\"content\":\"f64\",\"name\":\"w\",\"path\":\"w\",\"type\":\"woof\"}\n\
-         {\"type\":\"elem\",\"woof\":\"w\",\"seqno\":3,\"time\":\"TIME\",\"data\":\"30\",\"value\":30}\n"
+        "{\"type\":\"elem\",\"woof\":\"w\",\"seqno\":3,\"time\":\"TIME\",\"data\":\"30\",\"value\":30,\"content\":\"f64\"}\n"
     );
 }
 
@@ -182,5 +180,4 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
         assert_eq!((ran.status, ran.stderr.as_str()), (2, "wget: out: write: no space left on device\n"));
     }
     assert_eq!(sandbox.sh("wget w 5 -u >&-").done(), "");
-    assert_eq!(Kind::ELEM.0, 2);
 }

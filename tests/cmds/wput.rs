@@ -73,7 +73,7 @@ fn sequence_numbers_go_where_somebody_listens() {
         "WOOF_CHANNELS='left=<5,acks=>6' dash -c 'wput w -i left -o @acks' 5<<. 6>acks; wcat acks\ng\n.";
     assert_eq!(sandbox.sh(dash).done(), "w 7\n");
     assert_eq!(
-        sandbox.bash("wput w < <(wecho h) > /dev/null; wput w i > >(wcat > acks); wait $!; cat acks").done(),
+        sandbox.bash("wput w < <(wecho h) > /dev/null; wput w i > >(wcat > acks2); until grep -qs . acks2; do sleep 0.01; done; cat acks2").done(),
         "w 9\n"
     );
     assert_eq!(elements(&sandbox, "w").concat(), "abcdefghi");

@@ -122,11 +122,11 @@ fn send(
             }
             Some(Item::Gone { from, to }) => {
                 let what = if from == to {
-                    format!("element {from} is gone")
+                    format!("element {from} is gone: overwritten before it was read")
                 } else {
-                    format!("elements {from} to {to} are gone")
+                    format!("elements {from} to {to} are gone: overwritten before they were read")
                 };
-                sink.fault(&fault(Code::Gone, format!("{what}: overwritten before they were read")))?;
+                sink.fault(&fault(Code::Gone, what))?;
             }
             Some(Item::Damaged { seqno }) => {
                 sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
