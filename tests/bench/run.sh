@@ -10,13 +10,16 @@ target=${CARGO_TARGET_DIR:-target}
 host=$(rustc -vV | sed -n 's/^host: //p')
 mkdir -p "$target/bench"
 
-# What starting a process costs at the least: a program that does nothing, linked as ours is.
+# The flags of `make build`: nothing is built twice, and the empty program below is linked as ours is.
+static='-C target-feature=+crt-static -C relocation-model=static'
+
+# What starting a process costs at the least: a program that does nothing.
 EMPTY=$target/bench/empty
 printf 'fn main() {}\n' > "$EMPTY.rs"
-rustc -C opt-level=3 -C target-feature=+crt-static -o "$EMPTY" "$EMPTY.rs"
+# shellcheck disable=SC2086 # several words on purpose
+rustc -C opt-level=3 $static -o "$EMPTY" "$EMPTY.rs"
 
-# With the flags of `make build`, so that nothing is built twice.
-RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+RUSTFLAGS="${RUSTFLAGS:-} $static" \
   "${CARGO:-cargo}" build --release --locked --target "$host" -p woofbench
 
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
