@@ -27,7 +27,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
         .arg(flags::flag("get", '\0', "Send the elements too"))
         .after_long_help(
-            "EXAMPLES\n  wfind farm\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
+            "EXAMPLES\n  wfind farm\n  wfind farm -u --delimiter nul | xargs -0 wstat\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
              wfind farm --get | wfilter 'value > 70'",
         )
 }
@@ -118,8 +118,16 @@ impl libwoofstream::space::Sink for Found<'_> {
     }
 
     fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
-        match dir.text("path") {
-            Some(path) if self.get && dir.text("type") == Some("woof") => self.names.push(path.to_owned()),
+        match (dir.text("path"), self.out.form()) {
+            (Some(path), _) if self.get && dir.text("type") == Some("woof") => {
+                self.names.push(path.to_owned())
+            }
+            // Raw, what was found is its name, for xargs and its like.
+            (Some(path), Form::Raw(delimiter)) => {
+                let mut name = path.as_bytes().to_vec();
+                name.extend_from_slice(delimiter.bytes());
+                self.out.bytes(&name)?;
+            }
             _ => self.out.dir(dir)?,
         }
         Ok(())

@@ -37,8 +37,8 @@ fn json_lines_read_back_as_the_same_stream() {
     assert_eq!(
         json.done(),
         "{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"farm/temp\"}\n\
-         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":5,\"time\":\"2026-11-22T01:02:03.000000004Z\",\"data\":\"21.5\",\"value\":21.5}\n\
-         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":6,\"time\":\"2026-11-22T01:02:04.000000000Z\",\"data\":\"98\",\"value\":98}\n\
+         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":5,\"time\":\"2026-11-22T01:02:03.000000004Z\",\"data\":\"21.5\",\"value\":21.5,\"content\":\"f64\"}\n\
+         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":6,\"time\":\"2026-11-22T01:02:04.000000000Z\",\"data\":\"98\",\"value\":98,\"content\":\"f64\"}\n\
          {\"type\":\"mark\",\"name\":\"caught-up\"}\n\
          {\"type\":\"seqno\",\"woof\":\"farm/alerts\",\"seqno\":7}\n"
     );
@@ -171,7 +171,7 @@ fn a_plot_is_drawn_when_the_stream_ends() {
 fn a_woof_stands_where_a_stream_could() {
     let sandbox = Sandbox::new();
     let shown = sandbox.sh(
-        "wcreate -p farm/temp --type f64 && seq 3 | wput farm/temp && wcat farm/temp && wcat -u farm/temp farm/temp | wc -l",
+        "wcreate -p farm/temp --type f64 && seq 3 | wput farm/temp > /dev/null && wcat farm/temp && wcat -u farm/temp farm/temp | wc -l",
     );
     assert_eq!(shown.done(), "1\n2\n3\n6\n");
 }

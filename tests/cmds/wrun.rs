@@ -60,7 +60,7 @@ fn end(child: Child) -> Ran {
 fn done(sandbox: &Sandbox, position: &str) -> String {
     let path = sandbox.dir().join("farm/.woof/positions").join(position);
     let text = fs::read_to_string(path).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("done ")).unwrap().to_owned()
+    text.lines().find_map(|line| line.strip_prefix("done ")).unwrap().trim_end().to_owned()
 }
 
 #[test]

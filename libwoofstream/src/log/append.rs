@@ -7,7 +7,7 @@
 //!
 //! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
 
-use super::format::{CHUNK_BYTES, CHUNK_ELEMENTS, NO_RECORD, Record, UNSYNCED_UNKNOWN, record_len, shared};
+use super::format::{CHUNK_ELEMENTS, Record, UNSYNCED_UNKNOWN, record_len, shared};
 use super::lock::{Slot, Taken};
 use super::region::Region;
 use super::repair;
@@ -106,7 +106,9 @@ impl Appender {
         for item in items {
             let checked = self.check(item);
             let len = record_len(item.len() as u64);
-            if count > 0 && (count == CHUNK_ELEMENTS || bytes + len > CHUNK_BYTES || checked.is_err()) {
+            if count > 0
+                && (count == CHUNK_ELEMENTS || bytes + len > self.region.chunk_bytes || checked.is_err())
+            {
                 let first = self.write_chunk(&chunk[..count], bytes)?;
                 report(Run { first, count: count as u64 });
                 (count, bytes) = (0, 0);
@@ -151,7 +153,6 @@ impl Appender {
         let writer = Locked { region, slot, scratch, sync: *sync };
         let written = writer.write(taken, now, items, bytes);
         Slot::unlock(&region.map, shared::APPEND_LOCK);
-        region.wake_followers();
         written
     }
 
@@ -190,7 +191,7 @@ impl Locked<'_> {
         let time = now.max(map.load(shared::LAST_TIME, Ordering::Relaxed));
         let next = first_new + items.len() as u64;
         let end = pos + bytes;
-        self.make_room(first_new, pos, next, end)?;
+        self.make_room(first_new, pos, next, end);
         let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
         if self.sync {
             self.scratch.clear();
@@ -211,9 +212,11 @@ impl Locked<'_> {
             pos += record.size();
         }
         if self.sync {
-            region
-                .ring_write(end - bytes, self.scratch, false)
-                .map_err(|err| Error::io("", &format!("append after element {}", first_new - 1), err))?;
+            region.ring_write(end - bytes, self.scratch, false).map_err(|err| {
+                // Whole records may be there, which the next writer has to take away.
+                repair::mark(region);
+                Error::io("", &format!("append after element {}", first_new - 1), err)
+            })?;
         }
         map.store(shared::NEXT_POS, pos, Ordering::Relaxed);
         map.store(shared::LAST_TIME, time, Ordering::Relaxed);
@@ -223,12 +226,13 @@ impl Locked<'_> {
             forget(region, next - history, next, pos);
         }
         map.increment32(shared::EVENT);
+        region.wake_followers();
         Ok(first_new)
     }
 
     /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room.
     #[inline]
-    fn make_room(&self, published: u64, pos: u64, next: u64, end: u64) -> Result<()> {
+    fn make_room(&self, published: u64, pos: u64, next: u64, end: u64) {
         let region = self.region;
         let map = &region.map;
         let (slots, ring_len) = (region.geometry.slots, region.geometry.ring_len);
@@ -236,25 +240,21 @@ impl Locked<'_> {
         let mut first_pos = map.load(shared::FIRST_POS, Ordering::Relaxed);
         if next - first > slots || end - first_pos > ring_len {
             while (next - first > slots || end - first_pos > ring_len) && first < published {
+                // Elements without a record take no room and go with the one before them.
                 first += 1;
-                first_pos = pos_of(region, first, published, pos);
+                while first < published && !region.in_ring(region.index(first), pos) {
+                    first += 1;
+                }
+                first_pos = if first < published { region.index(first) } else { pos };
             }
-            if end.checked_sub(first_pos).is_none_or(|used| used > ring_len) {
-                repair::mark(region);
-                return Err(Error::new(
-                    Code::Damaged,
-                    "",
-                    format!("the index entry of element {first} is damaged"),
-                ));
-            }
-            forget(region, first, published, pos);
-            // What is stored from here on may overwrite what was just forgotten.
-            map.stores_before_stores();
+            map.store(shared::FIRST_SEQNO, first, Ordering::Release);
+            map.store(shared::FIRST_POS, first_pos, Ordering::Relaxed);
         }
+        // What is stored from here on may overwrite what was forgotten, by us or by the writer before us.
+        map.stores_before_stores();
         if map.load(shared::SYNC_FROM, Ordering::Relaxed) != shared::NOT_SYNCING {
             super::sync::wait_for_sync(region, self.slot, end);
         }
-        Ok(())
     }
 }
 
@@ -265,12 +265,13 @@ fn forget(region: &Region, first: u64, published: u64, pos: u64) {
     region.map.store(shared::FIRST_POS, pos_of(region, first, published, pos), Ordering::Relaxed);
 }
 
-/// Where the records from `seqno` on start; `pos` when it is not written yet. Elements without a record take no room.
+/// Where the records from `seqno` on start; `pos`, where the next one goes, when there is none. Elements without a record take
+/// no room.
 #[inline]
 pub(super) fn pos_of(region: &Region, mut seqno: u64, published: u64, pos: u64) -> u64 {
     while seqno < published {
         let at = region.index(seqno);
-        if at != NO_RECORD {
+        if region.in_ring(at, pos) {
             return at;
         }
         seqno += 1;

@@ -7,12 +7,14 @@
 //! Failure contract: nothing torn or damaged is returned as data. What was overwritten before it could be read is told as
 //! [`Item::Gone`], what is damaged as [`Item::Damaged`], each with its seqnos, and reading goes on behind it.
 
-use super::format::{NO_RECORD, RECORD_HEADER_LEN, Record, shared};
+use super::format::{NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, shared};
 use super::woof::View;
 use std::time::Duration;
 
 /// How many bytes of records are copied at once.
 const BLOCK: usize = 64 << 10;
+/// How much memory a cursor keeps. One large element makes it take more until that has been read.
+const KEPT: usize = BLOCK + BLOCK / 4;
 /// How long a follower looks at the woof before it sleeps, in turns of some nanoseconds, where a writer can run meanwhile.
 const SPINS: u32 = 2_000;
 /// How often a reader without the right to write looks again, as nobody can wake it.
@@ -83,12 +85,13 @@ pub struct Cursor {
     gone: Option<(u64, u64)>,
     /// A damaged element at the place where the block ended.
     damaged: bool,
-    spin: bool,
+    /// After how many bytes to look whether they are still kept: fewer after being overtaken, so that a reader just ahead of
+    /// fast writers gets something.
+    reach: usize,
 }
 
 impl Cursor {
     pub(super) fn new(view: View, seqno: u64) -> Cursor {
-        let spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Cursor {
             view,
             seqno: seqno.max(1),
@@ -97,7 +100,7 @@ impl Cursor {
             end: 0,
             gone: None,
             damaged: false,
-            spin,
+            reach: BLOCK,
         }
     }
 
@@ -152,6 +155,9 @@ impl Cursor {
     /// Copies the next records. False when there is no element to give out: see `gone` and `damaged`.
     #[cold]
     fn fill(&mut self) -> bool {
+        if self.block.len() > KEPT {
+            self.block = Vec::new();
+        }
         (self.at, self.end) = (0, 0);
         if self.gone.is_some() || self.damaged {
             return false;
@@ -177,7 +183,7 @@ impl Cursor {
                     pos += size as u64;
                     self.end += size;
                     seqno += 1;
-                    if self.end >= BLOCK {
+                    if self.end >= self.reach {
                         break;
                     }
                 }
@@ -203,8 +209,10 @@ impl Cursor {
             self.end = 0;
             self.gone = Some((from, first - 1));
             self.seqno = first;
+            self.reach = 1;
             return false;
         }
+        self.reach = (self.reach * 2).max(BLOCK / 64).min(BLOCK);
         if broken && seqno == from {
             self.damaged = true;
             return false;
@@ -219,7 +227,7 @@ impl Cursor {
     pub fn wait(&self, waker: &Waker) -> Woken {
         let region = &self.view.region;
         let map = &region.map;
-        let mut spins = if self.spin { SPINS } else { 0 };
+        let mut spins = if more_than_one_core() { SPINS } else { 0 };
         loop {
             let event = map.load32(shared::EVENT, std::sync::atomic::Ordering::SeqCst);
             if self.view.next() > self.seqno || self.gone.is_some() || self.buffered() {
@@ -254,6 +262,12 @@ impl Cursor {
     }
 }
 
+/// True where a writer can run while this thread spins. Asked of the system once, as that reads files.
+fn more_than_one_core() -> bool {
+    static MORE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *MORE.get_or_init(|| std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1))
+}
+
 /// Ends the wait of a cursor from another thread.
 #[derive(Clone)]
 pub struct Waker {
@@ -280,7 +294,8 @@ impl Waker {
 /// stands there is no such record.
 #[inline]
 fn copy_record(view: &View, seqno: u64, pos: u64, block: &mut Vec<u8>, end: usize) -> Option<usize> {
-    if pos == NO_RECORD || !pos.is_multiple_of(8) {
+    // The mark of a damaged element is beyond it too.
+    if pos > POS_MAX || !pos.is_multiple_of(8) {
         return None;
     }
     let region = &view.region;
@@ -292,7 +307,7 @@ fn copy_record(view: &View, seqno: u64, pos: u64, block: &mut Vec<u8>, end: usiz
     }
     let size = usize::try_from(record.size()).ok()?;
     if block.len() < end + size {
-        block.resize((end + size).max(BLOCK + BLOCK / 4), 0);
+        block.resize((end + size).max(KEPT), 0);
     }
     let place = block.get_mut(end..end + size)?;
     let (head, data) = place.split_at_mut(RECORD_HEADER_LEN as usize);

@@ -1,21 +1,21 @@
 //! Woofs as files: made, opened, removed, reset.
 //!
-//! A woof is made without a name and gets its own when it is whole, so there is no half-made one, and nothing is left of one
-//! whose maker was killed. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
+//! A woof is made under another name in its directory and gets its own when it is whole, so there is no half-made
+//! one. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
 //!
 //! Failure contract: each reason why a file cannot be opened as a woof has its own words; a disk without room is an error
 //! here, at creation, and not later.
 
 use super::format::{Geometry, Options, PAGE, shared};
-use super::lock::Slot;
+use super::lock::{Slot, Taken};
 use super::recover;
 use super::region::Region;
+use super::repair;
 use super::woof::Woof;
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -33,34 +33,47 @@ pub fn create(path: &Path, options: &Options) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(Error::new(Code::Exists, "", "it exists already"));
     }
-    make(path, options, false)
+    made(path, options, None)?.take_name(path, false)?;
+    name_durably(path, "create")
 }
 
-/// Makes a woof in the place of one that is there, or anew. Who has the old one open is told.
+/// Makes a woof in the place of one that is there, with its owner and mode, or anew. Who has the old one open is told. A
+/// symbolic link stays and leads to the new one.
 ///
 /// # Errors
 /// As [`create`]; also when what is there is not a woof.
 pub fn reset(path: &Path, options: &Options) -> Result<()> {
-    let old = match open_to_end(path) {
-        Ok(old) => Some(old),
-        Err(err) if err.code() == Code::NotFound => None,
-        Err(err) => return Err(err),
-    };
-    make(path, options, old.is_some())?;
-    if let Some(old) = old {
-        end(&old, shared::STATE_RESET)?;
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
+    loop {
+        let old = match open_to_end(path) {
+            Ok(old) => old,
+            Err(err) if err.code() == Code::NotFound => return create(path, options),
+            Err(err) => return Err(err),
+        };
+        let new = made(path, options, Some(&old.file))?;
+        if end(&old, path, shared::STATE_RESET, || new.take_name(path, true))? {
+            return name_durably(path, "create");
+        }
     }
-    Ok(())
 }
 
-/// Removes a woof. Who has it open is told, and can still read what it kept.
+/// Removes a woof. Who has it open is told, and can still read what it kept. Of a symbolic link to a woof only the link is
+/// removed.
 ///
 /// # Errors
 /// When there is no woof of that name, or the directory cannot be written.
 pub fn remove(path: &Path) -> Result<()> {
-    let woof = open_to_end(path)?;
-    std::fs::remove_file(path).map_err(|err| Error::io("", "remove", err))?;
-    end(&woof, shared::STATE_REMOVED)
+    loop {
+        let woof = open_to_end(path)?;
+        let unlink = || std::fs::remove_file(path).map_err(|err| Error::io("", "remove", err));
+        if path.is_symlink() {
+            return unlink();
+        }
+        if end(&woof, path, shared::STATE_REMOVED, unlink)? {
+            return name_durably(path, "remove");
+        }
+    }
 }
 
 /// Opens a woof for what the rights allow: appending and reading, or reading alone.
@@ -79,24 +92,31 @@ pub fn open(path: &Path) -> Result<Woof> {
     let region = Region::new(file, geometry, writable)?;
     let boot_id = sys::boot_id()?;
     if recover::boot_id(&region) == boot_id {
-        return Ok(Woof::new(region, None));
+        return Ok(Woof::live(region));
     }
     if !writable {
-        let found = recover::scan(&region);
-        return Ok(Woof::new(region, Some(found)));
+        return Ok(Woof::frozen(region, boot_id));
     }
     recover_once(&region, boot_id)?;
-    Ok(Woof::new(region, None))
+    Ok(Woof::live(region))
 }
 
 /// Recovers a woof, unless another process did while we waited for the lock.
 #[cold]
-fn recover_once(region: &Region, boot_id: [u8; 16]) -> Result<()> {
+pub(super) fn recover_once(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     let slot = Slot::take(&region.map, &region.file)?;
-    let _ = slot.lock(&region.map, shared::APPEND_LOCK);
-    let done = if recover::boot_id(region) == boot_id { Ok(0) } else { recover::repair(region, boot_id) };
+    let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+    let done = if recover::boot_id(region) != boot_id {
+        recover::repair(region, boot_id)
+    } else {
+        // A writer that came after the recovery and was killed left its work to who has the lock next: hand it on.
+        if taken == Taken::FromDead {
+            repair::mark(region);
+        }
+        Ok(())
+    };
     Slot::unlock(&region.map, shared::APPEND_LOCK);
-    done.map(|_| ())
+    done
 }
 
 /// True for the first bytes of a woof.
@@ -162,26 +182,59 @@ fn open_to_end(path: &Path) -> Result<Region> {
     Region::new(file, geometry, true)
 }
 
-/// Tells everybody who has the woof open that it came to its end, between two appends.
-fn end(region: &Region, state: u32) -> Result<()> {
+/// Takes the file at `path` away with `take`, between two appends, and tells everybody who has the woof open that it came to
+/// its end. False when another file is there by now. Killed in the middle, the next writer finds that its file has no name
+/// any more.
+fn end(region: &Region, path: &Path, state: u32, take: impl FnOnce() -> Result<()>) -> Result<bool> {
     let slot = Slot::take(&region.map, &region.file)?;
-    let _ = slot.lock(&region.map, shared::APPEND_LOCK);
-    region.set_state(state);
+    let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+    let done = if is_at(region, path) { take().map(|()| true) } else { Ok(false) };
+    if matches!(done, Ok(true)) {
+        region.set_state(state);
+    } else if taken == Taken::FromDead {
+        repair::mark(region);
+    }
     Slot::unlock(&region.map, shared::APPEND_LOCK);
-    Ok(())
+    done
 }
 
-/// Makes the file and gives it its name.
-fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
+/// True when the file of a woof is the one at `path`.
+fn is_at(region: &Region, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(own), Ok(there)) = (region.file.metadata(), path.symlink_metadata()) else { return false };
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
+}
+
+/// The directory a path is in.
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes durable what file has a name, or that none has.
+fn name_durably(path: &Path, doing: &str) -> Result<()> {
+    File::open(dir_of(path)).and_then(|dir| dir.sync_all()).map_err(|err| Error::io("", doing, err))
+}
+
+/// Makes the file under a passing name. With `like`, it gets the mode and the owner of that file.
+fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Passing> {
     let geometry = Geometry::new(options, sys::random_u64(), sys::now_ns())?;
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
+    made_as(path, &geometry, sys::boot_id()?, like)
+}
+
+/// The same of a woof whose number, time and boot are given: made again, it has the same bytes.
+pub(super) fn made_as(
+    path: &Path,
+    geometry: &Geometry,
+    boot_id: [u8; 16],
+    like: Option<&File>,
+) -> Result<Passing> {
+    let dir = dir_of(path);
     let created = |err: std::io::Error| match err.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(Code::NotFound, "", format!("create: no directory {} (wcreate -p makes it)", dir.display()))
-        }
+        std::io::ErrorKind::NotFound => Error::new(
+            Code::NotFound,
+            "",
+            format!("create: no directory {} (wcreate -p makes it)", dir.display()),
+        ),
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => {
             let failed = Error::io("", "create", err);
             Error::new(
@@ -192,8 +245,19 @@ fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
         }
         _ => Error::io("", "create", err),
     };
-    let (file, passing) = new_file(dir).map_err(created)?;
-    reserve(&file, &geometry).map_err(created)?;
+    let old = like.map(rustix::fs::fstat).transpose().map_err(|err| created(err.into()))?;
+    // Not for a moment may others read more than they could of the old one.
+    let mode = Mode::from_raw_mode(if old.is_some() { 0o600 } else { 0o666 });
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let passing = Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) };
+    let file = File::from(rustix::fs::open(&passing.path, flags, mode).map_err(|err| created(err.into()))?);
+    if let Some(old) = old {
+        use rustix::fs::{Gid, Uid, fchmod, fchown};
+        // Without the right to give it away it is ours, as any file we make.
+        let _ = fchown(&file, Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
+        fchmod(&file, Mode::from_raw_mode(old.st_mode & 0o777)).map_err(|err| created(err.into()))?;
+    }
+    reserve(&file, geometry).map_err(created)?;
     file.write_all_at(&geometry.encode(), 0).map_err(created)?;
     let region = Region::new(file, geometry.clone(), true)?;
     let map = &region.map;
@@ -203,52 +267,20 @@ fn make(path: &Path, options: &Options, replace: bool) -> Result<()> {
     map.store(shared::SYNCED_SEQNO, 1, Ordering::Relaxed);
     map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::Relaxed);
     map.store(shared::LAST_TIME, geometry.created_ns, Ordering::Relaxed);
-    map.copy_in(shared::BOOT_ID, &sys::boot_id()?);
+    map.copy_in(shared::BOOT_ID, &boot_id);
     region.file.sync_all().map_err(created)?;
-    give_name(&region.file, passing, path, replace).map_err(|err| match err.kind() {
-        std::io::ErrorKind::AlreadyExists => Error::new(Code::Exists, "", "it exists already"),
-        _ => created(err),
-    })?;
-    // The name too is to be there after a power loss.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(created)
+    Ok(passing)
 }
 
-/// A new file in `dir` without a name, or, on a file system that has no such files, with a passing one.
-fn new_file(dir: &Path) -> std::io::Result<(File, Option<Passing>)> {
-    use rustix::io::Errno;
-    let mode = Mode::from_raw_mode(0o666);
-    let flags = OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(dir, flags | OFlags::TMPFILE, mode) {
-        Ok(file) => Ok((File::from(file), None)),
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-            let passing = Passing::in_dir(dir);
-            let file = rustix::fs::open(&passing.path, flags | OFlags::CREATE | OFlags::EXCL, mode)?;
-            Ok((File::from(file), Some(passing)))
+/// Gives the file its name, if that is free.
+fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            // A file system without it: a link fails as well when the name is taken.
+            std::fs::hard_link(from, to)
         }
-        Err(err) => Err(err.into()),
-    }
-}
-
-/// Gives a new file its name: if that is free, or in the place of what has it.
-fn give_name(file: &File, passing: Option<Passing>, path: &Path, replace: bool) -> std::io::Result<()> {
-    use rustix::fs::{AtFlags, CWD, RenameFlags, linkat, renameat_with};
-    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    match passing {
-        None if replace => {
-            // A link takes no name away, but a rename does.
-            let passing = Passing::in_dir(path.parent().unwrap_or(Path::new("")));
-            linkat(CWD, &unnamed, CWD, &passing.path, AtFlags::SYMLINK_FOLLOW)?;
-            std::fs::rename(&passing.path, path)
-        }
-        None => Ok(linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?),
-        Some(passing) if replace => std::fs::rename(&passing.path, path),
-        Some(passing) => match renameat_with(CWD, &passing.path, CWD, path, RenameFlags::NOREPLACE) {
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                // A file system without it: a link fails as well when the name is taken.
-                std::fs::hard_link(&passing.path, path)
-            }
-            renamed => Ok(renamed?),
-        },
+        renamed => Ok(renamed?),
     }
 }
 
@@ -271,13 +303,18 @@ fn reserve(file: &File, geometry: &Geometry) -> std::io::Result<()> {
 }
 
 /// A file under its passing name, which goes away unless it was given another.
-struct Passing {
+pub(super) struct Passing {
     path: PathBuf,
 }
 
 impl Passing {
-    fn in_dir(dir: &Path) -> Passing {
-        Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) }
+    /// Gives the file its name.
+    pub(super) fn take_name(&self, path: &Path, replace: bool) -> Result<()> {
+        let renamed = if replace { std::fs::rename(&self.path, path) } else { rename_new(&self.path, path) };
+        renamed.map_err(|err| match err.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::new(Code::Exists, "", "it exists already"),
+            _ => Error::io("", "create", err),
+        })
     }
 }
 

@@ -59,13 +59,18 @@ pub(super) mod shared {
     pub(in crate::log) const NOT_SYNCING: u64 = u64::MAX;
 }
 
+/// No position is beyond this: it would take centuries to get there.
+pub(super) const POS_MAX: u64 = 1 << 62;
+/// No seqno is beyond this, for the same reason.
+pub(super) const SEQNO_MAX: u64 = 1 << 62;
+
 /// In the index: an element whose record was found damaged by a recovery.
 pub(super) const NO_RECORD: u64 = u64::MAX;
 
 /// The most elements that are written under one hold of the lock. The index, and with an element size the ring too, has
 /// room for as many more than the history, so that writing them touches nothing that is kept.
 pub(super) const CHUNK_ELEMENTS: usize = 64;
-/// The most bytes of records written under one hold of the lock, unless one element alone is larger.
+/// The most bytes of records written under one hold of the lock, unless one element alone is larger or the ring is small.
 pub(super) const CHUNK_BYTES: u64 = 64 << 10;
 
 /// What a woof is made with.
@@ -297,6 +302,8 @@ pub(super) struct Record {
     /// Position since the woof was made; in the ring it is taken modulo the ring's length.
     pub(super) pos: u64,
     pub(super) len: u32,
+    /// None is defined in version 1: written as 0, and of no meaning to this reader.
+    pub(super) flags: u8,
     /// How far before this record everything was durable when it was written, in units of 8 bytes.
     pub(super) unsynced: u32,
     pub(super) head_check: u32,
@@ -312,7 +319,7 @@ impl Record {
     pub(super) fn new(seed: u32, seqno: u64, time_ns: u64, pos: u64, unsynced: u32, data: &[u8]) -> Record {
         // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
         let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let mut record = Record { seqno, time_ns, pos, len, unsynced, head_check: 0, data_crc: 0 };
+        let mut record = Record { seqno, time_ns, pos, len, flags: 0, unsynced, head_check: 0, data_crc: 0 };
         record.head_check = record.checksum(seed);
         record.data_crc = crc32c::crc32c_append(record.head_check, data);
         record
@@ -320,8 +327,7 @@ impl Record {
 
     #[inline]
     fn third(&self) -> u64 {
-        // Flags take the 8 bits between the two; none is defined in version 1.
-        u64::from(self.len) | u64::from(self.unsynced) << 40
+        u64::from(self.len) | u64::from(self.flags) << 32 | u64::from(self.unsynced) << 40
     }
 
     /// The check of the first four words: each pair multiplied to 128 bits and folded, as in Wang Yi's wyhash. Any change
@@ -376,6 +382,7 @@ impl Record {
             time_ns: word(8),
             pos: word(16),
             len: third as u32,
+            flags: (third >> 32) as u8,
             unsynced: (third >> 40) as u32,
             head_check: crcs as u32,
             data_crc: (crcs >> 32) as u32,

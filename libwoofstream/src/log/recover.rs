@@ -2,19 +2,23 @@
 //!
 //! A woof that was last opened in another boot may have lost what was not flushed: any page may be old. So nothing but the
 //! fixed part and the records in the ring is believed. Every record says where it belongs (position, seqno) and proves
-//! itself (checksums), so one pass over the ring finds all that are whole; the rest follows:
+//! itself (checksums), so a walk over the ring finds all that are whole, in *runs* of records that adjoin. Then:
 //!
-//! - records that a later one overlaps by a lap are forgotten elements;
-//! - the first hole ends what is kept, case `lost-tail`: what stands behind it is wiped, so that what is there is what was
-//!   appended up to some element and no later one without an earlier one;
-//! - a hole before a place that was durable is no loss of power but damage, case `damaged-element`: it stays, by name.
+//! - a hole before a place that was durable is no loss of power but damage, case `damaged-element`: it stays, by name;
+//! - a hole in front of which everything is forgotten ends nothing: new records may have overwritten the old ones there and
+//!   were lost themselves;
+//! - any other hole ends what is kept, case `lost-tail`: what stands behind it is wiped, so that what is there is what was
+//!   appended up to some element and no later one without an earlier one.
+//!
+//! Failure contract: interrupted at any point, by a kill or another power loss, it is done again from the start by the next who
+//! opens the woof, with the same result. What it wipes is durable before anything new is appended.
 
-use super::format::{NO_RECORD, RECORD_HEADER_LEN, UNSYNCED_UNKNOWN, shared};
+use super::format::{NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_MAX, UNSYNCED_UNKNOWN, shared};
 use super::region::Region;
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering;
 
-/// What a pass over the ring found.
+/// What is there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// The oldest and the next seqno.
@@ -25,167 +29,247 @@ pub(super) struct Found {
     /// Where the next record goes.
     pub(super) next_pos: u64,
     pub(super) last_time: u64,
-    /// Positions of whole records that are not kept and must not be found again.
-    pub(super) cut: Vec<u64>,
+    /// How many elements behind `next` there are signs of.
+    pub(super) cut: u64,
 }
 
-/// No position is beyond this: it would take centuries to get there.
-const POS_MAX: u64 = 1 << 62;
-
-/// A whole record.
-#[derive(Clone, Copy)]
-struct Whole {
-    seqno: u64,
-    pos: u64,
-    size: u64,
-    time_ns: u64,
+/// Whole records that adjoin, or have only damage between them.
+#[derive(Debug)]
+struct Run {
+    start: u64,
+    end: u64,
+    first: u64,
+    next: u64,
+    last_time: u64,
 }
 
 /// Looks through the ring and decides what is there.
 pub(super) fn scan(region: &Region) -> Found {
-    let Pass { mut whole, durable, end } = pass(region);
-    whole.sort_unstable_by_key(|record| record.pos);
-    let window = end.saturating_sub(region.geometry.ring_len);
-    // Nothing older than this was kept at any time the header is from: it only grows. With an element size, elements are
-    // forgotten before they have to make room, so there the ring alone tells.
-    let first = if region.geometry.options.element_size.is_none() { region.first_seqno() } else { 1 };
-    let forgotten =
-        |record: &Whole| record.pos < window || (record.seqno < first && first <= region.next_seqno());
-    let kept_from = whole.iter().position(|record| !forgotten(record)).unwrap_or(whole.len());
-    let mut found = Found { last_time: region.geometry.created_ns, first: 1, next: 1, ..Found::default() };
-    let mut records = whole[kept_from..].iter();
-    found.cut.extend(whole[..kept_from].iter().map(|record| record.pos));
-    if let Some(record) = records.next() {
-        if window > 0 || first > 1 {
-            found.first = record.seqno;
-            found.next = record.seqno;
-            found.next_pos = record.pos;
-        }
-        // Where the ring never went round, the first element must be number 1, or it and what follows is damaged or cut
-        // like any other.
-        if !found.take(record, durable) {
-            found.cut.push(record.pos);
-            found.cut.extend(records.map(|record| record.pos));
-            return found;
-        }
+    let Survey { durable, end } = survey(region);
+    let runs = runs(region, durable, end);
+    let newest = runs.iter().map(|run| run.next).max().unwrap_or(1).max(region.next_seqno().min(SEQNO_MAX));
+    let Some(run) = runs.get(choose(region, &runs, durable, end)) else {
+        return Found {
+            first: 1,
+            next: 1,
+            last_time: region.geometry.created_ns,
+            cut: newest - 1,
+            ..Found::default()
+        };
+    };
+    let options = &region.geometry.options;
+    let mut first = run.first.max(run.next.saturating_sub(options.history));
+    // What was forgotten for want of room stays forgotten. With an element size there is always room for the history.
+    let stored = region.first_seqno();
+    if options.element_size.is_none() && stored < run.next && stored <= region.next_seqno() {
+        first = first.max(stored);
     }
-    while let Some(record) = records.next() {
-        if !found.take(record, durable) {
-            found.cut.push(record.pos);
-            found.cut.extend(records.map(|record| record.pos));
-            break;
-        }
-    }
-    let history = region.geometry.options.history;
-    if found.next - found.first > history {
-        let surplus = found.next - found.first - history;
-        found.first += surplus;
-        found.positions.drain(..usize::try_from(surplus).unwrap_or(0));
-    }
-    found
-}
-
-impl Found {
-    /// Takes the next record in, if it adjoins what is there or only damage is between. False where a hole is.
-    fn take(&mut self, record: &Whole, durable: u64) -> bool {
-        let adjoins = record.pos == self.next_pos && record.seqno == self.next;
-        let damage_between = record.pos < durable
-            && record.pos > self.next_pos
-            && record.seqno > self.next
-            && (record.seqno - self.next) <= (record.pos - self.next_pos) / RECORD_HEADER_LEN;
-        if !adjoins && !damage_between {
-            return false;
-        }
-        while self.next < record.seqno {
-            self.positions.push(NO_RECORD);
-            self.next += 1;
-        }
-        self.positions.push(record.pos);
-        self.next += 1;
-        self.next_pos = record.pos + record.size;
-        self.last_time = self.last_time.max(record.time_ns);
-        true
+    Found {
+        first,
+        next: run.next,
+        positions: positions(region, run, first),
+        next_pos: run.end,
+        last_time: run.last_time,
+        cut: newest.saturating_sub(run.next),
     }
 }
 
-/// What one pass over the ring finds.
-struct Pass {
-    whole: Vec<Whole>,
+/// The run that is kept.
+fn choose(region: &Region, runs: &[Run], durable: u64, end: u64) -> usize {
+    let Region { geometry, .. } = region;
+    let stored = region.first_seqno();
+    let stored = Some(stored).filter(|stored| *stored <= region.next_seqno());
+    // The newest one that certainly has all that was to be kept when its last element was appended.
+    let complete = |run: &Run| {
+        run.next - run.first >= geometry.options.history
+            || stored.is_some_and(|stored| run.first <= stored && stored < run.next)
+    };
+    if let Some(found) = runs.iter().rposition(complete) {
+        return found;
+    }
+    let Some(oldest) = runs.first() else { return 0 };
+    if end <= geometry.ring_len || durable > oldest.start {
+        // The ring never went round, or what was promised to be durable is in the oldest run: it cannot be left out.
+        return 0;
+    }
+    // Any hole can be of either kind: a record whose page was lost, or old records under new ones that were lost. Each explanation
+    // needs that so much was written and not flushed as lies between the hole and the newest record, on one side or on the
+    // other. The shorter way is taken.
+    runs.iter().rposition(|run| run.start + geometry.ring_len / 2 <= end).unwrap_or(0)
+}
+
+/// What is known of a ring before its records are put in order.
+struct Survey {
     /// Everything before this position is known to have been durable.
     durable: u64,
-    /// The end of the newest record whose header is whole. What a lap before that was forgotten before it was written.
+    /// The end of the newest record whose header is whole. What lies a lap before that was forgotten before it was written.
     end: u64,
 }
 
-fn pass(region: &Region) -> Pass {
-    const BLOCK: u64 = 1 << 16;
-    let ring_len = region.geometry.ring_len;
-    let mut pass = Pass { whole: Vec::new(), durable: 0, end: 0 };
-    let mut block = vec![0; BLOCK as usize];
-    let mut payload = Vec::new();
-    let (mut at, mut skip_to) = (0, 0);
-    while at < ring_len {
-        let len = BLOCK.min(ring_len - at);
-        // A block fits a usize.
-        let words = &mut block[..usize::try_from(len).unwrap_or(0)];
-        region.ring_out(at, words);
-        for (number, word) in words.chunks_exact(8).enumerate() {
-            let place = at + number as u64 * 8;
-            if place < skip_to || word == [0; 8] {
-                continue;
-            }
-            // The ring's length is a multiple of 8, so the header may wrap but no word of it.
-            let record = region.record(place);
-            let len = u64::from(record.len);
-            if record.pos % ring_len != place
-                || record.pos > POS_MAX
-                || len > region.geometry.element_max
-                || !record.head_ok(region.seed())
-            {
-                continue;
-            }
-            pass.end = pass.end.max(record.pos + record.size());
-            payload.resize(record.len as usize, 0);
-            region.ring_out(record.pos + RECORD_HEADER_LEN, &mut payload);
-            if !record.data_ok(region.seed(), &payload) {
-                continue;
-            }
-            if record.unsynced != UNSYNCED_UNKNOWN {
-                pass.durable = pass.durable.max(record.pos.saturating_sub(u64::from(record.unsynced) * 8));
-            }
-            pass.whole.push(Whole {
-                seqno: record.seqno,
-                pos: record.pos,
-                size: record.size(),
-                time_ns: record.time_ns,
-            });
-            // What stands inside of a payload is data, whatever it looks like.
-            skip_to = place + record.size();
-        }
-        at += len;
+fn survey(region: &Region) -> Survey {
+    match survey_from(region, 0) {
+        (survey, 0) => survey,
+        // A record goes round the end of the ring, and what was looked at first is inside of it.
+        (_, wrapped) => survey_from(region, wrapped).0,
     }
-    pass
 }
 
-/// Repairs a woof of an earlier boot. The append lock is ours. Gives how many elements had to be cut off.
+/// Looks from a place of the ring on. Gives also how far the last record goes round the end.
+fn survey_from(region: &Region, from: u64) -> (Survey, u64) {
+    let ring_len = region.geometry.ring_len;
+    let mut survey = Survey { durable: 0, end: 0 };
+    let (mut payloads, mut wrapped) = (Payloads::of(region), 0);
+    each_head(region, from, ring_len, |place, record| {
+        survey.end = survey.end.max(record.pos + record.size());
+        if !payloads.ok(record) {
+            return 8;
+        }
+        if record.unsynced != UNSYNCED_UNKNOWN {
+            survey.durable = survey.durable.max(record.pos.saturating_sub(u64::from(record.unsynced) * 8));
+        }
+        wrapped = (place + record.size()).saturating_sub(ring_len);
+        // What stands inside of a payload is data, whatever it looks like.
+        record.size()
+    });
+    (survey, wrapped)
+}
+
+/// Calls `found` for each whole header between two places of the ring. It says how far to go on behind the place.
+fn each_head(region: &Region, from: u64, to: u64, mut found: impl FnMut(u64, &Record) -> u64) {
+    const BLOCK: u64 = 1 << 16;
+    let mut block = vec![0; BLOCK as usize];
+    let mut place = from;
+    while let Some((data, hole)) = region.ring_data(place, to) {
+        place = place.max(data);
+        while place < hole {
+            let start = place;
+            // A block fits a usize.
+            let words = &mut block[..usize::try_from(BLOCK.min(hole - start)).unwrap_or(0)];
+            region.ring_out(start, words);
+            for (word, at) in words.chunks_exact(8).zip((start..).step_by(8)) {
+                if at < place || word == [0; 8] {
+                    continue;
+                }
+                place = at + head_in_place(region, at).map_or(8, |record| found(at, &record));
+            }
+            place = place.max(start + words.len() as u64);
+        }
+    }
+}
+
+/// The header at a place of the ring, if it is whole and belongs there.
+fn head_in_place(region: &Region, place: u64) -> Option<Record> {
+    // The ring's length is a multiple of 8, so the header may wrap but no word of it.
+    let record = region.record(place);
+    let possible = record.pos <= POS_MAX && record.seqno <= SEQNO_MAX && record.pos.is_multiple_of(8);
+    (possible && record.pos % region.geometry.ring_len == place).then(|| region.head_at(record.pos)).flatten()
+}
+
+/// Looks at payloads. How many bytes it looks at in vain is limited, as a file that was made for it could have long and
+/// wrong ones everywhere.
+struct Payloads<'a> {
+    region: &'a Region,
+    buffer: Vec<u8>,
+    budget: u64,
+}
+
+impl Payloads<'_> {
+    fn of(region: &Region) -> Payloads<'_> {
+        Payloads { region, buffer: Vec::new(), budget: 4 * region.geometry.ring_len }
+    }
+
+    /// True when the payload is what was once written.
+    fn ok(&mut self, record: &Record) -> bool {
+        let len = u64::from(record.len);
+        if len > self.budget {
+            return false;
+        }
+        self.buffer.resize(record.len as usize, 0);
+        self.region.ring_out(record.pos + RECORD_HEADER_LEN, &mut self.buffer);
+        let ok = record.data_ok(self.region.seed(), &self.buffer);
+        if !ok {
+            self.budget -= len;
+        }
+        ok
+    }
+}
+
+/// Calls `found` for each whole record between two positions, which are not more than a lap apart.
+fn each_record(region: &Region, from: u64, to: u64, mut found: impl FnMut(&Record)) {
+    let mut payloads = Payloads::of(region);
+    let mut pos = from;
+    while pos < to {
+        let seqno = region.ring_word(pos);
+        let possible = seqno != 0 && seqno <= SEQNO_MAX;
+        match possible.then(|| region.head_at(pos)).flatten().filter(|record| payloads.ok(record)) {
+            Some(record) => {
+                found(&record);
+                pos += record.size();
+            }
+            None => pos += 8,
+        }
+    }
+}
+
+/// The runs of whole records in the newest lap, oldest first.
+fn runs(region: &Region, durable: u64, end: u64) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    if end <= region.geometry.ring_len {
+        // The ring never went round: the first element is number 1, or there is a hole in front of it.
+        runs.push(Run { start: 0, end: 0, first: 1, next: 1, last_time: region.geometry.created_ns });
+    }
+    each_record(region, end.saturating_sub(region.geometry.ring_len), end, |record| {
+        let belongs = |run: &&mut Run| {
+            adjoins(record, run.end, run.next)
+                || (record.pos < durable && damage_between(record, run.end, run.next))
+        };
+        let (end, next, last_time) = (record.pos + record.size(), record.seqno + 1, record.time_ns);
+        match runs.last_mut().filter(belongs) {
+            Some(run) => (run.end, run.next, run.last_time) = (end, next, run.last_time.max(last_time)),
+            None => runs.push(Run { start: record.pos, end, first: record.seqno, next, last_time }),
+        }
+    });
+    runs
+}
+
+fn adjoins(record: &Record, end: u64, next: u64) -> bool {
+    record.pos == end && record.seqno == next
+}
+
+/// True when the bytes between a record and `end` have room for the elements that are missing.
+fn damage_between(record: &Record, end: u64, next: u64) -> bool {
+    record.pos > end && record.seqno > next && (record.seqno - next) <= (record.pos - end) / RECORD_HEADER_LEN
+}
+
+/// The positions of the elements of a run from `first` on.
+fn positions(region: &Region, run: &Run, first: u64) -> Vec<u64> {
+    let (mut positions, mut next) = (Vec::new(), run.first);
+    each_record(region, run.start, run.end, |record| {
+        let missing = record.seqno - record.seqno.min(first.max(next));
+        positions.extend((0..missing).map(|_| NO_RECORD));
+        if record.seqno >= first {
+            positions.push(record.pos);
+        }
+        next = record.seqno + 1;
+    });
+    positions
+}
+
+/// Repairs a woof of an earlier boot. The append lock is ours.
 ///
 /// # Errors
 /// When the disk refuses.
-pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<u64> {
+pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     let map = &region.map;
+    let flush = || region.sync_data().map_err(|err| Error::io("", "recover", err));
     super::repair::mark(region);
     let found = scan(region);
-    for pos in &found.cut {
-        region.ring_in(*pos, &[0; 8]);
-    }
-    // A woof that was never appended to since it was made has no cut and nothing to flush.
-    region.file.sync_data().map_err(|err| Error::io("", "recover", err))?;
+    wipe_behind(region, &found);
+    flush()?;
     for (seqno, pos) in (found.first..).zip(&found.positions) {
         region.set_index(seqno, *pos);
     }
     let first_pos = found.positions.iter().copied().find(|pos| *pos != NO_RECORD).unwrap_or(found.next_pos);
-    let was_next = region.next_seqno();
-    let cut = (found.cut.len() as u64).max(was_next.saturating_sub(found.next));
     map.store32(shared::SYNC_LOCK, 0, Ordering::Relaxed);
     map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::Relaxed);
     map.store(shared::SYNCED_POS, found.next_pos, Ordering::Relaxed);
@@ -194,17 +278,44 @@ pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<u64> {
     map.store(shared::LAST_TIME, found.last_time, Ordering::Relaxed);
     map.store(shared::FIRST_SEQNO, found.first, Ordering::Relaxed);
     map.store(shared::NEXT_SEQNO, found.next, Ordering::Release);
-    map.store(shared::RECOVERIES, map.load(shared::RECOVERIES, Ordering::Relaxed) + 1, Ordering::Relaxed);
-    map.store(shared::LAST_CUT, cut, Ordering::Relaxed);
+    map.store(
+        shared::RECOVERIES,
+        map.load(shared::RECOVERIES, Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+    map.store(shared::LAST_CUT, found.cut, Ordering::Relaxed);
+    // It has its name, so what removed it or put another in its place was lost.
+    map.store32(shared::STATE, shared::STATE_LIVE, Ordering::Relaxed);
     map.store(shared::NEXT_POS, found.next_pos, Ordering::Release);
+    // Durable too, so that a recovery after the next power loss knows what was forgotten before this one.
+    flush()?;
     set_boot_id(region, boot_id);
-    Ok(cut)
+    region.wake_sleepers();
+    Ok(())
+}
+
+/// Wipes whatever a later recovery could take for an element behind those that are kept: their positions will be used again.
+fn wipe_behind(region: &Region, found: &Found) {
+    let ring_len = region.geometry.ring_len;
+    let kept = found.positions.iter().copied().find(|pos| *pos != NO_RECORD).unwrap_or(found.next_pos);
+    let from = found.next_pos % ring_len;
+    // Only what is not kept is looked through, as what stands inside of a payload is data. It may go round the end.
+    let free = ring_len - (found.next_pos - kept).min(ring_len);
+    for (from, to) in [(from, ring_len.min(from + free)), (0, (from + free).saturating_sub(ring_len))] {
+        each_head(region, from, to, |_, record| {
+            if record.pos >= found.next_pos {
+                region.ring_in(record.pos, &[0; 8]);
+            }
+            8
+        });
+    }
 }
 
 /// The boot a woof was last opened in.
 pub(super) fn boot_id(region: &Region) -> [u8; 16] {
     let mut id = [0; 16];
     region.map.copy_out(shared::BOOT_ID, &mut id);
+    region.map.loads_before_loads();
     id
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: positions only grow; a position's place in the ring is the position modulo the ring's length, and records
 //! start at multiples of 8. Nothing here decides anything: the order of stores is the appender's business.
 
-use super::format::{Geometry, NO_RECORD, RECORD_HEADER_LEN, Record, shared};
+use super::format::{CHUNK_BYTES, Geometry, POS_MAX, RECORD_HEADER_LEN, Record, shared};
 use super::map::Map;
 use super::wrap::Wrap;
 use crate::error::{Code, Error, Result};
@@ -21,6 +21,8 @@ pub(super) struct Region {
     ring_offset: usize,
     slots: Wrap,
     ring: Wrap,
+    /// The most bytes of records written under one hold of the lock, unless one element alone is larger.
+    pub(super) chunk_bytes: u64,
 }
 
 impl Region {
@@ -36,6 +38,8 @@ impl Region {
             ring_offset: usize::try_from(geometry.ring_offset()).map_err(|_| too_large())?,
             slots: Wrap::new(geometry.slots),
             ring: Wrap::new(geometry.ring_len),
+            // So small that, whatever is written, the newest element before it stays.
+            chunk_bytes: CHUNK_BYTES.min(geometry.ring_len / 4),
             map,
             file,
             geometry,
@@ -156,6 +160,39 @@ impl Region {
         Ok(())
     }
 
+    /// The word of the ring at `pos`, a multiple of 8.
+    #[inline]
+    pub(super) fn ring_word(&self, pos: u64) -> u64 {
+        self.map.load(self.place(pos).0, Ordering::Relaxed)
+    }
+
+    /// The first bytes of the ring between two places that are more than a hole in the file: from where to where. Most of a
+    /// large woof may never have been written to. `None` when there are none.
+    pub(super) fn ring_data(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        use rustix::fs::{SeekFrom, seek};
+        if from >= to {
+            return None;
+        }
+        let start = self.geometry.ring_offset();
+        let data = match seek(&self.file, SeekFrom::Data(start + from)) {
+            Ok(data) => data.saturating_sub(start).max(from) / 8 * 8,
+            Err(rustix::io::Errno::NXIO) => return None,
+            // A file system that does not tell.
+            Err(_) => return Some((from, to)),
+        };
+        let hole = seek(&self.file, SeekFrom::Hole(start + data)).unwrap_or(start + to);
+        let hole = hole.saturating_sub(start).next_multiple_of(8).min(to);
+        (data < to).then_some((data, if hole > data { hole } else { to }))
+    }
+
+    /// Makes everything durable that was stored or written so far.
+    pub(super) fn sync_data(&self) -> std::io::Result<()> {
+        self.file.sync_data()?;
+        #[cfg(any(test, feature = "testing"))]
+        self.map.record_all_durable();
+        Ok(())
+    }
+
     /// The header at `pos`, right or wrong.
     #[inline]
     pub(super) fn record(&self, pos: u64) -> Record {
@@ -169,17 +206,30 @@ impl Region {
     /// # Errors
     /// [`Code::Damaged`] when what stands there is not the header of `seqno`.
     pub(super) fn kept_record(&self, seqno: u64) -> Result<Record> {
-        let pos = self.index(seqno);
-        if pos != NO_RECORD && pos.is_multiple_of(8) {
-            let record = self.record(pos);
-            if record.seqno == seqno && record.pos == pos && record.head_ok(self.seed) {
-                return Ok(record);
-            }
-        }
-        Err(Error::new(Code::Damaged, "", format!("element {seqno} is damaged")))
+        self.head_at(self.index(seqno))
+            .filter(|record| record.seqno == seqno)
+            .ok_or_else(|| Error::new(Code::Damaged, "", format!("element {seqno} is damaged")))
     }
 
-    /// Wakes all followers, if any may be asleep, after [`shared::EVENT`] was changed.
+    /// The header at `pos`, if it is whole and belongs there.
+    pub(super) fn head_at(&self, pos: u64) -> Option<Record> {
+        if pos > POS_MAX || !pos.is_multiple_of(8) {
+            return None;
+        }
+        let record = self.record(pos);
+        let right = record.pos == pos && u64::from(record.len) <= self.geometry.element_max;
+        (right && record.head_ok(self.seed)).then_some(record)
+    }
+
+    /// True when a record at `at` can be one of those that are kept while the next one goes to `pos`.
+    #[inline]
+    pub(super) fn in_ring(&self, at: u64, pos: u64) -> bool {
+        // Neither what is not a multiple of 8 nor the mark of a damaged element.
+        at.is_multiple_of(8) && pos.wrapping_sub(at) <= self.geometry.ring_len
+    }
+
+    /// Wakes all followers, if any may be asleep, after [`shared::EVENT`] was changed. The append lock is ours: should we
+    /// be killed between taking the mark away and the wake-up, who takes the lock over wakes them.
     #[inline]
     pub(super) fn wake_followers(&self) {
         if self.map.load32(shared::WAITING, Ordering::SeqCst) != 0 {
@@ -187,10 +237,21 @@ impl Region {
         }
     }
 
+    /// Wakes all followers.
     #[cold]
-    fn wake_sleepers(&self) {
+    pub(super) fn wake_sleepers(&self) {
         self.map.store32(shared::WAITING, 0, Ordering::SeqCst);
+        // A follower that looked at the event before and set its mark just before it was taken away would sleep with no mark
+        // and nobody to wake it. The event has changed for it, so it does not fall asleep.
+        self.map.increment32(shared::EVENT);
         super::futex::wake_all(self.map.word(shared::EVENT));
+    }
+
+    /// True when the file has no name in any directory.
+    #[cold]
+    pub(super) fn has_no_name(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
     /// Sets what became of the woof and tells all followers.

@@ -5,7 +5,7 @@
 //! power loss can mistake it for one that was.
 
 use super::append::pos_of;
-use super::format::{CHUNK_ELEMENTS, shared};
+use super::format::{CHUNK_ELEMENTS, POS_MAX, SEQNO_MAX, shared};
 use super::lock::Taken;
 use super::region::Region;
 use crate::error::{Code, Error, Result};
@@ -14,9 +14,6 @@ use std::sync::atomic::Ordering;
 /// In `NEXT_POS`: to be worked out before anything is written.
 pub(super) const UNKNOWN_POS: u64 = u64::MAX;
 
-/// No seqno is beyond this: it would take centuries to get there.
-const SEQNO_MAX: u64 = 1 << 62;
-
 /// Looks, under the append lock, whether the woof is still there, and repairs it if its last writer did not end well.
 ///
 /// # Errors
@@ -24,6 +21,9 @@ const SEQNO_MAX: u64 = 1 << 62;
 #[inline]
 pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
     if region.state() != shared::STATE_LIVE {
+        if taken == Taken::FromDead {
+            region.wake_sleepers();
+        }
         return Err(gone(region.state()));
     }
     let next = region.next_seqno();
@@ -32,8 +32,8 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
     }
     let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
     let used = pos.wrapping_sub(region.map.load(shared::FIRST_POS, Ordering::Relaxed));
-    // The unknown position is odd, so it is caught here with all that cannot be.
-    if taken == Taken::FromDead || used > region.geometry.ring_len || (used | pos) % 8 != 0 {
+    // The unknown position is caught here with all that cannot be.
+    if taken == Taken::FromDead || used > region.geometry.ring_len || pos > POS_MAX || (used | pos) % 8 != 0 {
         return after_death(region);
     }
     Ok(())
@@ -55,14 +55,21 @@ fn after_death(region: &Region) -> Result<()> {
     let map = &region.map;
     // Should this be ended in the middle too, the next one starts over.
     mark(region);
+    // Who was killed may have published without waking anybody.
+    region.wake_sleepers();
+    if region.has_no_name() {
+        // It was killed between taking the file's name away and telling us.
+        region.set_state(shared::STATE_REMOVED);
+        return Err(gone(shared::STATE_REMOVED));
+    }
     let (first, next) = (region.first_seqno(), region.next_seqno());
     let (pos, time) = if next > first {
         let last = region.kept_record(next - 1)?;
-        (last.pos.saturating_add(last.size()), last.time_ns)
+        (last.pos + last.size(), last.time_ns)
     } else {
         (0, region.geometry.created_ns)
     };
-    wipe_unpublished(region, next, pos);
+    wipe_unpublished(region, next, pos).map_err(|err| Error::io("", "repair", err))?;
     map.store(shared::FIRST_POS, pos_of(region, first, next, pos), Ordering::Relaxed);
     map.store(shared::LAST_TIME, time, Ordering::Relaxed);
     map.store(shared::NEXT_POS, pos, Ordering::Release);
@@ -71,18 +78,16 @@ fn after_death(region: &Region) -> Result<()> {
 
 /// Makes records that were written and not published unreadable. A position is never used twice, so what is kept from
 /// the lap before is not mistaken for them.
-fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) {
+///
+/// Durably, one by one: their pages may have been flushed already. If they came back with a power loss, behind what is
+/// appended in their place, a recovery would take them for elements.
+fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) -> std::io::Result<()> {
     let mut found = Vec::new();
     for seqno in next..next + CHUNK_ELEMENTS as u64 {
-        let record = region.record(pos);
-        if record.seqno != seqno || record.pos != pos || !record.head_ok(region.seed()) {
-            break;
-        }
+        let Some(record) = region.head_at(pos).filter(|record| record.seqno == seqno) else { break };
         found.push(pos);
         pos += record.size();
     }
     // The last first: stopped in the middle, what is left is still found from the front.
-    for pos in found.into_iter().rev() {
-        region.ring_in(pos, &[0; 8]);
-    }
+    found.into_iter().rev().try_for_each(|pos| region.ring_write(pos, &[0; 8], true))
 }

@@ -40,6 +40,10 @@ impl Appender {
             Slot::unlock_for_all(map, shared::SYNC_LOCK);
             done?;
         }
+        // One large element is no reason to hold its memory for ever.
+        if scratch.capacity() as u64 > COPY_MAX {
+            *scratch = Vec::new();
+        }
         Ok(())
     }
 }
@@ -51,23 +55,24 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
     let bounds = repair::before_writing(region, taken).map(|()| {
         let from = map.load(shared::SYNCED_POS, Ordering::Acquire);
         let to = map.load(shared::NEXT_POS, Ordering::Relaxed);
-        // From now on nobody overwrites these records before they are durable.
-        map.store(shared::SYNC_FROM, from, Ordering::SeqCst);
-        (from, to, region.next_seqno())
+        // A place that cannot be, of a damaged header, is more than can be copied too.
+        let len = if from.is_multiple_of(8) { to.wrapping_sub(from) } else { u64::MAX };
+        let copied = usize::try_from(len).ok().filter(|_| len <= COPY_MAX.min(region.geometry.ring_len / 2));
+        if copied.is_some() {
+            // From now on nobody overwrites these records before they are durable: else what is copied out below would be
+            // written over newer ones.
+            map.store(shared::SYNC_FROM, from, Ordering::SeqCst);
+        }
+        (from, to, copied, region.next_seqno())
     });
     Slot::unlock(map, shared::APPEND_LOCK);
-    let (from, to, next_seqno) = bounds?;
-    let len = to.saturating_sub(from);
-    let flushed = if len <= COPY_MAX.min(region.geometry.ring_len / 2) {
-        // It is at most 4 MiB.
-        scratch.resize(usize::try_from(len).unwrap_or(0), 0);
+    let (from, to, copied, next_seqno) = bounds?;
+    let flushed = if let Some(len) = copied {
+        scratch.resize(len, 0);
         region.ring_out(from, scratch);
         region.ring_write(from, scratch, true)
     } else {
-        let flushed = region.file.sync_data();
-        #[cfg(any(test, feature = "testing"))]
-        region.map.record_all_durable();
-        flushed
+        region.sync_data()
     };
     flushed.map_err(|err| Error::io("", "", err))?;
     map.store(shared::SYNCED_POS, to, Ordering::Release);

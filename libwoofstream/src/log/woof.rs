@@ -1,9 +1,9 @@
 //! An open woof: what it is, what is in it, and handles for reading and appending.
 
 use super::append::Appender;
-use super::cursor::{Cursor, Item};
+use super::cursor::Cursor;
 use super::format::{NO_RECORD, Options};
-use super::recover::Found;
+use super::recover::{self, Found};
 use super::region::Region;
 use super::repair;
 use crate::error::{Code, Error, Result};
@@ -14,28 +14,66 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) region: Arc<Region>,
-    frozen: Option<Arc<Found>>,
+    frozen: Option<Arc<Frozen>>,
+}
+
+/// A woof of an earlier boot, as it was found.
+struct Frozen {
+    found: Found,
+    /// The boot this is.
+    boot_id: [u8; 16],
+}
+
+/// What is known of the time of an element.
+enum Time {
+    At(u64),
+    /// It is not kept any more, or not there yet.
+    Gone,
+    Damaged,
 }
 
 impl View {
+    /// What was found, unless somebody with the right to write has recovered the woof meanwhile.
+    #[inline]
+    fn frozen(&self) -> Option<&Found> {
+        let frozen = self.frozen.as_ref()?;
+        (recover::boot_id(&self.region) != frozen.boot_id).then_some(&frozen.found)
+    }
+
     #[inline]
     pub(super) fn first(&self) -> u64 {
-        self.frozen.as_ref().map_or_else(|| self.region.first_seqno(), |found| found.first)
+        // No more than there are entries can be kept, whatever a damaged header says.
+        let kept_from = || self.region.next_seqno().saturating_sub(self.region.geometry.slots);
+        self.frozen().map_or_else(|| self.region.first_seqno().max(kept_from()), |found| found.first)
     }
 
     #[inline]
     pub(super) fn next(&self) -> u64 {
-        self.frozen.as_ref().map_or_else(|| self.region.next_seqno(), |found| found.next)
+        self.frozen().map_or_else(|| self.region.next_seqno(), |found| found.next)
     }
 
     #[inline]
     pub(super) fn index(&self, seqno: u64) -> u64 {
-        match &self.frozen {
+        match self.frozen() {
             None => self.region.index(seqno),
             Some(found) => seqno
                 .checked_sub(found.first)
                 .and_then(|number| found.positions.get(usize::try_from(number).ok()?).copied())
                 .unwrap_or(NO_RECORD),
+        }
+    }
+
+    /// When an element was appended.
+    fn time_of(&self, seqno: u64) -> Time {
+        if seqno < self.first() || seqno >= self.next() {
+            return Time::Gone;
+        }
+        let record = self.region.head_at(self.index(seqno));
+        self.region.map.loads_before_loads();
+        match record {
+            _ if seqno < self.first() => Time::Gone,
+            Some(record) if record.seqno == seqno => Time::At(record.time_ns),
+            _ => Time::Damaged,
         }
     }
 }
@@ -78,8 +116,15 @@ pub struct Status {
 }
 
 impl Woof {
-    pub(super) fn new(region: Region, frozen: Option<Found>) -> Woof {
-        Woof { view: View { region: Arc::new(region), frozen: frozen.map(Arc::new) } }
+    /// A woof that is of this boot.
+    pub(super) fn live(region: Region) -> Woof {
+        Woof { view: View { region: Arc::new(region), frozen: None } }
+    }
+
+    /// A woof of an earlier boot that cannot be written to.
+    pub(super) fn frozen(region: Region, boot_id: [u8; 16]) -> Woof {
+        let found = recover::scan(&region);
+        Woof { view: View { region: Arc::new(region), frozen: Some(Arc::new(Frozen { found, boot_id })) } }
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -126,33 +171,30 @@ impl Woof {
     }
 
     /// The first kept seqno whose element was appended at `time_ns` or later; the next seqno when there is none. Times never
-    /// go back within a woof, so this takes a few looks however many elements there are.
+    /// go back within a woof, so this takes a few looks however many elements there are. A damaged element counts as of the
+    /// time of the one after it.
     ///
     /// # Errors
-    /// [`Code::Damaged`] when an element on the way is.
+    /// None today; a woof elsewhere may have some.
     pub fn seqno_at(&self, time_ns: u64) -> Result<u64> {
         let (mut low, mut high) = (self.first_seqno(), self.next_seqno());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.time_of(middle)?.is_none_or(|time| time < time_ns) {
-                low = middle + 1;
+            let mut known = middle;
+            let before = loop {
+                match self.view.time_of(known) {
+                    Time::At(time) => break time < time_ns,
+                    Time::Gone => break known < self.first_seqno(),
+                    Time::Damaged => known += 1,
+                }
+            };
+            if before {
+                low = known + 1;
             } else {
                 high = middle;
             }
         }
         Ok(low)
-    }
-
-    /// When an element was appended; `None` for one that is not kept any more.
-    fn time_of(&self, seqno: u64) -> Result<Option<u64>> {
-        let mut cursor = self.cursor(seqno);
-        match cursor.next() {
-            Some(Item::Elem { time_ns, .. }) => Ok(Some(time_ns)),
-            Some(Item::Damaged { seqno }) => {
-                Err(Error::new(Code::Damaged, "", format!("element {seqno} is damaged")))
-            }
-            Some(Item::Gone { .. }) | None => Ok(None),
-        }
     }
 
     /// What it is and what is in it now.
@@ -161,10 +203,13 @@ impl Woof {
         use std::sync::atomic::Ordering::Relaxed;
         let region = &self.view.region;
         let (first, next) = (self.first_seqno(), self.next_seqno());
-        let time = |seqno| self.time_of(seqno).ok().flatten();
+        let time = |seqno| match self.view.time_of(seqno) {
+            Time::At(time) => Some(time),
+            Time::Gone | Time::Damaged => None,
+        };
         let ends = (first < next).then_some((first, next - 1));
         let pos = |offset| region.map.load(offset, Relaxed);
-        let used = match &self.view.frozen {
+        let used = match self.view.frozen() {
             Some(found) => found.next_pos.saturating_sub(
                 found.positions.iter().copied().find(|pos| *pos != NO_RECORD).unwrap_or(found.next_pos),
             ),

@@ -5,6 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Numbers from here on are not positions or seqnos of any woof that is whole.
+const FAR: u64 = 1 << 63;
+
 /// Takes numbers modulo `len`.
 pub(super) struct Wrap {
     len: u64,
@@ -26,7 +29,7 @@ impl Wrap {
             return from_lap;
         }
         let from_lap_before = from_lap.wrapping_add(self.len);
-        if from_lap_before < self.len && number < u64::MAX / 2 {
+        if from_lap_before < self.len && number < FAR {
             return from_lap_before;
         }
         self.divide(number)
@@ -35,7 +38,10 @@ impl Wrap {
     #[cold]
     fn divide(&self, number: u64) -> u64 {
         let rest = number % self.len;
-        self.lap.store(number - rest, Ordering::Relaxed);
+        // A lap so far out that the two sums above could go over the end of the numbers is not remembered.
+        if number < FAR {
+            self.lap.store(number - rest, Ordering::Relaxed);
+        }
         rest
     }
 }

@@ -30,7 +30,12 @@ pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
     let operations = turns * BATCH as u64;
     let rounds = place.rounds(11);
     let beside = "copy and crc32c into a warm mapping";
-    let mut copies = || timed(operations, || Ok((0..turns).for_each(|_| copier.copy_all(&slices))));
+    let mut copies = || {
+        timed(operations, || {
+            (0..turns).for_each(|_| copier.copy_all(&slices));
+            Ok(())
+        })
+    };
 
     let mut appender = woof.appender()?;
     let single = || {

@@ -14,7 +14,9 @@ const SAME: Target = Target::TimesItsTime(1.1);
 
 pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
     let many = place.count(10_000_000, 100_000);
-    let (large, small) = (filled(place, "many", many)?, filled(place, "few", FEW)?);
+    let keeps_many = Options { history: many, capacity: many * 40, ..Options::default() };
+    let large = filled(place, "many", &keeps_many, many)?;
+    let small = filled(place, "few", &Options::default(), FEW)?;
     let beside = "the same of 10 elements";
     let rounds = place.rounds(11);
 
@@ -50,8 +52,8 @@ pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
 }
 
 /// A woof with `count` elements.
-fn filled(place: &Place, name: &str, count: u64) -> Result<Woof> {
-    let woof = place.woof(name, &Options { history: count, capacity: count * 40, ..Options::default() })?;
+fn filled(place: &Place, name: &str, options: &Options, count: u64) -> Result<Woof> {
+    let woof = place.woof(name, options)?;
     let texts: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
     woof.appender()?.extend(texts.iter().map(String::as_bytes), |_| ())?;
     Ok(woof)

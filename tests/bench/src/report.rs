@@ -30,7 +30,7 @@ pub(crate) struct Report {
 }
 
 /// The widths of the columns, but for the last.
-const WIDTHS: [usize; 5] = [46, 12, 38, 12, 22];
+const WIDTHS: [usize; 5] = [53, 9, 43, 9, 22];
 
 impl Report {
     /// Writes the head of the table.

@@ -73,7 +73,7 @@ fn written_file(path: &Path) -> Result<File> {
 }
 
 fn many_outstanding(place: &Place, report: &mut Report) -> Result<()> {
-    let what = "append --sync 100 B, 4 writers, 1000 outstanding";
+    let what = "append --sync 100 B, 4 writers, 1,000 outstanding";
     let batches = place.count(100, 5);
     place.woof("grouped", &Options { sync: true, ..Options::default() })?;
     let path = place.path("grouped");

@@ -8,9 +8,14 @@ mod plain;
 use super::*;
 use std::path::{Path, PathBuf};
 
+/// A directory in memory where there is one, for tests that open thousands of woofs and flush each.
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A directory with a woof named `w` made with `options`.
 fn woof(options: &Options) -> (tempfile::TempDir, PathBuf, Woof) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = dir();
     let path = dir.path().join("w");
     create(&path, options).unwrap();
     let woof = open(&path).unwrap();

@@ -182,7 +182,7 @@ fn a_reader_without_the_right_to_write_reads_and_follows() {
     let file = std::fs::File::open(&path).unwrap();
     let geometry = woof.region().geometry.clone();
     let region = super::super::region::Region::new(file, geometry, false).unwrap();
-    let reader = super::super::woof::Woof::new(region, None);
+    let reader = super::super::woof::Woof::live(region);
     assert_eq!(read_from(&reader, 1), [(1, "one".to_owned())]);
     assert_eq!(reader.appender().err().unwrap().code(), Code::Denied);
     let cursor = reader.cursor(2);
