@@ -6,6 +6,7 @@
 //! Times are printed, not tested. A failure prints the seed; `WOOF_TEST_SEED` starts from it.
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+#![expect(clippy::print_stderr, reason = "seeds, times and what is skipped are told to who runs the tests")]
 
 mod books;
 mod child;
