@@ -278,6 +278,10 @@ const FIXED_CRC_AT: usize = 124;
 /// Bytes in front of the payload of each record.
 pub(super) const RECORD_HEADER_LEN: u64 = 40;
 
+/// Where the word with the checks is in the header of a record. A record is wiped by zeroing this word and no other: the next
+/// record at its place may have the same seqno, and its first words, stored before its checks, would bring the wiped one back.
+pub(super) const CHECKS_AT: u64 = 32;
+
 /// Bytes a record takes in the ring, for a payload of `len` bytes.
 #[inline]
 pub(super) const fn record_len(len: u64) -> u64 {

@@ -4,6 +4,8 @@ mod bad_files;
 mod concurrency;
 mod crash;
 mod plain;
+mod review;
+mod twice;
 
 use super::*;
 use std::path::{Path, PathBuf};
