@@ -3,6 +3,7 @@
 mod bad_files;
 mod concurrency;
 mod crash;
+mod golden;
 mod plain;
 mod review;
 mod twice;
