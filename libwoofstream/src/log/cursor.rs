@@ -109,6 +109,12 @@ impl Cursor {
         self.seqno
     }
 
+    /// How many bytes of memory it holds.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.block.capacity()
+    }
+
     /// True when [`Cursor::next`] has an element at hand without looking at the woof.
     pub fn buffered(&self) -> bool {
         self.at < self.end

@@ -283,10 +283,15 @@ impl Geometry {
     }
 }
 
-const FIXED_CRC_AT: usize = 124;
+/// Where the checksum of the fixed part is.
+pub(super) const FIXED_CRC_AT: usize = 124;
 
 /// Bytes in front of the payload of each record.
 pub(super) const RECORD_HEADER_LEN: u64 = 40;
+
+/// Where the word with the checks is in the header of a record. A record is wiped by zeroing this word and no other: the next
+/// record at its place may have the same seqno, and its first words, stored before its checks, would bring the wiped one back.
+pub(super) const CHECKS_AT: u64 = 32;
 
 /// Bytes a record takes in the ring, for a payload of `len` bytes.
 #[inline]
@@ -314,15 +319,23 @@ pub(super) struct Record {
 pub(super) const UNSYNCED_UNKNOWN: u32 = (1 << 24) - 1;
 
 impl Record {
+    /// [`RECORD_HEADER_LEN`] as a number of bytes in memory.
+    pub(super) const LEN: usize = RECORD_HEADER_LEN as usize;
+
     /// A record for `data`, with its checksums.
     #[inline]
     pub(super) fn new(seed: u32, seqno: u64, time_ns: u64, pos: u64, unsynced: u32, data: &[u8]) -> Record {
         // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
         let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let mut record = Record { seqno, time_ns, pos, len, flags: 0, unsynced, head_check: 0, data_crc: 0 };
-        record.head_check = record.checksum(seed);
-        record.data_crc = crc32c::crc32c_append(record.head_check, data);
-        record
+        Record { seqno, time_ns, pos, len, flags: 0, unsynced, head_check: 0, data_crc: 0 }.sealed(seed, data)
+    }
+
+    /// The same record with the checksums that belong to it and `data`.
+    #[inline]
+    pub(super) fn sealed(mut self, seed: u32, data: &[u8]) -> Record {
+        self.head_check = self.checksum(seed);
+        self.data_crc = crc32c::crc32c_append(self.head_check, data);
+        self
     }
 
     #[inline]

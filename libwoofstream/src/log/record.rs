@@ -3,7 +3,7 @@
 //! A process that is killed leaves a prefix of its stores. A power loss leaves, of each page, a prefix of the stores to
 //! it, and everything that was made durable.
 
-use super::format::PAGE;
+use super::format::{FIXED_CRC_AT, Geometry, PAGE, Record};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -104,4 +104,30 @@ pub fn image_after_power_loss(
         }
     }
     image
+}
+
+/// Makes the checksums of an image of a woof right again after it was changed: of the fixed part, and of every record that is
+/// where it says. So do those who make files that are to be believed.
+pub fn seal(image: &mut [u8]) {
+    let Some(page) = image.get(..PAGE) else { return };
+    let crc = crc32c::crc32c(&page[..FIXED_CRC_AT]);
+    image[FIXED_CRC_AT..FIXED_CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+    let Ok(geometry) = Geometry::decode(&image[..PAGE]) else { return };
+    let Ok(start) = usize::try_from(geometry.ring_offset()) else { return };
+    let Some(ring) = image.get_mut(start..) else { return };
+    let header_len = Record::LEN;
+    for place in (0..ring.len().saturating_sub(header_len)).step_by(8) {
+        let mut header = [0; Record::LEN];
+        header.copy_from_slice(&ring[place..place + header_len]);
+        let record = Record::decode(&header);
+        if record.pos % geometry.ring_len != place as u64 || record.seqno == 0 {
+            continue;
+        }
+        // One that goes round the end keeps the checksum it has.
+        let Some(data) = ring.get(place + header_len..place + header_len + record.len as usize) else {
+            continue;
+        };
+        let sealed = record.sealed(geometry.seed(), data);
+        ring[place..place + header_len].copy_from_slice(&sealed.encode());
+    }
 }

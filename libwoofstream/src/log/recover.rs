@@ -13,7 +13,9 @@
 //! Failure contract: interrupted at any point, by a kill or another power loss, it is done again from the start by the next who
 //! opens the woof, with the same result. What it wipes is durable before anything new is appended.
 
-use super::format::{NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_MAX, UNSYNCED_UNKNOWN, shared};
+use super::format::{
+    CHECKS_AT, NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_MAX, UNSYNCED_UNKNOWN, shared,
+};
 use super::region::Region;
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering;
@@ -304,7 +306,7 @@ fn wipe_behind(region: &Region, found: &Found) {
     for (from, to) in [(from, ring_len.min(from + free)), (0, (from + free).saturating_sub(ring_len))] {
         each_head(region, from, to, |_, record| {
             if record.pos >= found.next_pos {
-                region.ring_in(record.pos, &[0; 8]);
+                region.ring_in(record.pos + CHECKS_AT, &[0; 8]);
             }
             8
         });

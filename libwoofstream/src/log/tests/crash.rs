@@ -5,7 +5,7 @@ use super::super::record::{Recorder, Step, image_after_kill, image_after_power_l
 use super::*;
 
 /// A small generator of numbers; the seed is printed when a test fails.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -15,13 +15,13 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 }
 
 /// Appends elements 1, 2, ... in ones and batches until `count` are in, and notes what was acknowledged.
-fn appended(options: &Options, count: u64) -> (Vec<u8>, Vec<Step>) {
+pub(super) fn appended(options: &Options, count: u64) -> (Vec<u8>, Vec<Step>) {
     let (_dir, path, woof) = woof(options);
     let start = std::fs::read(&path).unwrap();
     let recorder = Recorder::default();
@@ -48,7 +48,7 @@ fn acknowledged(steps: &[Step]) -> u64 {
 }
 
 /// Everything that is kept is right, and goes on being right after another append.
-fn check_and_append(woof: &Woof, what: &str) {
+pub(super) fn check_and_append(woof: &Woof, what: &str) {
     let (first, next) = (woof.first_seqno(), woof.next_seqno());
     let read = read_from(woof, first);
     assert_eq!(read.len() as u64, next - first, "{what}");
@@ -65,7 +65,7 @@ fn check_and_append(woof: &Woof, what: &str) {
     assert!(status.used <= status.ring_len, "{what}");
 }
 
-fn kinds() -> Vec<(&'static str, Options, u64)> {
+pub(super) fn kinds() -> Vec<(&'static str, Options, u64)> {
     let variable = Options { history: 12, capacity: 4096, ..Options::default() };
     vec![
         ("fixed", fixed(9, 31), 120),

@@ -3,7 +3,10 @@
 mod bad_files;
 mod concurrency;
 mod crash;
+mod golden;
 mod plain;
+mod review;
+mod twice;
 
 use super::*;
 use std::path::{Path, PathBuf};
