@@ -272,18 +272,26 @@ pub(super) fn made_as(
     Ok(unnamed)
 }
 
-/// Takes all the room the woof will ever need.
+/// Takes all the room the woof will ever need. Between the index and the ring there may be a hole, which takes none.
 fn reserve(file: &File, geometry: &Geometry) -> std::io::Result<()> {
-    let len = geometry.file_len();
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len) {
-        Ok(()) if !geometry.options.sync || len > ZERO_FILL_MAX => return Ok(()),
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-        Err(err) => return Err(err.into()),
+    let (ring, ring_len) = (geometry.ring_offset(), geometry.ring_len);
+    file.set_len(geometry.file_len())?;
+    for (at, len) in [(0, geometry.index_end()), (ring, ring_len)] {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), at, len) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(file, at, len)?,
+            Err(err) => return Err(err.into()),
+        }
     }
+    if geometry.options.sync && ring_len <= ZERO_FILL_MAX { fill(file, ring, ring_len) } else { Ok(()) }
+}
+
+/// Writes zeros.
+fn fill(file: &File, from: u64, len: u64) -> std::io::Result<()> {
     let zeros = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < len {
-        let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(zeros.len());
+    let (mut at, end) = (from, from + len);
+    while at < end {
+        let part = usize::try_from(end - at).unwrap_or(usize::MAX).min(zeros.len());
         file.write_all_at(&zeros[..part], at)?;
         at += part as u64;
     }
