@@ -2,6 +2,7 @@
 
 use crate::support::{Ran, Sandbox};
 use libwoofstream::log::{self, Item, Options};
+use rustix::process::PidfdFlags;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -124,11 +125,19 @@ pub(crate) fn with_mounts(sandbox: &Sandbox, what: &str, script: &str) -> Option
     None
 }
 
-/// Starts a command whose input and output are ours.
+/// Starts a command whose input and output are ours. One that hangs is killed after a minute, so that it is a test that fails.
 pub(crate) fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Child {
     let mut command = sandbox.command(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    let child = command.spawn().unwrap();
+    // Not by its number, which another process may have by then.
+    let pidfd =
+        rustix::process::pidfd_open(rustix::process::Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+    });
+    child
 }
 
 /// Waits for its end; a command that does not come to it is a failure, and not a test that hangs.

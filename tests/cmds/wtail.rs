@@ -24,7 +24,7 @@ fn following(sandbox: &Sandbox, args: &[&str]) -> (Child, BufReader<std::process
 
 fn line(out: &mut impl BufRead) -> String {
     let mut line = String::new();
-    out.read_line(&mut line).unwrap();
+    assert_ne!(out.read_line(&mut line).unwrap(), 0, "it ended");
     line
 }
 
