@@ -298,9 +298,13 @@ pub(super) const FIXED_CRC_AT: usize = 124;
 /// Bytes in front of the payload of each record.
 pub(super) const RECORD_HEADER_LEN: u64 = 40;
 
-/// Where the word with the checks is in the header of a record. A record is wiped by zeroing this word and no other: the next
-/// record at its place may have the same seqno, and its first words, stored before its checks, would bring the wiped one back.
-pub(super) const CHECKS_AT: u64 = 32;
+/// Where the seqno is in the header of a record.
+///
+/// In front of it is the word with the checks, because a place of the ring may hold what is left of a record that was cut off or
+/// never published, with the same seqno and position as the next one that is written there. Of the next one, any part may
+/// be on the disk after a power loss. As long as its first word makes all the rest wrong, the two can never be one whole
+/// record again. For the same reason a record is wiped by zeroing its checks and nothing else.
+pub(super) const SEQNO_AT: u64 = 8;
 
 /// Bytes a record takes in the ring, for a payload of `len` bytes.
 #[inline]
@@ -348,11 +352,11 @@ impl Record {
     }
 
     #[inline]
-    fn third(&self) -> u64 {
+    fn last(&self) -> u64 {
         u64::from(self.len) | u64::from(self.flags) << 32 | u64::from(self.unsynced) << 40
     }
 
-    /// The check of the first four words: each pair multiplied to 128 bits and folded, as in Wang Yi's wyhash. Any change
+    /// The check of the four words behind the checks: each pair multiplied to 128 bits and folded, as in Wang Yi's wyhash. Any change
     /// of a header is noticed but for one in 2^32, in a third of the time a CRC of 32 bytes takes.
     #[inline]
     fn checksum(&self, seed: u32) -> u32 {
@@ -364,8 +368,7 @@ impl Record {
         };
         let seed = u64::from(seed);
         let first = fold(self.seqno ^ 0xa076_1d64_78bd_642f ^ seed, self.time_ns ^ 0xe703_7ed1_a0b4_28db);
-        let second =
-            fold(self.pos ^ 0x8ebc_6af0_9c88_c6e3, self.third() ^ 0x5899_65cc_7537_4cc3 ^ seed << 32);
+        let second = fold(self.pos ^ 0x8ebc_6af0_9c88_c6e3, self.last() ^ 0x5899_65cc_7537_4cc3 ^ seed << 32);
         let all = fold(first ^ 0x1d8e_4e27_c47d_124f, second ^ 0xeb44_acca_b455_d165);
         #[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half are folded")]
         let check = (all ^ all >> 32) as u32;
@@ -376,7 +379,7 @@ impl Record {
     #[inline]
     pub(super) fn words(&self) -> [u64; 5] {
         let checks = u64::from(self.head_check) | u64::from(self.data_crc) << 32;
-        [self.seqno, self.time_ns, self.pos, self.third(), checks]
+        [checks, self.seqno, self.time_ns, self.pos, self.last()]
     }
 
     /// The header as bytes.
@@ -397,17 +400,17 @@ impl Record {
             word.copy_from_slice(&bytes[at..at + 8]);
             u64::from_le_bytes(word)
         };
-        let (third, crcs) = (word(24), word(32));
+        let (checks, last) = (word(0), word(32));
         #[expect(clippy::cast_possible_truncation, reason = "each field is cut out of its word")]
         Record {
-            seqno: word(0),
-            time_ns: word(8),
-            pos: word(16),
-            len: third as u32,
-            flags: (third >> 32) as u8,
-            unsynced: (third >> 40) as u32,
-            head_check: crcs as u32,
-            data_crc: (crcs >> 32) as u32,
+            seqno: word(8),
+            time_ns: word(16),
+            pos: word(24),
+            len: last as u32,
+            flags: (last >> 32) as u8,
+            unsynced: (last >> 40) as u32,
+            head_check: checks as u32,
+            data_crc: (checks >> 32) as u32,
         }
     }
 

@@ -14,7 +14,7 @@
 //! opens the woof, with the same result. What it wipes is durable before anything new is appended.
 
 use super::format::{
-    CHECKS_AT, NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_MAX, UNSYNCED_UNKNOWN, shared,
+    NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_AT, SEQNO_MAX, UNSYNCED_UNKNOWN, shared,
 };
 use super::region::Region;
 use crate::error::{Error, Result};
@@ -201,7 +201,7 @@ fn each_record(region: &Region, from: u64, to: u64, mut found: impl FnMut(&Recor
     let mut payloads = Payloads::of(region);
     let mut pos = from;
     while pos < to {
-        let seqno = region.ring_word(pos);
+        let seqno = region.ring_word(pos + SEQNO_AT);
         let possible = seqno != 0 && seqno <= SEQNO_MAX;
         match possible.then(|| region.head_at(pos)).flatten().filter(|record| payloads.ok(record)) {
             Some(record) => {
@@ -306,7 +306,7 @@ fn wipe_behind(region: &Region, found: &Found) {
     for (from, to) in [(from, ring_len.min(from + free)), (0, (from + free).saturating_sub(ring_len))] {
         each_head(region, from, to, |_, record| {
             if record.pos >= found.next_pos {
-                region.ring_in(record.pos + CHECKS_AT, &[0; 8]);
+                region.ring_in(record.pos, &[0; 8]);
             }
             8
         });

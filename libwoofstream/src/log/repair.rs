@@ -5,7 +5,7 @@
 //! power loss can mistake it for one that was.
 
 use super::append::pos_of;
-use super::format::{CHECKS_AT, CHUNK_ELEMENTS, POS_MAX, SEQNO_MAX, shared};
+use super::format::{CHUNK_ELEMENTS, POS_MAX, SEQNO_MAX, shared};
 use super::lock::Taken;
 use super::region::Region;
 use crate::error::{Code, Error, Result};
@@ -106,5 +106,5 @@ fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) -> std::io::Result
         region.map.store(shared::NEXT_POS, WIPING_POS, Ordering::SeqCst);
     }
     // The last first: stopped in the middle, what is left is still found from the front.
-    found.into_iter().rev().try_for_each(|pos| region.ring_write(pos + CHECKS_AT, &[0; 8], true))
+    found.into_iter().rev().try_for_each(|pos| region.ring_write(pos, &[0; 8], true))
 }
