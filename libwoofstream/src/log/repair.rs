@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering;
 
 /// In `NEXT_POS`: to be worked out before anything is written.
 pub(super) const UNKNOWN_POS: u64 = u64::MAX;
+/// In `NEXT_POS`: the same, and what was wiped is not known to be durable.
+const WIPING_POS: u64 = u64::MAX - 1;
 
 /// Looks, under the append lock, whether the woof is still there, and repairs it if its last writer did not end well.
 ///
@@ -45,7 +47,9 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
 
 /// Notes that the positions have to be worked out again.
 pub(super) fn mark(region: &Region) {
-    region.map.store(shared::NEXT_POS, UNKNOWN_POS, Ordering::SeqCst);
+    if region.map.load(shared::NEXT_POS, Ordering::SeqCst) != WIPING_POS {
+        region.map.store(shared::NEXT_POS, UNKNOWN_POS, Ordering::SeqCst);
+    }
 }
 
 /// The error for a woof that is not there any more.
@@ -73,7 +77,13 @@ fn after_death(region: &Region) -> Result<()> {
     } else {
         (0, region.geometry.created_ns)
     };
-    wipe_unpublished(region, next, pos).map_err(|err| Error::io("", "repair", err))?;
+    let wiped = if map.load(shared::NEXT_POS, Ordering::Relaxed) == WIPING_POS {
+        // Killed in the middle of this before: those that are wiped already are not found any more.
+        wipe_unpublished(region, next, pos).and_then(|()| region.sync_data())
+    } else {
+        wipe_unpublished(region, next, pos)
+    };
+    wiped.map_err(|err| Error::io("", "repair", err))?;
     map.store(shared::FIRST_POS, pos_of(region, first, next, pos), Ordering::Relaxed);
     map.store(shared::LAST_TIME, time, Ordering::Relaxed);
     map.store(shared::NEXT_POS, pos, Ordering::Release);
@@ -91,6 +101,9 @@ fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) -> std::io::Result
         let Some(record) = region.head_at(pos).filter(|record| record.seqno == seqno) else { break };
         found.push(pos);
         pos += record.size();
+    }
+    if !found.is_empty() {
+        region.map.store(shared::NEXT_POS, WIPING_POS, Ordering::SeqCst);
     }
     // The last first: stopped in the middle, what is left is still found from the front.
     found.into_iter().rev().try_for_each(|pos| region.ring_write(pos + CHECKS_AT, &[0; 8], true))
