@@ -164,7 +164,7 @@ fn a_full_disk_is_an_error_at_creation_and_nothing_is_left_behind() {
     assert_eq!(ran.text(), "2\n2\n2\n100\nsmall\n");
     for (line, name) in ran.stderr.lines().zip(["big", "farm/deep/big", "big"]) {
         assert!(
-            line.starts_with(&format!("wcreate: {name}: create: no space left on device: it needs 20")),
+            line.starts_with(&format!("wcreate: {name}: create: no space left on device: it needs ")),
             "{line}"
         );
     }
@@ -176,7 +176,7 @@ fn a_limit_on_the_size_of_files_is_an_error_and_nothing_is_left_behind() {
     let sandbox = Sandbox::new();
     let ran = sandbox.sh("trap '' XFSZ; ulimit -f 100; wcreate -p farm/w");
     assert_eq!(ran.status, 2);
-    assert!(ran.stderr.starts_with("wcreate: farm/w: create: file too large: it needs 20"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("wcreate: farm/w: create: file too large: it needs "), "{}", ran.stderr);
     assert!(left(&sandbox).is_empty(), "{:?}", left(&sandbox));
     // Where the signal is not ignored, the system ends the program.
     let ran = sandbox.sh("ulimit -f 100; wcreate w; echo $?");
@@ -187,7 +187,7 @@ fn a_limit_on_the_size_of_files_is_an_error_and_nothing_is_left_behind() {
 #[test]
 fn a_read_only_file_system_is_named() {
     let sandbox = Sandbox::new();
-    let script = "mkdir disk && mount -t tmpfs none disk && mount -o remount,ro disk || exit 9
+    let script = "mkdir disk && mount -t tmpfs none disk && { mount -o remount,ro disk || mount -o remount,bind,ro disk; } 2>said || exit 9
         wcreate disk/w; echo $?; wcreate -p disk/farm/w; echo $?; ls -A disk";
     let Some(ran) = with_mounts(&sandbox, "wcreate on a read-only file system", script) else { return };
     assert_eq!(ran.text(), "2\n2\n");

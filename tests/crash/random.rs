@@ -31,7 +31,6 @@ impl Random {
 }
 
 /// The seed of this run. Printed, which the test runner shows when a test fails.
-#[expect(clippy::print_stderr, reason = "the runner keeps it and shows it with the failure")]
 pub(crate) fn seed() -> u64 {
     let seed = match std::env::var("WOOF_TEST_SEED") {
         Ok(seed) => seed.parse().unwrap(),
