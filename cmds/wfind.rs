@@ -138,7 +138,7 @@ impl libwoofstream::space::Sink for Found<'_> {
     }
 
     fn fault(&mut self, fault: &Fault) -> libwoofstream::error::Result<()> {
-        self.out.fault(fault)
+        self.out.own_fault(fault)
     }
 
     fn before_wait(&mut self) -> libwoofstream::error::Result<()> {

@@ -85,6 +85,8 @@ pub struct Output {
     failed: bool,
     /// Another output says the errors that come in the stream.
     copy: bool,
+    /// The work goes on when nobody reads this any more.
+    heedless: bool,
 }
 
 #[derive(Debug)]
@@ -139,7 +141,18 @@ impl Output {
             Form::Text => text(fd, Style::Plain),
             Form::Nothing => Sink::Nowhere,
         };
-        Output { sink, messages, terminal, color, travels, chosen, carried: None, failed: false, copy: false }
+        Output {
+            sink,
+            messages,
+            terminal,
+            color,
+            travels,
+            chosen,
+            carried: None,
+            failed: false,
+            copy: false,
+            heedless: false,
+        }
     }
 
     /// An output that nobody listens to; errors are still said.
@@ -154,6 +167,7 @@ impl Output {
             chosen: true,
             carried: None,
             failed: false,
+            heedless: false,
             copy: false,
         }
     }
@@ -285,11 +299,12 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn seqno(&mut self, seqno: u64, woof: &str) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.seqno(seqno, woof),
             Sink::Text(text) => text.other(&Message::SeqNo { seqno, woof }),
             Sink::Nowhere => Ok(()),
-        }
+        };
+        self.unless_gone(told)
     }
 
     /// Gives attributes, which are the context of what follows.
@@ -352,15 +367,41 @@ impl Output {
         self.fault(&Fault::from(error).from_origin(self.messages.command()))
     }
 
+    /// As [`Output::error`], for a fault that a source of this command told.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn own_fault(&mut self, fault: &Fault) -> Result<()> {
+        self.failed = true;
+        self.fault(&fault.clone().from_origin(self.messages.command()))
+    }
+
+    /// For a command whose work is elsewhere: it is done to its end also when nobody reads what is told of it here.
+    pub fn make_heedless(&mut self) {
+        self.heedless = true;
+    }
+
+    /// Goes on without a reader where the work is not for it.
+    fn unless_gone(&mut self, told: Result<()>) -> Result<()> {
+        match told {
+            Err(error) if self.heedless && error.is_broken_pipe() => {
+                self.sink = Sink::Nowhere;
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
     /// Passes an error on: framed it travels, in the other forms it is said here and the exit status will be 1.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn fault(&mut self, fault: &Fault) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.err(fault),
             Sink::Text(_) | Sink::Nowhere => self.shown_fault(fault),
-        }
+        };
+        self.unless_gone(told)
     }
 
     fn shown_fault(&mut self, fault: &Fault) -> Result<()> {
@@ -397,11 +438,12 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.flush(),
             Sink::Text(text) => text.flush(),
             Sink::Nowhere => Ok(()),
-        }
+        };
+        self.unless_gone(told)
     }
 
     /// Ends a copy with this status, and says nothing about it.

@@ -6,7 +6,7 @@
 //! Failure contract: each reason why a file cannot be opened as a woof has its own words; a disk without room is an error
 //! here, at creation, and not later.
 
-use super::format::{Geometry, Options, PAGE, shared};
+use super::format::{Geometry, Options, PAGE, SEQNO_MAX, shared};
 use super::lock::{Slot, Taken};
 use super::recover;
 use super::region::Region;
@@ -93,13 +93,23 @@ pub fn open(path: &Path) -> Result<Woof> {
     let region = Region::new(file, geometry, writable)?;
     let boot_id = sys::boot_id()?;
     if recover::boot_id(&region) == boot_id {
-        return Ok(Woof::live(region));
+        return plausible(region).map(Woof::live);
     }
     if !writable {
         return Ok(Woof::frozen(region, boot_id));
     }
     recover_once(&region, boot_id)?;
-    Ok(Woof::live(region))
+    plausible(region).map(Woof::live)
+}
+
+/// Refuses a woof whose seqnos cannot be.
+fn plausible(region: Region) -> Result<Region> {
+    // In this order, since others may append meanwhile.
+    let (first, next) = (region.first_seqno(), region.next_seqno());
+    if first == 0 || first > next || next > SEQNO_MAX {
+        return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
+    }
+    Ok(region)
 }
 
 /// Recovers a woof, unless another process did while we waited for the lock.

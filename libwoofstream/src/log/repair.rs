@@ -29,7 +29,8 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
         return Err(gone(region.state()));
     }
     let next = region.next_seqno();
-    if next.wrapping_sub(region.first_seqno()) > region.geometry.slots || next > SEQNO_MAX {
+    let first = region.first_seqno();
+    if first == 0 || next.wrapping_sub(first) > region.geometry.slots || next > SEQNO_MAX {
         return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
     }
     let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
