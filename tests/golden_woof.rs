@@ -3,8 +3,6 @@
 //! `tests/golden/woof-v1.woof` never changes; `libwoofstream/src/log/tests/golden.rs` has how it was made. A new version of
 //! the format gets a file and a test of its own, next to these.
 
-#![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
-
 use libwoofstream::content::ContentType;
 use libwoofstream::log::{self, Item};
 

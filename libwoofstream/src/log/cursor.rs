@@ -218,7 +218,7 @@ impl Cursor {
             self.reach = 1;
             return false;
         }
-        self.reach = (self.reach * 2).max(BLOCK / 64).min(BLOCK);
+        self.reach = (self.reach * 2).clamp(BLOCK / 64, BLOCK);
         if broken && seqno == from {
             self.damaged = true;
             return false;

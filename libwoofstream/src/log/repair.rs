@@ -35,7 +35,11 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
     let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
     let used = pos.wrapping_sub(region.map.load(shared::FIRST_POS, Ordering::Relaxed));
     // The unknown position is caught here with all that cannot be.
-    if taken == Taken::FromDead || used > region.geometry.ring_len || pos > POS_MAX || (used | pos) % 8 != 0 {
+    if taken == Taken::FromDead
+        || used > region.geometry.ring_len
+        || pos > POS_MAX
+        || !(used | pos).is_multiple_of(8)
+    {
         return after_death(region);
     }
     Ok(())

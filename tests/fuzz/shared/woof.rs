@@ -9,7 +9,7 @@ const BOOT_ID: usize = 4096 + 256;
 
 /// Changes `image` in place as `input` says: 4 bytes each of what to do, where (in words of 8 bytes) and with what. The first
 /// byte says whether its checksums are then made right again, and whether it is of this boot.
-pub fn forge(image: &mut [u8], input: &[u8]) {
+pub(crate) fn forge(image: &mut [u8], input: &[u8]) {
     let Some((how, changes)) = input.split_first() else { return };
     for change in changes.chunks_exact(4) {
         let word = usize::from(u16::from_le_bytes([change[1], change[2]]));
@@ -46,7 +46,7 @@ pub fn forge(image: &mut [u8], input: &[u8]) {
 }
 
 /// Uses the file at `path` as a woof. Gives whether it was one.
-pub fn exercise(path: &Path, image: &[u8]) -> bool {
+pub(crate) fn exercise(path: &Path, image: &[u8]) -> bool {
     std::fs::write(path, image).expect("a temporary file can be written");
     let Ok(woof) = log::open(path) else { return false };
     read_all(&woof, image.len());
