@@ -161,7 +161,8 @@ impl Appender {
         let Some(last) = runs.last() else { return Ok(()) };
         let last_seqno = last.first + last.count - 1;
         self.make_durable(last_seqno + 1).map_err(|err| {
-            self.failed = true;
+            // A woof that was removed meanwhile says so itself.
+            self.failed = err.code() != Code::Removed;
             let safe = self.region.map.load(shared::SYNCED_SEQNO, Ordering::Acquire).saturating_sub(1);
             Error::new(
                 err.code(),

@@ -384,8 +384,8 @@ impl Record {
 
     /// The header as bytes.
     #[inline]
-    pub(super) fn encode(&self) -> [u8; RECORD_HEADER_LEN as usize] {
-        let mut bytes = [0; RECORD_HEADER_LEN as usize];
+    pub(super) fn encode(&self) -> [u8; Record::LEN] {
+        let mut bytes = [0; Record::LEN];
         for (place, word) in bytes.chunks_exact_mut(8).zip(self.words()) {
             place.copy_from_slice(&word.to_le_bytes());
         }
@@ -394,7 +394,7 @@ impl Record {
 
     /// Reads a header, right or wrong; [`Record::head_ok`] tells which.
     #[inline]
-    pub(super) fn decode(bytes: &[u8; RECORD_HEADER_LEN as usize]) -> Record {
+    pub(super) fn decode(bytes: &[u8; Record::LEN]) -> Record {
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&bytes[at..at + 8]);

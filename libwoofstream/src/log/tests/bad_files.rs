@@ -57,7 +57,13 @@ fn shared_words_of_an_enemy_are_an_error_and_no_endless_loop() {
         for value in [0, 1 << 40, u64::MAX - 100, u64::MAX / 2] {
             let mut image = image.clone();
             image[offset..offset + 8].copy_from_slice(&u64::to_le_bytes(value));
-            let woof = open_image(dir.path(), &image).unwrap();
+            let woof = match open_image(dir.path(), &image) {
+                Ok(woof) => woof,
+                Err(err) => {
+                    assert_eq!(err.text(), "damaged header: its seqnos cannot be", "{offset} {value}");
+                    continue;
+                }
+            };
             let mut cursor = woof.cursor(1);
             for _ in 0..100 {
                 if cursor.next().is_none() {

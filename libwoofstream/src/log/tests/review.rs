@@ -3,6 +3,7 @@
 use super::super::files;
 use super::super::format::{NO_RECORD, PAGE, Record, UNSYNCED_UNKNOWN, shared};
 use super::super::lock::{Slot, Taken};
+use super::super::record::Step;
 use super::super::region::Region;
 use super::*;
 use crate::error::Code;
@@ -68,8 +69,11 @@ fn a_batch_larger_than_the_ring_goes_in_in_parts() {
     let mut count = 0;
     appender.extend(items.iter().map(Vec::as_slice), |run| count += run.count).unwrap();
     assert_eq!((count, woof.next_seqno()), (40, 41));
-    assert_eq!(read_from(&woof, woof.first_seqno()).len() as u64, 41 - woof.first_seqno());
-    assert!(41 - woof.first_seqno() >= 4);
+    let kept: Vec<u64> = (woof.first_seqno()..41).collect();
+    assert!(kept.len() >= 4);
+    let read = read_from(&woof, kept[0]);
+    assert_eq!(read.iter().map(|(seqno, _)| *seqno).collect::<Vec<_>>(), kept);
+    assert!(read.iter().all(|(seqno, data)| data.as_bytes() == [*seqno as u8; 1000]));
 }
 
 #[test]
@@ -386,4 +390,66 @@ fn a_header_that_claims_more_elements_than_there_are_entries_ends() {
     appender.set_sync(true);
     assert_eq!(appender.append(b"two").unwrap(), 2);
     assert_eq!(image.len() % PAGE, 0);
+}
+
+#[test]
+fn while_records_are_copied_to_be_synced_they_are_marked_as_not_to_be_overwritten() {
+    let (_dir, _path, woof) = woof(&fixed(20, 31));
+    let recorder = super::super::record::Recorder::default();
+    let mut appender = woof.appender().unwrap();
+    appender.append(&content(1)).unwrap();
+    woof.record_to(recorder.clone());
+    appender.set_sync(true);
+    appender.append(&content(2)).unwrap();
+    let steps = recorder.steps();
+    let marks: Vec<usize> = (0..steps.len())
+        .filter(|at| matches!(&steps[*at], Step::Store { offset, .. } if *offset == shared::SYNC_FROM))
+        .collect();
+    let durable = steps.iter().position(|step| matches!(step, Step::Durable { .. })).unwrap();
+    let value = |at: usize| match &steps[at] {
+        Step::Store { bytes, .. } => u64::from_le_bytes(bytes[..].try_into().unwrap()),
+        _ => 0,
+    };
+    // Cleared, in case one was killed; set; and cleared when it is done.
+    assert_eq!(
+        marks.iter().map(|at| value(*at)).collect::<Vec<_>>(),
+        [shared::NOT_SYNCING, 0, shared::NOT_SYNCING]
+    );
+    assert!(marks[1] < durable && durable < marks[2]);
+}
+
+#[test]
+fn an_append_waits_for_the_sync_of_what_it_would_overwrite_and_not_for_one_that_is_dead() {
+    let (_dir, path, woof) = woof(&Options { history: 50, capacity: 4096, ..Options::default() });
+    let region = woof.region();
+    let leader = Slot::take(&region.map, &region.file).unwrap();
+    assert_eq!(leader.lock(&region.map, shared::SYNC_LOCK), Taken::Clean);
+    region.map.store(shared::SYNC_FROM, 0, SeqCst);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut appender = open(&path).unwrap().appender().unwrap();
+            for _ in 0..100 {
+                appender.append(&[1; 500]).unwrap();
+            }
+        });
+        // It goes as far as the ring is long, and no further.
+        while region.map.load32(shared::SYNC_LOCK, SeqCst) >> 31 == 0 {
+            std::thread::yield_now();
+        }
+        assert!(region.map.load(shared::NEXT_POS, SeqCst) <= region.geometry.ring_len);
+        drop(leader);
+        writer.join().unwrap();
+    });
+    assert_eq!(woof.next_seqno(), 101);
+    assert_eq!(region.map.load(shared::SYNC_FROM, SeqCst), shared::NOT_SYNCING);
+}
+
+#[test]
+fn after_a_removal_a_synced_append_says_removed_each_time() {
+    let (_dir, path, woof) = woof(&Options { sync: true, ..fixed(20, 31) });
+    let mut appender = woof.appender().unwrap();
+    remove(&path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(appender.append(b"x").unwrap_err().code(), Code::Removed);
+    }
 }
