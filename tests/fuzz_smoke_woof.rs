@@ -2,11 +2,6 @@
 //! seed, with right and wrong checksums, of this boot and of another. Nothing may panic, hang, or be returned that was not
 //! appended.
 
-<<<<<<< HEAD
-#![expect(clippy::expect_used, reason = "what fails here fails the test")]
-
-=======
->>>>>>> logdoc
 #[path = "fuzz/shared/woof.rs"]
 mod woof;
 
