@@ -58,6 +58,8 @@ fn shared_words_of_an_enemy_are_an_error_and_no_endless_loop() {
             let mut image = image.clone();
             image[offset..offset + 8].copy_from_slice(&u64::to_le_bytes(value));
             let woof = open_image(dir.path(), &image).unwrap();
+            let status = woof.status();
+            assert!(status.used <= status.ring_len);
             let mut cursor = woof.cursor(1);
             for _ in 0..100 {
                 if cursor.next().is_none() {
