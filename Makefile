@@ -3,7 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CARGO   ?= cargo
-# 1: a binary without shared libraries, which starts fastest and runs in any container. 0: an ordinary one.
+# 1: a binary without shared libraries and at a fixed address, which starts fastest and runs in any container. 0: an ordinary one.
 STATIC  ?= 1
 
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -30,7 +30,7 @@ build: tools
 	@flags='$(RUSTFLAGS)'; \
 	if [ '$(STATIC)' = 1 ]; then \
 	  if printf 'int main(void) { return 0; }\n' | cc -static -x c -o /dev/null - 2>/dev/null; then \
-	    flags="$$flags -C target-feature=+crt-static"; \
+	    flags="$$flags -C target-feature=+crt-static -C relocation-model=static"; \
 	  else \
 	    echo 'make: no static C library here (libc.a): the binary will use shared ones' >&2; \
 	  fi; \
@@ -72,13 +72,13 @@ deny:
 
 # Ratios against something that runs beside them; see docs/performance.md. No test.
 bench: build
-	WOOF='$(abspath $(WOOF))' sh benches/run.sh
+	WOOF='$(abspath $(WOOF))' sh tests/bench/run.sh $(BENCH)
 
 man: tools
 	$(CARGO) run --locked -- --man-pages man/man1
 
 install: build
-	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man7' \
+	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man5' '$(SHARE)/man/man7' \
 	  '$(SHARE)/bash-completion/completions' '$(SHARE)/zsh/site-functions' '$(SHARE)/fish/vendor_completions.d'
 	install -m 755 '$(WOOF)' '$(BIN)/woof'
 	for page in man/man1/w*.1; do \
@@ -86,6 +86,7 @@ install: build
 	  [ "$$name" = woof ] || ln -sf ../../../bin/woof '$(LINKS)'/"$$name"; \
 	done
 	install -m 644 man/man1/*.1 '$(SHARE)/man/man1'
+	install -m 644 man/man5/*.5 '$(SHARE)/man/man5'
 	install -m 644 man/man7/*.7 '$(SHARE)/man/man7'
 	'$(WOOF)' --completions bash > '$(SHARE)/bash-completion/completions/woof'
 	'$(WOOF)' --completions zsh > '$(SHARE)/zsh/site-functions/_woof'
@@ -105,6 +106,7 @@ uninstall:
 	  rm -f '$(LINKS)'/"$$name" '$(SHARE)/man/man1'/"$$name.1" \
 	    '$(SHARE)/bash-completion/completions'/"$$name" '$(SHARE)/fish/vendor_completions.d'/"$$name.fish"; \
 	done
+	for page in man/man5/*.5; do rm -f '$(SHARE)/man/man5'/"$$(basename "$$page")"; done
 	for page in man/man7/*.7; do rm -f '$(SHARE)/man/man7'/"$$(basename "$$page")"; done
 	rm -f '$(BIN)/woof' '$(SHARE)/zsh/site-functions/_woof'
 	-rmdir '$(LINKS)' '$(DESTDIR)$(PREFIX)/lib/woofstream'

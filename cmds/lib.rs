@@ -12,29 +12,42 @@ mod multicall;
 pub mod support;
 
 mod wcat;
+mod wcount;
 mod wcreate;
 mod wecho;
+mod wfilter;
 mod wfind;
 mod wget;
+mod whead;
+mod wmerge;
 mod wput;
 mod wrm;
 mod wrun;
+mod wsplit;
 mod wstat;
 mod wtail;
+mod wtee;
 
-/// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here.
+/// The table of commands, in the order of the names. A new command is a file, a `mod` line and a line here. The shell, `wsh`, will be
+/// the one line that names another crate, `woofshell`.
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
     wcat::COMMAND,
+    wcount::COMMAND,
     wcreate::COMMAND,
     wecho::COMMAND,
+    wfilter::COMMAND,
     wfind::COMMAND,
     wget::COMMAND,
+    whead::COMMAND,
+    wmerge::COMMAND,
     wput::COMMAND,
     wrm::COMMAND,
     wrun::COMMAND,
+    wsplit::COMMAND,
     wstat::COMMAND,
     wtail::COMMAND,
+    wtee::COMMAND,
 ];
 
 /// Runs the command that the arguments of the process name.

@@ -1,6 +1,7 @@
 //! `wcat`: shows streams.
 
 use crate::support::output::FromJson;
+use crate::support::plots;
 use crate::support::prelude::*;
 use libwoofstream::chan::{BeforeWait as _, Split};
 use libwoofstream::limits;
@@ -18,11 +19,11 @@ pub(crate) const COMMAND: Command = Command {
 fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
-            "Shows streams one after another: of files, FIFOs and channels, or of in when nothing is named. What is no \
+            "Shows streams one after another: of woofs, files, FIFOs and channels, or of in when nothing is named. What is no \
              stream is taken as raw bytes. Errors that come in a stream are said on standard error. With --from json the output is a stream, \
              unless a flag or a terminal makes it text.",
         )
-        .arg(flags::operands("NAME", "File, FIFO, @channel, or - for in"))
+        .arg(flags::operands("NAME", "Woof, file, FIFO, @channel, or - for in"))
         .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it"))
         .arg(flags::flag("framed", '\0', "Write one stream of all messages").conflicts_with_all(["raw", "json", "long"]))
         .arg(
@@ -30,14 +31,21 @@ fn define(command: clap::Command) -> clap::Command {
                 .value_parser(clap::builder::PossibleValuesParser::new(["auto", "json"]))
                 .hide_possible_values(true),
         )
+        .arg(
+            flags::flag("plot", '\0', "Draw a chart of the numbers when the stream ends")
+                .conflicts_with_all(["raw", "json", "long", "framed", "from"]),
+        )
         .args(flags::input())
         .after_long_help(
-            "EXAMPLES\n  wcat readings.woof\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
-             wcat --from json < lines | wput farm/temp",
+            "EXAMPLES\n  wcat farm/temp\n  wcat saved.woofs\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
+             wcat --from json < lines | wput farm/temp\n  wget farm/temp .. | wcat --plot",
         )
 }
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    if args.has("plot") {
+        return plots::show(args, env, out);
+    }
     let json = args.text("from") == Some("json");
     if json || args.has("framed") {
         out.make_framed(args.has("framed"));

@@ -50,17 +50,25 @@ fn run(args: &Args, env: &mut Env) -> Run {
         content: args.get::<ContentType>("type").copied().unwrap_or_default(),
         sync: args.has("sync"),
     };
+    // What is wrong with the sizes is wrong for every name.
+    options.check().map_err(|error| error.of(args.text("NAME").unwrap_or_default()))?;
     let create = Create { options, reset: args.has("reset"), parents: args.has("parents") };
+    let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
         let made =
             if args.has("namespace") { Local.create_namespace(name) } else { Local.create(name, &create) };
         match made {
-            Ok(()) if args.has("verbose") => env.messages().note(&format!("{name}: made")),
-            Ok(()) => {}
-            // What is wrong with the sizes is wrong for every name.
-            Err(error) if error.code() == Code::Invalid => return Err(error.into()),
-            Err(error) => env.error(&error),
+            Ok(()) => {
+                if args.has("verbose") {
+                    env.messages().note(&format!("{name}: made"));
+                }
+                done += 1;
+            }
+            Err(error) => {
+                env.error(&error);
+                failed += 1;
+            }
         }
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of_items(done, failed))
 }

@@ -27,7 +27,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
         .arg(flags::flag("get", '\0', "Send the elements too"))
         .after_long_help(
-            "EXAMPLES\n  wfind farm\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
+            "EXAMPLES\n  wfind farm\n  wfind farm -u --delimiter nul | xargs -0 wstat\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
              wfind farm --get | wfilter 'value > 70'",
         )
 }
@@ -63,12 +63,15 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
     }
     let get = args.has("get");
     let mut found = Found { out, names: Vec::new(), get };
+    let (mut done, mut failed) = (0, 0);
     for path in paths {
-        if let Err(error) = Local.find(path, predicate.as_ref(), &mut found) {
-            if error.is_broken_pipe() {
-                return Err(error.into());
+        match Local.find(path, predicate.as_ref(), &mut found) {
+            Ok(()) => done += 1,
+            Err(error) if error.is_broken_pipe() => return Err(error.into()),
+            Err(error) => {
+                found.out.error(&error)?;
+                failed += 1;
             }
-            found.out.error(&error)?;
         }
         for name in std::mem::take(&mut found.names) {
             if let Err(error) = Local.read(&name, &Selection::default(), found.out) {
@@ -79,7 +82,7 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
             }
         }
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of_items(done, failed))
 }
 
 /// True for the operand that is no path but a predicate: nothing has this name, and it has what no plain name has.
@@ -115,8 +118,16 @@ impl libwoofstream::space::Sink for Found<'_> {
     }
 
     fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
-        match dir.text("path") {
-            Some(path) if self.get && dir.text("type") == Some("woof") => self.names.push(path.to_owned()),
+        match (dir.text("path"), self.out.form()) {
+            (Some(path), _) if self.get && dir.text("type") == Some("woof") => {
+                self.names.push(path.to_owned())
+            }
+            // Raw, what was found is its name, for xargs and its like.
+            (Some(path), Form::Raw(delimiter)) => {
+                let mut name = path.as_bytes().to_vec();
+                name.extend_from_slice(delimiter.bytes());
+                self.out.bytes(&name)?;
+            }
             _ => self.out.dir(dir)?,
         }
         Ok(())
@@ -127,7 +138,7 @@ impl libwoofstream::space::Sink for Found<'_> {
     }
 
     fn fault(&mut self, fault: &Fault) -> libwoofstream::error::Result<()> {
-        self.out.fault(fault)
+        self.out.own_fault(fault)
     }
 
     fn before_wait(&mut self) -> libwoofstream::error::Result<()> {

@@ -37,6 +37,8 @@ fn define(command: clap::Command) -> clap::Command {
 }
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    // What is put is in, whether or not somebody wants to know.
+    out.make_heedless();
     let name = args.text("NAME").unwrap_or_default();
     let create = args.has("create").then(|| args.get::<ContentType>("type").copied());
     let mut target = Target { name, create, sync: args.has("sync"), put: None };
@@ -63,11 +65,12 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         && input.detect(out)?
     {
         raw_lines(&mut input, delimiter, &mut target, out)?;
+        target.open(None)?;
     } else {
-        messages(&mut input, delimiter, &mut target, out)?;
+        // Made also when nothing came, of the type that would have come.
+        let content = messages(&mut input, delimiter, &mut target, out)?;
+        target.open(content)?;
     }
-    // Made also when nothing came.
-    target.open(None)?;
     Ok(Outcome::Done)
 }
 
@@ -153,11 +156,26 @@ fn messages(
     delimiter: Option<u8>,
     target: &mut Target<'_>,
     out: &mut Output,
-) -> Result<(), Failure> {
-    let mut context = Context::default();
+) -> Result<Option<ContentType>, Failure> {
     let mut batch = Batch::new(target, out);
+    let mut context = Context::default();
+    let taken = take(input, delimiter, &mut batch, &mut context);
+    // Also of a stream that was cut or is damaged, what came before is put.
+    let put = batch.append();
+    taken?;
+    put?;
+    Ok((!context.woof.is_empty()).then_some(context.content))
+}
+
+/// Takes the messages of a stream into a batch, to its end or to where it goes wrong.
+fn take(
+    input: &mut Reader,
+    delimiter: Option<u8>,
+    batch: &mut Batch<'_, '_>,
+    context: &mut Context,
+) -> Result<(), Failure> {
     loop {
-        match input.next(&mut batch)? {
+        match input.next(batch)? {
             Input::Message(raw) => match raw.kind {
                 Kind::ELEM => batch.add(raw.elem()?.data, context.content)?,
                 Kind::DIR => {
@@ -172,11 +190,15 @@ fn messages(
                 }
                 _ => {
                     if let Some(data) = raw.data() {
+                        // Of lines, not of what an application or a woof of bytes calls its own.
+                        let lines = raw.kind == Kind::BYTES && !batch.target.takes_bytes();
                         let data = match (data.split_last(), delimiter) {
-                            (Some((last, data)), Some(delimiter)) if *last == delimiter => data,
+                            (Some((last, data)), Some(delimiter)) if lines && *last == delimiter => data,
                             _ => data,
                         };
                         batch.add(data, ContentType::Text)?;
+                    } else if raw.kind == Kind::APP {
+                        raw.decode()?;
                     }
                 }
             },
@@ -184,10 +206,7 @@ fn messages(
                 batch.append()?;
                 batch.out.ended(status)?;
             }
-            Input::Eof => {
-                batch.append()?;
-                return Ok(());
-            }
+            Input::Eof => return Ok(()),
         }
     }
 }
@@ -211,6 +230,11 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// True for an open woof of bytes.
+    fn takes_bytes(&self) -> bool {
+        self.put.as_ref().is_some_and(|put| put.content() == ContentType::Bytes)
+    }
+
     /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
     fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
         if self.put.is_none() {

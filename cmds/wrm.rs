@@ -19,13 +19,21 @@ fn define(command: clap::Command) -> clap::Command {
 }
 
 fn run(args: &Args, env: &mut Env) -> Run {
+    let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
         match Local.remove(name) {
-            Ok(()) if args.has("verbose") => env.messages().note(&format!("{name}: removed")),
-            Ok(()) => {}
-            Err(error) if error.code() == Code::NotFound && args.has("force") => {}
-            Err(error) => env.error(&error),
+            Err(error) if error.code() == Code::NotFound && args.has("force") => done += 1,
+            Err(error) => {
+                env.error(&error);
+                failed += 1;
+            }
+            Ok(()) => {
+                if args.has("verbose") {
+                    env.messages().note(&format!("{name}: removed"));
+                }
+                done += 1;
+            }
         }
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of_items(done, failed))
 }

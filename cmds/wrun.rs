@@ -30,8 +30,8 @@ fn define(command: clap::Command) -> clap::Command {
              there by then and before the output for any data that follows it. A program that writes a stream has its \
              messages passed on.\n\n\
              When the program ends, so does wrun, and what it left of in is not read. A program that fails puts an error \
-             into the stream, and its status is the status of wrun; death by a signal is 128 and its number. Standard \
-             error is the program's own.\n\n\
+             into the stream, and its status is the status of wrun; death by a signal is 128 and its number. One \
+             that is not found, or cannot be run, is status 2. Standard error is the program's own.\n\n\
              With -e PROG is run for each data message, which is its standard input, and what it writes stands in the \
              place of the message. With --on PROG is run for each new element of a woof, in order and at least once: \
              how far it has come is kept under a name in the directory .woof/positions beside the woof, so that the next \
@@ -39,7 +39,8 @@ fn define(command: clap::Command) -> clap::Command {
              A program that fails is tried again, later each time; when it still fails wrun ends with status 1, and the \
              next run begins with the same element. ^C and SIGTERM end it between two elements, with status 130 and 0; \
              a second one at once.\n\n\
-             PROG finds in its environment WOOF_NAME, WOOF_SEQNO and WOOF_TIME of the element, where they are known.",
+             With -e and --on PROG finds in its environment WOOF_NAME, WOOF_SEQNO and WOOF_TIME of the element, where they \
+             are known, and its standard input is a file in memory: it is whole even when wrun is killed beside it.",
         )
         .arg(
             flags::data("PROG", "The program and its arguments")

@@ -25,17 +25,23 @@ fn define(command: clap::Command) -> clap::Command {
 
 fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
     let text = out.form() == Form::Text;
-    for (number, name) in args.texts("NAME").enumerate() {
+    let (mut done, mut failed) = (0, 0);
+    for name in args.texts("NAME") {
         match Local.stat(name) {
+            Err(error) => {
+                out.error(&error)?;
+                failed += 1;
+                continue;
+            }
             Ok(dir) if text => {
-                let gap = if number > 0 { "\n" } else { "" };
+                let gap = if done > 0 { "\n" } else { "" };
                 out.bytes(format!("{gap}{}", page(&dir)).as_bytes())?;
             }
             Ok(dir) => out.dir(&dir)?,
-            Err(error) => out.error(&error)?,
         }
+        done += 1;
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of_items(done, failed))
 }
 
 /// What people want to know of a woof, in the order in which they ask.

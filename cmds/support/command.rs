@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::env::Env;
 use super::flags;
+use super::messages::FAILED;
 use super::output::{Default, Output};
 use clap::ArgMatches;
 use libwoofstream::error::{Code, Error};
@@ -16,6 +17,13 @@ pub enum Outcome {
     No,
     /// The status of a program that was run in the command's place.
     Status(u8),
+}
+
+impl Outcome {
+    /// How work on single items ended of which so many were done: where all that was asked for failed, it could not be done.
+    pub fn of_items(done: usize, failed: usize) -> Outcome {
+        if done == 0 && failed > 0 { Outcome::Status(FAILED) } else { Outcome::Done }
+    }
 }
 
 /// Why a command could not do its work: one line, and where there is one, a hint for a person.

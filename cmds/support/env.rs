@@ -5,7 +5,7 @@ use super::args::Args;
 use super::command::Failure;
 use super::messages::{Color, Messages};
 use super::output::{Default, Form, Output, is_pipe};
-use super::{flags, output};
+use super::{flags, output, woof_input};
 use libwoofstream::chan::{Argument, Channels, Input, Reader, argument};
 use libwoofstream::error::{Code, Error};
 use libwoofstream::wire::Raw;
@@ -76,7 +76,8 @@ impl Env {
         Ok(Reader::new(fd, name).with_split(flags::split_of(args)))
     }
 
-    /// The reader of what an argument names: `@left` a channel, `-` the channel `in`, else a file, FIFO or device.
+    /// The reader of what an argument names: `@left` a channel, `-` the channel `in`, else a woof (all it keeps), file, FIFO or
+    /// device.
     ///
     /// # Errors
     /// When there is no such channel or file, or it cannot be read.
@@ -89,7 +90,7 @@ impl Env {
                 if file.metadata().is_ok_and(|meta| meta.is_dir()) {
                     return Err(Error::new(Code::Unsupported, name, "is a directory"));
                 }
-                OwnedFd::from(file)
+                if woof_input::is_woof(&file) { woof_input::elements(name)? } else { OwnedFd::from(file) }
             }
         };
         Ok(Reader::new(fd, name).with_split(flags::split_of(args)))

@@ -67,17 +67,22 @@ pub mod args;
 pub mod command;
 pub mod env;
 pub mod flags;
+pub mod gather;
 pub mod install;
 pub mod man;
 pub mod messages;
 pub mod output;
+pub mod plot;
+pub mod plots;
 pub mod range;
 pub mod select;
 pub(crate) mod shared_output;
 mod sink;
+pub mod subject;
 pub mod time;
 pub mod units;
 pub mod usage;
+mod woof_input;
 
 /// All that a command file needs.
 pub mod prelude {

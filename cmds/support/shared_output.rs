@@ -67,9 +67,11 @@ impl SharedSink<'_, '_> {
         let mut inner = self.shared.lock();
         if let (Err(error), Ok(())) = (done, passed)
             && error.code() != Code::Cut
-            && let Err(error) = inner.out.error(&error)
+            // The other sources may be asleep for long.
+            && let Err(error) = inner.out.error(&error).and_then(|()| inner.out.flush())
         {
             inner.failed.get_or_insert(error);
+            self.stop.stop();
         }
     }
 
@@ -95,9 +97,18 @@ impl SharedSink<'_, '_> {
             let mut rest = &self.batch[..];
             while !rest.is_empty() && inner.left > 0 {
                 let (used, step) = decoder.step(rest)?;
-                if let Step::Message(raw) = step {
-                    inner.left -= u64::from(raw.kind == wire::Kind::ELEM);
-                    inner.out.message(&raw)?;
+                match step {
+                    // Of these there are only those that the source itself told.
+                    Step::Message(raw) if raw.kind == wire::Kind::ERR => {
+                        if let wire::Message::Err(fault) = raw.decode()? {
+                            inner.out.own_fault(&fault)?;
+                        }
+                    }
+                    Step::Message(raw) => {
+                        inner.left -= u64::from(raw.kind == wire::Kind::ELEM);
+                        inner.out.message(&raw)?;
+                    }
+                    _ => {}
                 }
                 rest = &rest[used..];
             }

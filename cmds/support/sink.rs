@@ -20,7 +20,7 @@ impl Sink for Output {
     }
 
     fn fault(&mut self, fault: &Fault) -> Result<()> {
-        Output::fault(self, fault)
+        Output::own_fault(self, fault)
     }
 
     fn before_wait(&mut self) -> Result<()> {

@@ -1,7 +1,8 @@
 //! A program for each element of a woof, in order, at least once.
 //!
 //! Failure contract: the kept position moves past an element only after the program succeeded for it and its output was handed
-//! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most.
+//! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most, and the
+//! program it leaves behind still has the whole of its element.
 
 use super::position::Position;
 use super::program::{About, Job, failure};
@@ -33,8 +34,11 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
     let content = woof.options().content;
     let about_woof = |err: Error| if err.object().is_empty() { err.of(name) } else { err };
     let made_ns = woof.status().created_ns;
-    let mut position = Position::take(path, made_ns, &position_name(args, path, job)).map_err(about_woof)?;
-    let first = begin(&mut position, &woof, args, env)?;
+    // A new position is kept at once: what is put from now on is not missed when this process ends before it comes to it.
+    let begin = args.number("from").unwrap_or_else(|| woof.next_seqno()) - 1;
+    let keep = position_name(args, path, job);
+    let mut position = Position::take(path, made_ns, &keep, begin).map_err(about_woof)?;
+    let first = go_on(&mut position, &woof, name, env)?;
     let mut cursor = woof.cursor(first);
     let waker = cursor.waker();
     let stop = Stop::on_signals(waker.clone());
@@ -98,26 +102,18 @@ fn position_name(args: &Args, path: &Path, job: &Job<'_>) -> String {
     args.text("keep").map_or_else(own, str::to_owned)
 }
 
-/// The first element to work on. A new position is kept at once: what is put from now on is not missed when this process ends
-/// before it comes to it.
-fn begin(position: &mut Position, woof: &log::Woof, args: &Args, env: &Env) -> Result<u64, Failure> {
-    let name = args.text("on").unwrap_or_default();
+/// The first element to work on.
+fn go_on(position: &mut Position, woof: &log::Woof, name: &str, env: &Env) -> Result<u64, Error> {
     let next = woof.next_seqno();
-    let done = match position.done() {
-        Some(done) if position.is_of_another() => {
-            env.messages()
-                .note(&format!("{name}: woof was made anew since: beginning with its first element"));
-            done
-        }
+    let mut done = position.done();
+    if position.is_of_another() {
+        env.messages().note(&format!("{name}: woof was made anew since: beginning with its first element"));
+    } else if done >= next {
         // Numbers can come again when a power loss took elements that were not synced.
-        Some(done) if done >= next => {
-            let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
-            env.messages().note(&format!("{lost}: going on from there"));
-            next - 1
-        }
-        Some(done) => done,
-        None => args.number("from").unwrap_or(next) - 1,
-    };
+        let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
+        env.messages().note(&format!("{lost}: going on from there"));
+        done = next - 1;
+    }
     position.keep(done)?;
     Ok(done + 1)
 }

@@ -1,6 +1,6 @@
 //! How far a reader of a woof has come, kept under a name beside the woof: `.woof/positions/NAME`.
 //!
-//! The file is text of five lines, the last of them a checksum of the others:
+//! The file is text of five lines, the last of them a checksum (CRC-32C) of the others:
 //!
 //! ```text
 //! woofstream position 1
@@ -11,45 +11,51 @@
 //! ```
 //!
 //! `woof` is the file name of the woof, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
-//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first.
+//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. The numbers are
+//! filled up with blanks, so that the file keeps its length and is written in place: see
+//! `docs/decisions/0006-positions.md`.
 //!
-//! Failure contract: the file is replaced as a whole (written under another name, synced, renamed), so a kill or a power loss
-//! leaves the old or the new one. A file that is neither is an error with its name and is left as it is. One process holds a
-//! position at a time, by a lock on `NAME.lock`.
+//! Failure contract: a kill leaves the record before or the one after, and so does a power loss where the disk writes a sector
+//! as a whole. A file that is neither is an error with its name and is left as it is. One process holds a position at a time,
+//! by a lock on the file.
 
 use libwoofstream::error::{Code, Error, Result};
+use libwoofstream::sys;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// A name takes part in the names of three files.
+/// A name takes part in the name of a passing file.
 const NAME_MAX: usize = 200;
 const FIRST_LINE: &str = "woofstream position 1";
-/// Larger files are not read: they are no positions.
+/// Of larger files no more is read: they are no positions.
 const FILE_MAX: u64 = 4096;
 
 /// A position, held by this process.
 #[derive(Debug)]
 pub(super) struct Position {
+    /// Locked as long as this lives.
+    file: File,
     path: PathBuf,
-    /// The woof as its lines in the file have it.
+    /// The woof as its line in the file has it.
     woof: String,
-    made: u64,
-    done: Option<u64>,
+    made_ns: u64,
+    done: u64,
     /// The position is kept for a woof of this name that was made at another time.
     of_another: bool,
-    _lock: File,
 }
 
 impl Position {
-    /// Takes the position `name` for the woof at `path`, which was made at `made_ns`.
+    /// Takes the position `name` for the woof at `path`, which was made at `made_ns`. A new one begins after element `done`,
+    /// and is durable when this returns.
     ///
     /// # Errors
     /// When the name can be no file name, somebody else holds the position, it is one of another woof, or its file is
     /// empty or damaged.
-    pub(super) fn take(path: &Path, made_ns: u64, name: &str) -> Result<Position> {
+    pub(super) fn take(path: &Path, made_ns: u64, name: &str, done: u64) -> Result<Position> {
         let legal = |name: &str| {
             !name.is_empty() && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
         };
@@ -60,32 +66,16 @@ impl Position {
         let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let dir = beside.join(".woof/positions");
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
-        let lock_path = dir.join(format!("{name}.lock"));
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.map_err(|err| Error::io(shown(&lock_path), "open", err))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let text = format!("position {name} is in use by another wrun (--keep names another one)");
-                return Err(Error::new(Code::Exists, "", text));
-            }
-            Err(err) => return Err(Error::io(shown(&lock_path), "lock", err)),
-        }
         let woof = format!("{:?}", path.file_name().unwrap_or_default());
-        let mut position = Position {
-            path: dir.join(name),
-            woof,
-            made: made_ns,
-            done: None,
-            of_another: false,
-            _lock: lock,
-        };
+        let path = dir.join(name);
+        let file = hold(&path, name, &compose(&woof, made_ns, done))?;
+        let mut position = Position { file, path, woof, made_ns, done, of_another: false };
         position.load()?;
         Ok(position)
     }
 
-    /// The last element that is done with; `None` where nothing is kept yet.
-    pub(super) fn done(&self) -> Option<u64> {
+    /// The last element that is done with.
+    pub(super) fn done(&self) -> u64 {
         self.done
     }
 
@@ -97,39 +87,30 @@ impl Position {
     /// Keeps that all elements up to `seqno` are done with. It is durable when this returns.
     ///
     /// # Errors
-    /// When it cannot be written: what was kept before is still there.
+    /// When it cannot be written.
     pub(super) fn keep(&mut self, seqno: u64) -> Result<()> {
-        if self.done == Some(seqno) && !self.of_another {
+        if self.done == seqno && !self.of_another {
             return Ok(());
         }
-        let text = compose(&self.woof, self.made, seqno);
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let passing = self.path.with_file_name(name);
-        let written = File::create(&passing).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written
-            .and_then(|()| fs::rename(&passing, &self.path))
-            .map_err(|err| Error::io(shown(&self.path), "write", err))?;
-        (self.done, self.of_another) = (Some(seqno), false);
+        let text = compose(&self.woof, self.made_ns, seqno);
+        let written = self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.sync_data());
+        written.map_err(|err| Error::io(shown(&self.path), "write", err))?;
+        (self.done, self.of_another) = (seqno, false);
         Ok(())
     }
 
     fn load(&mut self) -> Result<()> {
         let refused = |what: &str| {
-            let text = format!("{what}: remove it to begin anew");
+            let text = format!("position file is {what}: remove it to begin anew");
             Err(Error::new(Code::Damaged, shown(&self.path), text))
         };
-        let text = match fs::metadata(&self.path) {
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Ok(meta) if meta.len() == 0 => return refused("position file is empty"),
-            Ok(meta) if meta.len() > FILE_MAX => return refused("position file is damaged"),
-            _ => fs::read(&self.path).map_err(|err| Error::io(shown(&self.path), "read", err))?,
-        };
-        let Some((woof, made, done)) = std::str::from_utf8(&text).ok().and_then(parse) else {
-            return refused("position file is damaged");
+        let mut text = Vec::new();
+        let read = (&self.file).take(FILE_MAX).read_to_end(&mut text);
+        if read.map_err(|err| Error::io(shown(&self.path), "read", err))? == 0 {
+            return refused("empty");
+        }
+        let Some((woof, made_ns, done)) = std::str::from_utf8(&text).ok().and_then(parse) else {
+            return refused("damaged");
         };
         if woof != self.woof {
             let text = format!(
@@ -138,18 +119,63 @@ impl Position {
             );
             return Err(Error::new(Code::Invalid, shown(&self.path), text));
         }
-        self.of_another = made != self.made;
-        self.done = Some(if self.of_another { 0 } else { done });
+        self.of_another = made_ns != self.made_ns;
+        self.done = if self.of_another { 0 } else { done };
         Ok(())
     }
+}
+
+/// Opens and locks the file of a position, which is made with `first` in it when it is not there.
+fn hold(path: &Path, name: &str, first: &str) -> Result<File> {
+    let failed = |doing: &'static str| move |err: std::io::Error| Error::io(shown(path), doing, err);
+    loop {
+        let file = match File::options().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(err) if err.kind() == ErrorKind::NotFound => {
+                make(path, first).map_err(failed("make"))?;
+                continue;
+            }
+            Err(err) => return Err(failed("open")(err)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let text = format!("position {name} is in use by another wrun (--keep names another one)");
+                return Err(Error::new(Code::Exists, "", text));
+            }
+            Err(err) => return Err(failed("lock")(err.into())),
+        }
+        // Removed between the two, it is no position any more.
+        let held = file.metadata().map_err(failed("open"))?;
+        if fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Makes the file under a passing name and gives it its own when it is whole. Somebody else may have made it by then.
+fn make(path: &Path, text: &str) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let passing = dir.join(format!(".new-position-{:016x}", sys::random_u64()));
+    let made = File::create_new(&passing).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        match fs::hard_link(&passing, path) {
+            Err(err) if err.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    });
+    let _ = fs::remove_file(&passing);
+    made?;
+    File::open(dir)?.sync_all()
 }
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn compose(woof: &str, made: u64, done: u64) -> String {
-    let lines = format!("{FIRST_LINE}\nwoof {woof}\nmade {made}\ndone {done}\n");
+fn compose(woof: &str, made_ns: u64, done: u64) -> String {
+    let lines = format!("{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\n");
     let sum = crc32c::crc32c(lines.as_bytes());
     format!("{lines}sum {sum:08x}\n")
 }
@@ -159,9 +185,9 @@ fn parse(text: &str) -> Option<(&str, u64, u64)> {
     let mut lines = text.lines();
     let _ = lines.next().filter(|line| *line == FIRST_LINE)?;
     let woof = lines.next()?.strip_prefix("woof ")?;
-    let made = lines.next()?.strip_prefix("made ")?.parse().ok()?;
-    let done = lines.next()?.strip_prefix("done ")?.parse().ok()?;
-    (compose(woof, made, done) == text).then_some((woof, made, done))
+    let made_ns = lines.next()?.strip_prefix("made ")?.trim_end().parse().ok()?;
+    let done = lines.next()?.strip_prefix("done ")?.trim_end().parse().ok()?;
+    (compose(woof, made_ns, done) == text).then_some((woof, made_ns, done))
 }
 
 #[cfg(test)]
@@ -169,21 +195,24 @@ mod tests {
     use super::*;
 
     fn take(dir: &Path) -> Result<Position> {
-        Position::take(&dir.join("temp"), 7, "temp-log")
+        Position::take(&dir.join("temp"), 7, "temp-log", 3)
     }
 
     #[test]
     fn a_position_is_kept_for_the_next_one_who_takes_it() {
         let dir = tempfile::tempdir().unwrap();
+        let position = take(dir.path()).unwrap();
+        assert_eq!(position.done(), 3);
+        drop(position);
         let mut position = take(dir.path()).unwrap();
-        assert_eq!(position.done(), None);
+        assert_eq!(position.done(), 3);
         position.keep(41).unwrap();
         drop(position);
         assert_eq!(
             fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap(),
-            "woofstream position 1\nwoof \"temp\"\nmade 7\ndone 41\nsum abee2b92\n"
+            "woofstream position 1\nwoof \"temp\"\nmade 7                   \ndone 41                  \nsum 1858ce5b\n"
         );
-        assert_eq!(take(dir.path()).unwrap().done(), Some(41));
+        assert_eq!(take(dir.path()).unwrap().done(), 41);
     }
 
     #[test]
@@ -212,7 +241,7 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), &whole[..len]);
         }
         fs::write(&path, &whole).unwrap();
-        assert_eq!(take(dir.path()).unwrap().done(), Some(4123));
+        assert_eq!(take(dir.path()).unwrap().done(), 4123);
         fs::write(&path, String::from_utf8(whole).unwrap().replace("4123", "4124")).unwrap();
         assert_eq!(take(dir.path()).unwrap_err().code(), Code::Damaged);
     }
@@ -221,22 +250,25 @@ mod tests {
     fn a_woof_that_was_made_anew_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         take(dir.path()).unwrap().keep(41).unwrap();
-        let mut position = Position::take(&dir.path().join("temp"), 8, "temp-log").unwrap();
-        assert_eq!((position.done(), position.is_of_another()), (Some(0), true));
+        let mut position = Position::take(&dir.path().join("temp"), 8, "temp-log", 3).unwrap();
+        assert_eq!((position.done(), position.is_of_another()), (0, true));
         position.keep(0).unwrap();
         drop(position);
-        let position = Position::take(&dir.path().join("temp"), 8, "temp-log").unwrap();
-        assert_eq!((position.done(), position.is_of_another()), (Some(0), false));
+        let position = Position::take(&dir.path().join("temp"), 8, "temp-log", 3).unwrap();
+        assert_eq!((position.done(), position.is_of_another()), (0, false));
     }
 
     #[test]
     fn a_position_of_another_woof_or_without_a_good_name_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         take(dir.path()).unwrap().keep(1).unwrap();
-        let err = Position::take(&dir.path().join("wind"), 7, "temp-log").unwrap_err();
+        let err = Position::take(&dir.path().join("wind"), 7, "temp-log", 3).unwrap_err();
         assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");
         for name in ["", ".hidden", "a/b", "a\nb", &"x".repeat(201)] {
-            assert_eq!(Position::take(&dir.path().join("temp"), 7, name).unwrap_err().code(), Code::Invalid);
+            assert_eq!(
+                Position::take(&dir.path().join("temp"), 7, name, 3).unwrap_err().code(),
+                Code::Invalid
+            );
         }
     }
 }

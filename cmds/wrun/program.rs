@@ -8,8 +8,11 @@ use crate::support::prelude::*;
 use crate::support::time;
 use libwoofstream::chan::Split;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::retry_on_intr;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -54,12 +57,12 @@ impl Program {
         &self.name
     }
 
-    /// Starts it with pipes for its standard input and output.
-    pub(super) fn start(&self, about: &About<'_>) -> Result<Child, Failure> {
+    /// Starts it with this standard input, and a pipe for its output.
+    pub(super) fn start(&self, about: &About<'_>, stdin: Stdio) -> Result<Child, Failure> {
         let mut argv = self.argv.iter();
         let mut command =
             std::process::Command::new(argv.next().map(OsString::as_os_str).unwrap_or_default());
-        command.args(argv).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(argv).stdin(stdin).stdout(Stdio::piped());
         // Our channels are not its channels: it has the standard ones.
         command.env_remove("WOOF_CHANNELS");
         let known = |value: String| Some(value).filter(|value| !value.is_empty());
@@ -87,61 +90,48 @@ impl Program {
 
 impl Job<'_> {
     /// Runs the program to its end with `input` as its standard input, and passes on what it writes.
+    ///
+    /// The input is a file in memory and no pipe: a program whose `wrun` is killed beside it would take the end of a pipe for
+    /// the end of the element, and work on a part of it.
     pub(super) fn once(
         &self,
         about: &About<'_>,
         input: &[u8],
         out: &mut Output,
     ) -> Result<ExitStatus, Failure> {
-        let mut child = self.program.start(about)?;
-        let passed = self.exchange(&mut child, input, out);
-        // Also after a failure of ours the program is waited for, with its pipes closed: it must not outlive its element.
-        drop((child.stdin.take(), child.stdout.take()));
-        let ended = child.wait().map_err(|err| Error::io(self.program.name(), "wait for it", err));
+        let name = self.program.name();
+        let stdin = in_memory(input).map_err(|err| Error::io(name, "make its input", err))?;
+        let mut child = self.program.start(about, stdin.into())?;
+        let passed = self.pass(child.stdout.take().map(OwnedFd::from), out);
+        // Also after a failure of ours the program is waited for, with its output closed: it must not outlive its element.
+        let ended = child.wait().map_err(|err| Error::io(name, "wait for it", err));
         passed?;
         Ok(ended?)
     }
 
-    /// Writes to the program and reads from it, whichever it is ready for.
-    fn exchange(&self, child: &mut Child, input: &[u8], out: &mut Output) -> Result<(), Failure> {
-        let failed = |err: Errno| Error::io(self.program.name(), "write to it", err);
-        let mut lines = Lines::new(child.stdout.take().map(OwnedFd::from), self)?;
-        let mut stdin = child.stdin.take().map(OwnedFd::from).filter(|_| !input.is_empty());
-        if let Some(stdin) = &stdin {
-            rustix::io::ioctl_fionbio(stdin, true).map_err(failed)?;
-        }
-        let mut rest = input;
+    /// Passes on the output of the program to its end.
+    fn pass(&self, stdout: Option<OwnedFd>, out: &mut Output) -> Result<(), Failure> {
+        let mut lines = Lines::new(stdout, self)?;
         loop {
-            while let Some(pipe) = &stdin {
-                match rustix::io::write(pipe, rest) {
-                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                    Err(Errno::INTR) => {}
-                    Err(Errno::AGAIN) => break,
-                    // It reads no more, which is its right.
-                    Err(Errno::PIPE) => rest = &[],
-                    Err(err) => return Err(failed(err).into()),
-                }
-                if rest.is_empty() {
-                    stdin = None;
-                }
-            }
             let more = lines.pass(out)?;
-            if lines.fd().is_none() && stdin.is_none() {
+            let Some(fd) = lines.fd() else {
                 return Ok(());
-            }
-            if more {
-                continue;
-            }
-            out.flush()?;
-            let mut ready: Vec<PollFd<'_>> =
-                lines.fd().map(|fd| PollFd::new(fd, PollFlags::IN)).into_iter().collect();
-            ready.extend(stdin.as_ref().map(|fd| PollFd::new(fd, PollFlags::OUT)));
-            match poll(&mut ready, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(err) => return Err(failed(err).into()),
+            };
+            if !more {
+                out.flush()?;
+                retry_on_intr(|| poll(&mut [PollFd::new(fd, PollFlags::IN)], None))
+                    .map_err(|err| Error::io(self.program.name(), "read from it", err))?;
             }
         }
     }
+}
+
+/// A file without a name that holds `data`, to be read from its beginning.
+fn in_memory(data: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create("element", MemfdFlags::CLOEXEC)?);
+    file.write_all(data)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// What is wrong with how a program ended, and the exit status a shell would give it; `None` when all is well.

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::process::{ChildStdin, ExitStatus};
+use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -51,7 +51,7 @@ impl Post {
 pub(super) fn whole(job: &Job<'_>, input: Reader, out: &mut Output) -> Run {
     let name = job.program.name();
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(name, doing, err);
-    let mut child = job.program.start(&About::default())?;
+    let mut child = job.program.start(&About::default(), Stdio::piped())?;
     let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|err| Error::io(name, "watch it", err))?;
     let (send, notes) = sync_channel(0);
     let post = Post { notes: send, event: Arc::new(event) };

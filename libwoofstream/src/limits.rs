@@ -3,8 +3,8 @@
 /// The largest payload of one frame, in bytes. A writer continues longer payloads in further frames.
 pub const FRAME_PAYLOAD_MAX: usize = 1 << 20;
 
-/// The largest message a reader assembles by default, in bytes.
-pub const MESSAGE_MAX: usize = 1 << 30;
+/// The largest message a reader assembles by default, in bytes: the largest element with what stands before it.
+pub const MESSAGE_MAX: usize = (1 << 30) + (1 << 10);
 
 /// The largest structured message (`Dir`, `Addr`, `Err`, end status), in bytes.
 pub const STRUCTURED_MAX: usize = 1 << 20;

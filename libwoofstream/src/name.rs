@@ -69,7 +69,7 @@ pub fn local_woof(name: &str) -> Result<PathBuf> {
         return refuse("a woof's name does not end in \"/\"");
     }
     match path.file_name().and_then(|last| last.to_str()) {
-        None => return refuse("a woof's name does not end in \"..\""),
+        None => return refuse("a directory, and not the name of a woof"),
         Some(last) if last == "." || last.starts_with(STATE_DIR) => {
             return refuse("names that begin with .woof are the namespace's own");
         }
@@ -96,7 +96,16 @@ pub fn local(name: &str) -> Result<&Path> {
 
 /// The namespace that a path lies in: the nearest directory above it that has a state directory.
 pub fn namespace_of(path: &Path) -> Option<&Path> {
-    path.ancestors().skip(1).map(or_here).find(|dir| dir.join(STATE_DIR).is_dir())
+    for dir in path.ancestors().skip(1).map(or_here) {
+        if dir.join(STATE_DIR).is_dir() {
+            return Some(dir);
+        }
+        // What stands before a ".." is not above the path.
+        if dir.ends_with("..") {
+            return None;
+        }
+    }
+    None
 }
 
 /// The directory that a path names, `.` for an empty one.
@@ -107,8 +116,14 @@ fn or_here(path: &Path) -> &Path {
 /// Refuses a path that lies in a namespace and leads out of it through a symbolic link.
 fn stay_inside(name: &str, path: &Path) -> Result<()> {
     let Some(namespace) = namespace_of(path) else { return Ok(()) };
-    // What is not there yet leads nowhere.
-    let (Ok(real), Ok(root)) = (path.canonicalize(), namespace.canonicalize()) else { return Ok(()) };
+    let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if !is_link && path.parent().map(or_here) == Some(namespace) {
+        // The usual case, without following anything: there is no link between the two.
+        return Ok(());
+    }
+    // Of what is not there yet, it is a directory above it that may lead out.
+    let real = path.ancestors().map(or_here).find_map(|path| path.canonicalize().ok());
+    let (Some(real), Ok(root)) = (real, namespace.canonicalize()) else { return Ok(()) };
     if real.starts_with(&root) {
         return Ok(());
     }
@@ -149,7 +164,10 @@ mod tests {
             "\"farm/te\\nmp\": a name has no newlines or other control characters"
         );
         assert_eq!(refusal(""), "an empty name");
-        assert_eq!(refusal("farm/.."), "farm/..: a woof's name does not end in \"..\"");
+        for name in ["farm/..", "..", ".", "/"] {
+            assert!(local_woof(name).is_err(), "{name}");
+        }
+        assert_eq!(refusal("farm/.."), "farm/..: a directory, and not the name of a woof");
         assert_eq!(refusal("farm/"), "farm/: a woof's name does not end in \"/\"");
         assert_eq!(refusal("farm/.woof"), "farm/.woof: names that begin with .woof are the namespace's own");
         let long = format!("farm/{}", "ä".repeat(150));
@@ -177,5 +195,14 @@ mod tests {
         assert_eq!(err.code(), Code::Denied);
         assert!(err.text().starts_with("a symbolic link leads out of the namespace"), "{err}");
         assert_eq!(namespace_of(&farm.join("temp")), Some(farm.as_path()));
+        // A woof that is still to be made is not made outside either.
+        std::os::unix::fs::symlink("..", farm.join("up")).unwrap();
+        for new in ["up/new", "up/dir/new"] {
+            assert_eq!(local_woof(farm.join(new).to_str().unwrap()).unwrap_err().code(), Code::Denied);
+        }
+        // Whoever says ".." goes out on purpose.
+        assert_eq!(namespace_of(&farm.join("../outside")), None);
+        assert!(local_woof(farm.join("../outside").to_str().unwrap()).is_ok());
+        assert!(local_woof(farm.join("../new").to_str().unwrap()).is_ok());
     }
 }

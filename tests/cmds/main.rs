@@ -4,7 +4,24 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 mod frame;
+mod shows;
+mod streams;
 mod support;
 mod wcat;
+mod wcount;
+mod wcreate;
 mod wecho;
+mod wfilter;
+mod wfind;
+mod wget;
+mod whead;
+mod wmerge;
+mod woofs;
+mod wput;
+mod wput_faults;
+mod wrm;
 mod wrun;
+mod wsplit;
+mod wstat;
+mod wtail;
+mod wtee;

@@ -37,8 +37,8 @@ fn json_lines_read_back_as_the_same_stream() {
     assert_eq!(
         json.done(),
         "{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"farm/temp\"}\n\
-         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":5,\"time\":\"2026-11-22T01:02:03.000000004Z\",\"data\":\"21.5\",\"value\":21.5}\n\
-         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":6,\"time\":\"2026-11-22T01:02:04.000000000Z\",\"data\":\"98\",\"value\":98}\n\
+         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":5,\"time\":\"2026-11-22T01:02:03.000000004Z\",\"data\":\"21.5\",\"value\":21.5,\"content\":\"f64\"}\n\
+         {\"type\":\"elem\",\"woof\":\"farm/temp\",\"seqno\":6,\"time\":\"2026-11-22T01:02:04.000000000Z\",\"data\":\"98\",\"value\":98,\"content\":\"f64\"}\n\
          {\"type\":\"mark\",\"name\":\"caught-up\"}\n\
          {\"type\":\"seqno\",\"woof\":\"farm/alerts\",\"seqno\":7}\n"
     );
@@ -151,4 +151,27 @@ fn on_a_terminal_it_is_for_people() {
     assert_eq!(lines[3..], ["farm/alerts 7", "21.5", "98"]);
     assert!(sandbox.terminal("wcat farm").contains("\x1b[2m       5"));
     assert!(!sandbox.terminal("NO_COLOR=1 wcat farm").contains('\x1b'));
+}
+
+#[test]
+fn a_plot_is_drawn_when_the_stream_ends() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.sh("seq 100 | COLUMNS=40 wcat --plot");
+    let lines: Vec<&str> = ran.done().lines().collect();
+    assert_eq!(lines.len(), 17);
+    assert_eq!(lines[0], "100 values  min 1  max 100  last 100");
+    assert!(lines.iter().all(|line| line.chars().count() <= 40 && !line.contains('\x1b')), "{lines:?}");
+    assert_eq!(lines[16].split_whitespace().collect::<Vec<_>>(), ["1", "50", "100"]);
+    let woof = sandbox.run("wcat", &["--plot"], &farm());
+    assert!(woof.done().starts_with("farm/temp  2 values  min 21.5  max 98  last 98\n"), "{}", woof.text());
+    assert_eq!(sandbox.run("wcat", &["--plot", "--json"], b"").status, 2);
+}
+
+#[test]
+fn a_woof_stands_where_a_stream_could() {
+    let sandbox = Sandbox::new();
+    let shown = sandbox.sh(
+        "wcreate -p farm/temp --type f64 && seq 3 | wput farm/temp > /dev/null && wcat farm/temp && wcat -u farm/temp farm/temp | wc -l",
+    );
+    assert_eq!(shown.done(), "1\n2\n3\n6\n");
 }

@@ -60,7 +60,7 @@ fn end(child: Child) -> Ran {
 fn done(sandbox: &Sandbox, position: &str) -> String {
     let path = sandbox.dir().join("farm/.woof/positions").join(position);
     let text = fs::read_to_string(path).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("done ")).unwrap().to_owned()
+    text.lines().find_map(|line| line.strip_prefix("done ")).unwrap().trim_end().to_owned()
 }
 
 #[test]
@@ -261,6 +261,20 @@ fn killed_at_any_time_every_element_is_run_at_least_once_in_order() {
     }
     assert_eq!(expected, 62);
     assert!(repeated <= 5, "{repeated} of 5 kills repeated an element");
+}
+
+#[test]
+fn a_program_whose_wrun_is_killed_has_its_element_whole() {
+    let sandbox = Sandbox::new();
+    let woof = farm(&sandbox, &text());
+    put(&woof, &["x".repeat(1_000_000).as_str()]);
+    let script = "echo > started; until test -e go; do sleep 0.01; done; wc -c > counted; mv counted log";
+    let mut child = follow(&sandbox, &["--on", "farm/temp", "--from", "1", "sh", "-c", script]);
+    until(&sandbox, "started", |seen| seen == "\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::write(sandbox.dir().join("go"), "").unwrap();
+    assert_eq!(until(&sandbox, "log", |seen| !seen.is_empty()).trim(), "1000001");
 }
 
 #[test]

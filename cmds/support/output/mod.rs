@@ -83,6 +83,10 @@ pub struct Output {
     carried: Option<Fault>,
     /// Errors about single items were told here.
     failed: bool,
+    /// Another output says the errors that come in the stream.
+    copy: bool,
+    /// The work goes on when nobody reads this any more.
+    heedless: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +95,16 @@ enum Sink {
     Text(TextSink),
     /// Nobody listens.
     Nowhere,
+}
+
+impl Sink {
+    fn end(self, status: std::result::Result<(), &Fault>) -> Result<()> {
+        match self {
+            Sink::Framed(writer) => writer.end(status),
+            Sink::Text(mut text) => text.end(),
+            Sink::Nowhere => Ok(()),
+        }
+    }
 }
 
 /// Which form an output takes when no flag asks for one.
@@ -127,7 +141,18 @@ impl Output {
             Form::Text => text(fd, Style::Plain),
             Form::Nothing => Sink::Nowhere,
         };
-        Output { sink, messages, terminal, color, travels, chosen, carried: None, failed: false }
+        Output {
+            sink,
+            messages,
+            terminal,
+            color,
+            travels,
+            chosen,
+            carried: None,
+            failed: false,
+            copy: false,
+            heedless: false,
+        }
     }
 
     /// An output that nobody listens to; errors are still said.
@@ -142,7 +167,16 @@ impl Output {
             chosen: true,
             carried: None,
             failed: false,
+            heedless: false,
+            copy: false,
         }
+    }
+
+    /// The same as one more copy of what another output gets too: errors that come in the stream are said there and not here.
+    #[must_use]
+    pub fn as_copy(mut self) -> Output {
+        self.copy = true;
+        self
     }
 
     /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
@@ -265,11 +299,12 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn seqno(&mut self, seqno: u64, woof: &str) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.seqno(seqno, woof),
             Sink::Text(text) => text.other(&Message::SeqNo { seqno, woof }),
             Sink::Nowhere => Ok(()),
-        }
+        };
+        self.unless_gone(told)
     }
 
     /// Gives attributes, which are the context of what follows.
@@ -332,15 +367,41 @@ impl Output {
         self.fault(&Fault::from(error).from_origin(self.messages.command()))
     }
 
+    /// As [`Output::error`], for a fault that a source of this command told.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn own_fault(&mut self, fault: &Fault) -> Result<()> {
+        self.failed = true;
+        self.fault(&fault.clone().from_origin(self.messages.command()))
+    }
+
+    /// For a command whose work is elsewhere: it is done to its end also when nobody reads what is told of it here.
+    pub fn make_heedless(&mut self) {
+        self.heedless = true;
+    }
+
+    /// Goes on without a reader where the work is not for it.
+    fn unless_gone(&mut self, told: Result<()>) -> Result<()> {
+        match told {
+            Err(error) if self.heedless && error.is_broken_pipe() => {
+                self.sink = Sink::Nowhere;
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
     /// Passes an error on: framed it travels, in the other forms it is said here and the exit status will be 1.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn fault(&mut self, fault: &Fault) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.err(fault),
             Sink::Text(_) | Sink::Nowhere => self.shown_fault(fault),
-        }
+        };
+        self.unless_gone(told)
     }
 
     fn shown_fault(&mut self, fault: &Fault) -> Result<()> {
@@ -352,7 +413,9 @@ impl Output {
             // What came before the error is seen before it.
             text.flush()?;
         }
-        self.messages.fault(fault);
+        if !self.copy {
+            self.messages.fault(fault);
+        }
         Ok(())
     }
 
@@ -375,11 +438,20 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        match &mut self.sink {
+        let told = match &mut self.sink {
             Sink::Framed(writer) => writer.flush(),
             Sink::Text(text) => text.flush(),
             Sink::Nowhere => Ok(()),
-        }
+        };
+        self.unless_gone(told)
+    }
+
+    /// Ends a copy with this status, and says nothing about it.
+    ///
+    /// # Errors
+    /// When what is left cannot be written.
+    pub fn end(self, status: std::result::Result<(), &Fault>) -> Result<()> {
+        self.sink.end(status)
     }
 
     /// Ends the output as the command ended; the value is the exit status.
@@ -398,11 +470,7 @@ impl Output {
             Err(failure) => (Some(Fault::from(&failure.error).from_origin(messages.command())), FAILED),
         };
         let framed = matches!(sink, Sink::Framed(_));
-        let written = match sink {
-            Sink::Framed(writer) => writer.end(end.as_ref().map_or(Ok(()), Err)),
-            Sink::Text(mut text) => text.end(),
-            Sink::Nowhere => Ok(()),
-        };
+        let written = sink.end(end.as_ref().map_or(Ok(()), Err));
         // A status that reached the next command is told there; everything else is told here.
         let told = framed && travels && written.is_ok();
         match &run {
@@ -415,7 +483,8 @@ impl Output {
             _ => {}
         }
         match written {
-            Err(error) if !reader_gone(&error) => messages.failed(&Failure::from(error)),
+            // A write that failed before fails again at the end, and was told.
+            Err(error) if !reader_gone(&error) && run.is_ok() => messages.failed(&Failure::from(error)),
             _ if carried.is_some() => FAILED,
             _ => status,
         }

@@ -122,7 +122,12 @@ fn an_integer_is_exact_in_json() {
         out.dir(&Dir::new().set("content", "i64")).unwrap();
         out.elem(1, 0, &i64::MAX.to_le_bytes()).unwrap();
     });
-    assert!(seen.ends_with("\"data\":\"9223372036854775807\",\"value\":9223372036854775807}\n"), "{seen}");
+    assert!(
+        seen.ends_with(
+            "\"data\":\"9223372036854775807\",\"value\":9223372036854775807,\"content\":\"i64\"}\n"
+        ),
+        "{seen}"
+    );
 }
 
 #[test]

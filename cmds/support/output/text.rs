@@ -31,7 +31,8 @@ impl Delimiter {
         }
     }
 
-    fn bytes(self) -> &'static [u8] {
+    /// What follows each element.
+    pub fn bytes(self) -> &'static [u8] {
         match self {
             Delimiter::Newline => b"\n",
             Delimiter::Nul => b"\0",

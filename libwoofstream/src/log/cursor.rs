@@ -242,10 +242,13 @@ impl Cursor {
             if waker.stopped() {
                 return Woken::Stopped;
             }
-            match region.state() {
-                shared::STATE_LIVE => {}
-                shared::STATE_RESET => return Woken::Reset,
-                _ => return Woken::Removed,
+            let state = region.state();
+            if state != shared::STATE_LIVE {
+                // Nothing is appended after that; what was before it is read first.
+                if self.view.next() > self.seqno {
+                    return Woken::More;
+                }
+                return if state == shared::STATE_RESET { Woken::Reset } else { Woken::Removed };
             }
             if spins > 0 {
                 spins -= 1;

@@ -1,23 +1,24 @@
 //! Woofs as files: made, opened, removed, reset.
 //!
-//! A woof is made under another name in its directory and gets its own when it is whole, so there is no half-made
-//! one. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
+//! A woof is made without a name and gets its own when it is whole, so there is no half-made one, and nothing is left of one
+//! whose maker was killed. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
 //!
 //! Failure contract: each reason why a file cannot be opened as a woof has its own words; a disk without room is an error
 //! here, at creation, and not later.
 
-use super::format::{Geometry, Options, PAGE, shared};
+use super::format::{Geometry, Options, PAGE, SEQNO_MAX, shared};
 use super::lock::{Slot, Taken};
 use super::recover;
 use super::region::Region;
 use super::repair;
+use super::unnamed::Unnamed;
 use super::woof::Woof;
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// Up to this size a woof made with `sync` is filled with zeros when it is made, since the first write to a block that was
@@ -92,13 +93,23 @@ pub fn open(path: &Path) -> Result<Woof> {
     let region = Region::new(file, geometry, writable)?;
     let boot_id = sys::boot_id()?;
     if recover::boot_id(&region) == boot_id {
-        return Ok(Woof::live(region));
+        return plausible(region).map(Woof::live);
     }
     if !writable {
         return Ok(Woof::frozen(region, boot_id));
     }
     recover_once(&region, boot_id)?;
-    Ok(Woof::live(region))
+    plausible(region).map(Woof::live)
+}
+
+/// Refuses a woof whose seqnos cannot be.
+fn plausible(region: Region) -> Result<Region> {
+    // In this order, since others may append meanwhile.
+    let (first, next) = (region.first_seqno(), region.next_seqno());
+    if first == 0 || first > next || next > SEQNO_MAX {
+        return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
+    }
+    Ok(region)
 }
 
 /// Recovers a woof, unless another process did while we waited for the lock.
@@ -206,7 +217,7 @@ fn is_at(region: &Region, path: &Path) -> bool {
 }
 
 /// The directory a path is in.
-fn dir_of(path: &Path) -> &Path {
+pub(super) fn dir_of(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -215,8 +226,8 @@ fn name_durably(path: &Path, doing: &str) -> Result<()> {
     File::open(dir_of(path)).and_then(|dir| dir.sync_all()).map_err(|err| Error::io("", doing, err))
 }
 
-/// Makes the file under a passing name. With `like`, it gets the mode and the owner of that file.
-fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Passing> {
+/// Makes the file, still without its name. With `like`, it gets the mode and the owner of that file.
+fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Unnamed> {
     let geometry = Geometry::new(options, sys::random_u64(), sys::now_ns())?;
     made_as(path, &geometry, sys::boot_id()?, like)
 }
@@ -227,12 +238,14 @@ pub(super) fn made_as(
     geometry: &Geometry,
     boot_id: [u8; 16],
     like: Option<&File>,
-) -> Result<Passing> {
+) -> Result<Unnamed> {
     let dir = dir_of(path);
     let created = |err: std::io::Error| match err.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(Code::NotFound, "", format!("create: no directory {} (-p makes it)", dir.display()))
-        }
+        std::io::ErrorKind::NotFound => Error::new(
+            Code::NotFound,
+            "",
+            format!("create: no directory {} (wcreate -p makes it)", dir.display()),
+        ),
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => {
             let failed = Error::io("", "create", err);
             Error::new(
@@ -246,9 +259,8 @@ pub(super) fn made_as(
     let old = like.map(rustix::fs::fstat).transpose().map_err(|err| created(err.into()))?;
     // Not for a moment may others read more than they could of the old one.
     let mode = Mode::from_raw_mode(if old.is_some() { 0o600 } else { 0o666 });
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let passing = Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) };
-    let file = File::from(rustix::fs::open(&passing.path, flags, mode).map_err(|err| created(err.into()))?);
+    let unnamed = Unnamed::new(dir, mode).map_err(created)?;
+    let file = unnamed.file().try_clone().map_err(created)?;
     if let Some(old) = old {
         use rustix::fs::{Gid, Uid, fchmod, fchown};
         // Without the right to give it away it is ours, as any file we make.
@@ -267,58 +279,31 @@ pub(super) fn made_as(
     map.store(shared::LAST_TIME, geometry.created_ns, Ordering::Relaxed);
     map.copy_in(shared::BOOT_ID, &boot_id);
     region.file.sync_all().map_err(created)?;
-    Ok(passing)
+    Ok(unnamed)
 }
 
-/// Gives the file its name, if that is free.
-fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            // A file system without it: a link fails as well when the name is taken.
-            std::fs::hard_link(from, to)
-        }
-        renamed => Ok(renamed?),
-    }
-}
-
-/// Takes all the room the woof will ever need.
+/// Takes all the room the woof will ever need. Between the index and the ring there may be a hole, which takes none.
 fn reserve(file: &File, geometry: &Geometry) -> std::io::Result<()> {
-    let len = geometry.file_len();
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len) {
-        Ok(()) if !geometry.options.sync || len > ZERO_FILL_MAX => return Ok(()),
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-        Err(err) => return Err(err.into()),
+    let (ring, ring_len) = (geometry.ring_offset(), geometry.ring_len);
+    file.set_len(geometry.file_len())?;
+    for (at, len) in [(0, geometry.index_end()), (ring, ring_len)] {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), at, len) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(file, at, len)?,
+            Err(err) => return Err(err.into()),
+        }
     }
+    if geometry.options.sync && ring_len <= ZERO_FILL_MAX { fill(file, ring, ring_len) } else { Ok(()) }
+}
+
+/// Writes zeros.
+fn fill(file: &File, from: u64, len: u64) -> std::io::Result<()> {
     let zeros = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < len {
-        let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(zeros.len());
+    let (mut at, end) = (from, from + len);
+    while at < end {
+        let part = usize::try_from(end - at).unwrap_or(usize::MAX).min(zeros.len());
         file.write_all_at(&zeros[..part], at)?;
         at += part as u64;
     }
     Ok(())
-}
-
-/// A file under its passing name, which goes away unless it was given another.
-pub(super) struct Passing {
-    path: PathBuf,
-}
-
-impl Passing {
-    /// Gives the file its name.
-    pub(super) fn take_name(&self, path: &Path, replace: bool) -> Result<()> {
-        let renamed = if replace { std::fs::rename(&self.path, path) } else { rename_new(&self.path, path) };
-        renamed.map_err(|err| match err.kind() {
-            std::io::ErrorKind::AlreadyExists => Error::new(Code::Exists, "", "it exists already"),
-            _ => Error::io("", "create", err),
-        })
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        // Renamed, it is not there any more.
-        let _ = std::fs::remove_file(&self.path);
-    }
 }

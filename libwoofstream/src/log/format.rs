@@ -73,6 +73,9 @@ pub(super) const CHUNK_ELEMENTS: usize = 64;
 /// The most bytes of records written under one hold of the lock, unless one element alone is larger or the ring is small.
 pub(super) const CHUNK_BYTES: u64 = 64 << 10;
 
+/// The largest piece in which the kernel keeps a file in memory.
+const FOLIO_MAX: u64 = 2 << 20;
+
 /// What a woof is made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -97,6 +100,16 @@ impl Default for Options {
             content: ContentType::Text,
             sync: false,
         }
+    }
+}
+
+impl Options {
+    /// Looks whether a woof can be made with these.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] says which of them is out of range, and what the range is.
+    pub fn check(&self) -> Result<()> {
+        Geometry::new(self, 0, 0).map(|_| ())
     }
 }
 
@@ -183,9 +196,15 @@ impl Geometry {
         HEADER_LEN as u64
     }
 
-    /// Where the ring starts in the file.
-    pub(super) fn ring_offset(&self) -> u64 {
+    /// Where the index ends in the file.
+    pub(super) fn index_end(&self) -> u64 {
         self.index_offset() + (self.slots * 8).next_multiple_of(PAGE as u64)
+    }
+
+    /// Where the ring starts in the file. With `sync` it keeps away from the header and the index: these are stored to through the
+    /// mapping, and the kernel keeps pages in folios of up to 2 MiB that are dirty, and flushed, as a whole.
+    pub(super) fn ring_offset(&self) -> u64 {
+        if self.options.sync { self.index_end().next_multiple_of(FOLIO_MAX) } else { self.index_end() }
     }
 
     /// How long the file is.

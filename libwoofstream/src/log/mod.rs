@@ -21,6 +21,7 @@ mod recover;
 mod region;
 mod repair;
 mod sync;
+mod unnamed;
 mod woof;
 mod wrap;
 

@@ -29,7 +29,8 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
         return Err(gone(region.state()));
     }
     let next = region.next_seqno();
-    if next.wrapping_sub(region.first_seqno()) > region.geometry.slots || next > SEQNO_MAX {
+    let first = region.first_seqno();
+    if first == 0 || next.wrapping_sub(first) > region.geometry.slots || next > SEQNO_MAX {
         return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
     }
     let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
@@ -93,18 +94,30 @@ fn after_death(region: &Region) -> Result<()> {
 /// Makes records that were written and not published unreadable. A position is never used twice, so what is kept from
 /// the lap before is not mistaken for them.
 ///
-/// Durably, one by one: their pages may have been flushed already. If they came back with a power loss, behind what is
-/// appended in their place, a recovery would take them for elements.
+/// Durably: their pages may have been flushed already. If they came back with a power loss, behind what is appended in their
+/// place, a recovery would take them for elements. All are flushed by one write of what now stands between the first and
+/// the last of them, since others wait for the lock meanwhile.
 fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) -> std::io::Result<()> {
-    let mut found = Vec::new();
+    let (mut found, start) = (Vec::new(), pos);
     for seqno in next..next + CHUNK_ELEMENTS as u64 {
         let Some(record) = region.head_at(pos).filter(|record| record.seqno == seqno) else { break };
+        // No chunk is longer: what looks like more is not of a writer of ours.
+        if pos - start > region.chunk_bytes {
+            break;
+        }
         found.push(pos);
         pos += record.size();
     }
     if !found.is_empty() {
         region.map.store(shared::NEXT_POS, WIPING_POS, Ordering::SeqCst);
     }
+    let (Some(first), Some(last)) = (found.first().copied(), found.last().copied()) else { return Ok(()) };
     // The last first: stopped in the middle, what is left is still found from the front.
-    found.into_iter().rev().try_for_each(|pos| region.ring_write(pos, &[0; 8], true))
+    for pos in found.into_iter().rev() {
+        region.ring_write(pos, &[0; 8], false)?;
+    }
+    // At most a chunk: an element larger than that is alone in it.
+    let mut between = vec![0; usize::try_from(last - first).unwrap_or(0) + 8];
+    region.ring_out(first, &mut between);
+    region.ring_write(first, &between, true)
 }

@@ -55,7 +55,7 @@ pub(super) fn of_woof(name: &str, status: &Status, metadata: Option<&std::fs::Me
     let options = &status.options;
     let mut dir = context(name, options.content)
         .set("size", status.used)
-        .set("elements", status.next_seqno - status.first_seqno)
+        .set("elements", status.next_seqno.saturating_sub(status.first_seqno))
         .set("first_seqno", status.first_seqno)
         .set("next_seqno", status.next_seqno)
         .set("history", options.history)

@@ -25,10 +25,18 @@ pub(super) fn walk(name: &str, predicate: Option<&Predicate>, sink: &mut dyn Sin
     let mut rest: Vec<(PathBuf, u64)> = vec![(path.to_owned(), 0)];
     while let Some((path, depth)) = rest.pop() {
         let shown = path.to_string_lossy();
-        let Ok(metadata) = path.symlink_metadata() else { continue };
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            // Removed meanwhile.
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(err) => {
+                sink.fault(&Fault::from(&Error::io(&*shown, "", err)))?;
+                continue;
+            }
+        };
         if metadata.is_file() {
-            if is_woof(&path) {
-                match log::open(&path) {
+            match is_woof(&path) {
+                Ok(true) => match log::open(&path) {
                     Ok(woof) => {
                         offer(
                             &attrs::of_woof(&shown, &woof.status(), Some(&metadata)),
@@ -38,7 +46,10 @@ pub(super) fn walk(name: &str, predicate: Option<&Predicate>, sink: &mut dyn Sin
                         )?;
                     }
                     Err(err) => sink.fault(&Fault::from(&err.of(&*shown)))?,
-                }
+                },
+                Ok(false) => {}
+                Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+                Err(err) => sink.fault(&Fault::from(&Error::io(&*shown, "open", err)))?,
             }
             continue;
         }
@@ -91,9 +102,13 @@ fn join(dir: &Path, name: &std::ffi::OsStr) -> PathBuf {
 }
 
 /// True for a file that begins as a woof does.
-fn is_woof(path: &Path) -> bool {
+fn is_woof(path: &Path) -> std::io::Result<bool> {
     let mut start = [0; 8];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && log::is_woof(&start)
+    match std::fs::File::open(path)?.read_exact(&mut start) {
+        Ok(()) => Ok(log::is_woof(&start)),
+        Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(err) => Err(err),
+    }
 }
 
 #[cfg(test)]

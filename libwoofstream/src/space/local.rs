@@ -33,18 +33,24 @@ impl Space for Local {
     fn create(&self, name: &str, create: &Create) -> Result<()> {
         let path = name::local_woof(name)?;
         let named = |err: Error| err.of(name);
-        if create.parents
-            && let Some(dir) = path.parent()
-            && !dir.as_os_str().is_empty()
-            && !dir.is_dir()
-        {
+        create.options.check().map_err(named)?;
+        let missing = match path.parent() {
+            Some(dir) if create.parents && !dir.as_os_str().is_empty() && !dir.is_dir() => Some(dir),
+            _ => None,
+        };
+        let above = missing.map(existing_above);
+        if let Some(dir) = missing {
             make_namespace(dir).map_err(named)?;
         }
-        if create.reset {
-            log::reset(&path, &create.options).map_err(named)
+        let made = if create.reset {
+            log::reset(&path, &create.options)
         } else {
-            log::create(&path, &create.options).map_err(named)
+            log::create(&path, &create.options)
+        };
+        if let (Err(_), Some(dir), Some(above)) = (&made, missing, above) {
+            unmake_namespace(dir, above);
         }
+        made.map_err(named)
     }
 
     fn put(&self, name: &str) -> Result<Box<dyn Put>> {
@@ -116,11 +122,11 @@ fn send(
             }
             Some(Item::Gone { from, to }) => {
                 let what = if from == to {
-                    format!("element {from} is gone")
+                    format!("element {from} is gone: overwritten before it was read")
                 } else {
-                    format!("elements {from} to {to} are gone")
+                    format!("elements {from} to {to} are gone: overwritten before they were read")
                 };
-                sink.fault(&fault(Code::Gone, format!("{what}: overwritten before they were read")))?;
+                sink.fault(&fault(Code::Gone, what))?;
             }
             Some(Item::Damaged { seqno }) => {
                 sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
@@ -153,6 +159,19 @@ fn gone(name: &str, how: &str) -> Error {
 /// Makes a directory and all above it, with the state directory in it.
 fn make_namespace(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir.join(STATE_DIR)).map_err(|err| Error::io("", "create", err))
+}
+
+/// The nearest directory above `dir` that is there.
+fn existing_above(dir: &Path) -> &Path {
+    dir.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new(""))
+}
+
+/// Takes back a namespace that was made for a woof that then could not be, and what was made above it up to `above`. A
+/// directory that somebody has put something into meanwhile is not empty, and stays.
+fn unmake_namespace(dir: &Path, above: &Path) {
+    let mut made = std::iter::once(dir.join(STATE_DIR))
+        .chain(dir.ancestors().take_while(|dir| *dir != above).map(Path::to_owned));
+    let _ = made.try_for_each(std::fs::remove_dir);
 }
 
 /// An open woof to put into.

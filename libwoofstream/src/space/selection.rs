@@ -46,7 +46,7 @@ impl Selection {
         let (first, next) = (woof.first_seqno(), woof.next_seqno());
         let (mut from, mut to) = match &self.range {
             Some(range) => {
-                let (from, to) = range.seqnos(first, next - 1);
+                let (from, to) = range.seqnos(first, next.saturating_sub(1));
                 let open = range.to == super::Bound::Open;
                 check_there(range, first, next, self.follow.is_some())?;
                 (from, if open && self.follow.is_some() { u64::MAX } else { to })
@@ -56,7 +56,7 @@ impl Selection {
                 (next, u64::MAX)
             }
             None if self.follow.is_some() => (first, u64::MAX),
-            None => (first, next - 1),
+            None => (first, next.saturating_sub(1)),
         };
         if let Some(since) = self.since_ns {
             from = from.max(woof.seqno_at(since)?);
@@ -64,10 +64,10 @@ impl Selection {
         if let Some(until) = self.until_ns
             && self.follow.is_none()
         {
-            to = to.min(woof.seqno_at(until.saturating_add(1))? - 1);
+            to = to.min(woof.seqno_at(until.saturating_add(1))?.saturating_sub(1));
         }
         if let Some(count) = self.last {
-            from = self.last_from(woof, attrs, from, to.min(next - 1), count);
+            from = self.last_from(woof, attrs, from, to.min(next.saturating_sub(1)), count);
         }
         Ok(Span { from, to })
     }
@@ -82,7 +82,8 @@ impl Selection {
             let low = high.saturating_sub(BLOCK).max(from);
             let mut cursor = woof.cursor(low);
             matching.clear();
-            while let Some(item) = cursor.next() {
+            while cursor.seqno() < high {
+                let Some(item) = cursor.next() else { break };
                 match item {
                     Item::Elem { seqno, .. } if seqno >= high => break,
                     Item::Elem { seqno, time_ns, data } => {
@@ -126,7 +127,7 @@ pub(super) fn subject<'a>(
 /// Refuses a range of which nothing can be there, and says what is.
 fn check_there(range: &SeqRange, first: u64, next: u64, follow: bool) -> Result<()> {
     let missing = |what: String| {
-        let kept = match next - first {
+        let kept = match next.saturating_sub(first) {
             0 if next == 1 => "nothing was put yet".to_owned(),
             0 => format!("nothing is kept, the next will be {next}"),
             _ => format!("the oldest kept is {first}, the newest {}", next - 1),

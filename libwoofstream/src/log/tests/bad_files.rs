@@ -57,7 +57,13 @@ fn shared_words_of_an_enemy_are_an_error_and_no_endless_loop() {
         for value in [0, 1 << 40, u64::MAX - 100, u64::MAX / 2] {
             let mut image = image.clone();
             image[offset..offset + 8].copy_from_slice(&u64::to_le_bytes(value));
-            let woof = open_image(dir.path(), &image).unwrap();
+            let woof = match open_image(dir.path(), &image) {
+                Ok(woof) => woof,
+                Err(err) => {
+                    assert_eq!(err.text(), "damaged header: its seqnos cannot be", "{offset} {value}");
+                    continue;
+                }
+            };
             let status = woof.status();
             assert!(status.used <= status.ring_len);
             let mut cursor = woof.cursor(1);
@@ -86,7 +92,7 @@ fn a_woof_is_not_made_over_anything_that_is_there() {
     assert_eq!(remove(&text).unwrap_err().text(), "not a woof");
     assert_eq!(std::fs::read(&text).unwrap(), b"precious");
     let missing = dir.path().join("none/w");
-    assert!(create(&missing, &Options::default()).unwrap_err().text().contains("(-p makes it)"));
+    assert!(create(&missing, &Options::default()).unwrap_err().text().contains("(wcreate -p makes it)"));
     let left: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");

@@ -146,7 +146,7 @@ fn a_durable_element_that_rots_is_damage_and_ends_nothing() {
         appender.append(&content(seqno)).unwrap();
     }
     let mut image = std::fs::read(&path).unwrap();
-    let at = image.windows(2).rposition(|bytes| bytes == b"4:").unwrap();
+    let at = image.windows(7).rposition(|bytes| bytes == b"4:xxxxx").unwrap();
     image[at] = b'5';
     image[shared::BOOT_ID] ^= 0xff;
     let woof = open_image(dir.path(), &image).unwrap();

@@ -54,6 +54,18 @@ fn content(seqno: u64) -> Vec<u8> {
 /// Opens a copy of an image as a woof.
 fn open_image(dir: &Path, image: &[u8]) -> crate::error::Result<Woof> {
     let path = dir.join("image");
-    std::fs::write(&path, image).unwrap();
+    write_sparse(&path, image);
     open(&path)
+}
+
+/// Writes a file with holes where there are only zeros: images of woofs with `sync` are mostly that.
+fn write_sparse(path: &Path, image: &[u8]) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(image.len() as u64).unwrap();
+    for (number, page) in image.chunks(4096).enumerate() {
+        if page.iter().any(|byte| *byte != 0) {
+            file.write_all_at(page, number as u64 * 4096).unwrap();
+        }
+    }
 }

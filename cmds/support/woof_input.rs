@@ -1,0 +1,58 @@
+//! A woof where a stream could stand: its elements come through a pipe from a thread of our own, so that every command
+//! that reads streams reads woofs too.
+
+use libwoofstream::chan::Writer;
+use libwoofstream::error::{Error, Result};
+use libwoofstream::log;
+use libwoofstream::space::{Local, Selection, Sink, Space};
+use libwoofstream::wire::{Dir, Fault};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+/// True for an open woof. Nothing is read off `file`.
+pub(super) fn is_woof(file: &File) -> bool {
+    let mut start = [0; 8];
+    file.metadata().is_ok_and(|meta| meta.is_file())
+        && file.read_exact_at(&mut start, 0).is_ok()
+        && log::is_woof(&start)
+}
+
+/// The elements that the woof `name` keeps, as a stream to read.
+pub(super) fn elements(name: &str) -> Result<OwnedFd> {
+    let (from, to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|err| Error::io(name, "pipe", std::io::Error::from(err)))?;
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        let mut sink = Piped(Writer::new(to, &*name));
+        let done = Local.read(&name, &Selection::default(), &mut sink);
+        let fault = done.as_ref().err().map(Fault::from);
+        // A reader that has had enough is no failure, and there is nobody else to tell.
+        let _ = sink.0.end(fault.as_ref().map_or(Ok(()), Err));
+    });
+    Ok(from)
+}
+
+struct Piped(Writer);
+
+impl Sink for Piped {
+    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+        self.0.elem(seqno, time_ns, data)
+    }
+
+    fn dir(&mut self, dir: &Dir) -> Result<()> {
+        self.0.dir(dir)
+    }
+
+    fn mark(&mut self, name: &str) -> Result<()> {
+        self.0.mark(name)
+    }
+
+    fn fault(&mut self, fault: &Fault) -> Result<()> {
+        self.0.err(fault)
+    }
+
+    fn before_wait(&mut self) -> Result<()> {
+        self.0.flush()
+    }
+}

@@ -1,0 +1,61 @@
+//! `wfilter`: keeps the data that a predicate matches.
+
+use crate::support::prelude::*;
+use crate::support::subject::Subjects;
+use libwoofstream::predicate::Predicate;
+use std::ops::ControlFlow;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wfilter",
+    about: "keeps the data that matches a predicate",
+    group: Group::Streams,
+    define,
+    verb: Verb::Stream(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Keeps the data for which EXPR is true, and drops the other data. EXPR is CEL: value, text, json, data, seqno, time \
+             and size are those of each message, all other names are attributes of the woof or file that it comes from. What \
+             does not have the name that is asked for does not match. Messages that are no data pass as they are, in their \
+             place; so does data that was set aside before. The status is 1 when no data was kept.",
+        )
+        .arg(flags::operand("EXPR", "The predicate"))
+        .arg(flags::flag("invert", 'v', "Keep the data that does not match"))
+        .arg(flags::flag("set-aside", 'x', "Set the rest aside instead of dropping it"))
+        .args(flags::input())
+        .after_long_help(
+            "EXAMPLES\n  wtail farm/temp | wfilter 'value > 30' | wput farm/alerts\n  wget farm/log .. | wfilter -v 'text.startsWith(\"#\")'\n  \
+             wfilter 'json.level == \"error\"' < events.jsonl | wcat",
+        )
+}
+
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    let predicate = Predicate::compile(args.text("EXPR").unwrap_or_default())?;
+    let (wanted, set_aside) = (!args.has("invert"), args.has("set-aside"));
+    let mut input = env.input(args)?;
+    let name = input.name().to_owned();
+    let mut subjects = Subjects::default();
+    let mut kept = false;
+    each(&mut input, out, |raw, out| {
+        let subject = subjects.of(raw).map_err(|err| err.of(&*name))?;
+        match subject {
+            Some(subject) if predicate.matches(&subject) != wanted => {
+                if set_aside {
+                    out.ign(raw)?;
+                }
+            }
+            Some(_) => {
+                kept = true;
+                out.message(raw)?;
+            }
+            None => {
+                subjects.enter(raw).map_err(|err| err.of(&*name))?;
+                out.message(raw)?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(if kept { Outcome::Done } else { Outcome::No })
+}

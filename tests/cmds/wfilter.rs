@@ -1,0 +1,170 @@
+//! `wfilter`.
+
+use crate::streams::{fault, number, open, others, stream, woof_dir};
+use crate::support::Sandbox;
+use libwoofstream::content::ContentType;
+use libwoofstream::space;
+use libwoofstream::wire::{Kind, Raw, encode};
+
+/// Readings with everything else between them.
+fn farm() -> Vec<u8> {
+    stream(|out| {
+        woof_dir(out, "farm/temp", "f64");
+        number(out, 5, 100, 69.5);
+        others(out);
+        number(out, 6, 200, 70.5);
+        number(out, 7, 300, 71.0);
+    })
+}
+
+#[test]
+fn what_matches_is_kept_and_all_that_is_no_data_passes_as_it_is() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run("wfilter", &["value > 70"], &farm());
+    let expected = stream(|out| {
+        woof_dir(out, "farm/temp", "f64");
+        others(out);
+        number(out, 6, 200, 70.5);
+        number(out, 7, 300, 71.0);
+    });
+    assert_eq!((ran.status, ran.stderr.as_str(), ran.stdout), (0, "", expected));
+}
+
+#[test]
+fn all_that_is_kept_is_the_input_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let long: Vec<u8> = (0..3_000_000u32).map(|i| b'a' + (i % 26) as u8).collect();
+    let input = stream(|out| {
+        encode::bytes(out, &long);
+        others(out);
+        encode::elem(out, 1, 2, &long[..20_000]);
+        encode::raw(out, &Raw { kind: Kind::BYTES, flags: 4, reserved: 3, payload: b"flags" });
+        encode::app(out, "camera", b"\0\x01").unwrap();
+    });
+    let ran = sandbox.run("wfilter", &["size > 0"], &input);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout == input);
+}
+
+#[test]
+fn inverted_it_keeps_what_does_not_match() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.sh("printf '%s\\n' 5 70 warm 71 | wfilter -v 'value > 60' -u");
+    assert_eq!(ran.done(), "5\nwarm\n");
+}
+
+#[test]
+fn set_aside_data_is_kept_as_no_data_and_not_looked_at_again() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.sh("seq 4 | wfilter -x 'value > 2' | wfilter 'value < 4' | wcat --json");
+    assert_eq!(
+        ran.done(),
+        "{\"type\":\"ign\",\"kind\":1,\"flags\":0,\"data\":\"1\\n\"}\n\
+         {\"type\":\"ign\",\"kind\":1,\"flags\":0,\"data\":\"2\\n\"}\n\
+         {\"type\":\"bytes\",\"data\":\"3\\n\"}\n"
+    );
+}
+
+#[test]
+fn attributes_of_the_last_dir_are_names_in_the_expression() {
+    let sandbox = Sandbox::new();
+    let input = stream(|out| {
+        for (path, unit) in [("farm/temp", "F"), ("barn/temp", "C")] {
+            encode::dir(out, &space::context(path, ContentType::Text).set("unit", unit)).unwrap();
+            encode::elem(out, 1, 0, path.as_bytes());
+        }
+    });
+    for expression in ["unit == 'C'", "path.startsWith('barn/')", "name == 'temp' && unit != 'F'"] {
+        assert_eq!(sandbox.run("wfilter", &[expression, "-u"], &input).done(), "barn/temp\n", "{expression}");
+    }
+}
+
+#[test]
+fn the_status_is_1_when_nothing_was_kept() {
+    let sandbox = Sandbox::new();
+    for (args, input) in [
+        (&["value > 10"][..], &b"1\n2\n"[..]),
+        (&["-v", "value < 10"], b"1\n2\n"),
+        (&["-x", "value > 10"], b"1\n2\n"),
+        (&["true"], b""),
+        (&["true"], &stream(others)),
+    ] {
+        let ran = sandbox.run("wfilter", args, input);
+        assert_eq!((ran.status, ran.stderr.as_str()), (1, ""), "{args:?}");
+        assert_eq!(ran.stdout[ran.stdout.len() - 8..], [0, 0, 0, 0, 255, 0, 0, 0], "{args:?}: no good end");
+    }
+}
+
+#[test]
+fn raw_bytes_stay_as_they_are() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run("wfilter", &["size > 1", "-u"], b"a\0b\n\n\xff\xfe\r\nlast");
+    assert_eq!((ran.status, ran.stdout.as_slice()), (0, &b"a\0b\n\xff\xfe\r\nlast"[..]));
+    let long = [vec![b'x'; 5 << 20], b"\nshort\n".to_vec()].concat();
+    let ran = sandbox.run("wfilter", &["size > 100", "-u"], &long);
+    assert!(ran.stdout == long[..(5 << 20) + 1]);
+    let ran = sandbox.run("wfilter", &["size == 2", "--split", "nul", "-u"], b"a\0bb\0c");
+    assert_eq!(ran.text(), "a\0");
+}
+
+#[test]
+fn a_cut_stream_is_told_and_is_status_2() {
+    let sandbox = Sandbox::new();
+    let cut = open(|out| (1..=4096).for_each(|seqno| number(out, seqno, 0, 1.0)));
+    let ran = sandbox.run("wfilter", &["true", "-u"], &cut);
+    assert_eq!((ran.status, ran.stderr.as_str()), (2, "wfilter: in: stream cut after 4096 messages\n"));
+    std::fs::write(sandbox.dir().join("cut"), cut).unwrap();
+    let ran = sandbox.bash("wfilter true < cut | wcount; echo ${PIPESTATUS[@]}");
+    assert_eq!(ran.text(), "2 2\n");
+    assert_eq!(ran.stderr, "wfilter: in: stream cut after 4096 messages\n");
+}
+
+#[test]
+fn the_status_of_the_end_goes_on() {
+    let sandbox = Sandbox::new();
+    let mut input = open(|out| encode::bytes(out, b"x\n"));
+    encode::end(&mut input, Err(&fault()));
+    let ran = sandbox.run("wfilter", &["true"], &input);
+    assert_eq!((ran.status, ran.stdout), (2, input));
+}
+
+#[test]
+fn a_wrong_expression_is_one_line_that_names_the_place() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run("wfilter", &["-u", "value > "], b"");
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.starts_with("wfilter: expression:"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1);
+    assert_eq!(sandbox.run("wfilter", &[], b"").stderr, "wfilter: missing EXPR\n");
+}
+
+#[test]
+fn an_element_that_is_none_and_a_damaged_dir_are_errors() {
+    let sandbox = Sandbox::new();
+    for (kind, what) in [(Kind::ELEM, "elem message is 1 bytes, the least is 16"), (Kind::DIR, "dir message")]
+    {
+        let input = stream(|out| encode::raw(out, &Raw { kind, ..Raw::bytes(b"\xc1") }));
+        let ran = sandbox.run("wfilter", &["value > 1", "-u"], &input);
+        assert_eq!(ran.status, 2);
+        assert!(ran.stderr.starts_with(&format!("wfilter: in: {what}")), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn closed_ends_are_no_surprise() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.bash("yes 5 | wfilter 'value == 5' | head -c 1 > first; echo ${PIPESTATUS[1]}");
+    assert_eq!(ran.done(), "0\n");
+    // The runtime of the language puts the null device where nothing is open: nothing comes, and what goes there is gone.
+    let ran = sandbox.sh("wfilter true -u <&-");
+    assert_eq!((ran.status, ran.stderr.as_str(), ran.text()), (1, "", ""));
+    assert_eq!(sandbox.sh("echo 1 | wfilter true >&-").done(), "");
+}
+
+#[test]
+fn what_was_kept_goes_out_before_it_waits_for_more() {
+    let sandbox = Sandbox::new();
+    let script = "mkfifo in; wfilter 'value > 1' -u < in > out & exec 3> in; echo 2 >&3
+        for i in $(seq 1000); do test -s out && break; sleep 0.01; done; cat out; exec 3>&-; wait";
+    assert_eq!(sandbox.sh(script).done(), "2\n");
+}

@@ -1,0 +1,83 @@
+//! The examples that are shell scripts, run with the built binary. Each checks itself and cleans up.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Runs an example with a directory of its own for what is temporary, and looks whether anything was left there.
+fn run(name: &str) -> Output {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command
+        .arg(examples().join(name))
+        .env("WOOF", env!("CARGO_BIN_EXE_woof"))
+        .env("TMPDIR", temporary.path());
+    // From a directory that has a farm of its own, which is none of its business.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(elsewhere.path().join("farm")).unwrap();
+    fs::write(elsewhere.path().join("farm/precious"), "stays").unwrap();
+    let output = command.current_dir(elsewhere.path()).output().unwrap();
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{name}: left something behind");
+    assert_eq!(
+        fs::read_dir(elsewhere.path().join("farm")).unwrap().count(),
+        1,
+        "{name}: a file where it was called"
+    );
+    output
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// The text of an example that went well.
+#[track_caller]
+fn done(name: &str) -> String {
+    let output = run(name);
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success() && stderr.is_empty(), "{name}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+#[test]
+fn every_short_example_holds() {
+    let mut names: Vec<String> = fs::read_dir(examples())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name.ends_with(".sh") && name != "setup.sh" && name != "demo.sh");
+    names.sort();
+    assert_eq!(names, ["alerts.sh", "merge.sh", "raw-tools.sh", "restart.sh"]);
+    for name in names {
+        let said = done(&name);
+        assert!(
+            said.lines().count() >= 3 && said.lines().all(|line| line.starts_with("ok: ")),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_demo_counts_what_awk_counts() {
+    let said = done("demo.sh");
+    let lines: Vec<&str> = said.lines().collect();
+    for line in [
+        "8759",
+        "452",
+        "farm/temp  8759 values  min 37.5  max 75.9  last 39.6",
+        "awk counts 452 readings over 70 in the file, and 452 alerts came through the stream: the same.",
+    ] {
+        assert!(lines.contains(&line), "no line {line:?} in:\n{said}");
+    }
+}
+
+#[test]
+fn an_example_without_a_binary_says_what_to_do() {
+    let output =
+        Command::new("sh").arg(examples().join("alerts.sh")).env("WOOF", "/nosuch/woof").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.ends_with("no woof: build it and say WOOF=path/to/woof, or put it on the path\n"), "{said}");
+}
