@@ -98,9 +98,13 @@ fn after_death(region: &Region) -> Result<()> {
 /// place, a recovery would take them for elements. All are flushed by one write of what now stands between the first and
 /// the last of them, since others wait for the lock meanwhile.
 fn wipe_unpublished(region: &Region, next: u64, mut pos: u64) -> std::io::Result<()> {
-    let mut found = Vec::new();
+    let (mut found, start) = (Vec::new(), pos);
     for seqno in next..next + CHUNK_ELEMENTS as u64 {
         let Some(record) = region.head_at(pos).filter(|record| record.seqno == seqno) else { break };
+        // No chunk is longer: what looks like more is not of a writer of ours.
+        if pos - start > region.chunk_bytes {
+            break;
+        }
         found.push(pos);
         pos += record.size();
     }

@@ -207,7 +207,7 @@ impl Woof {
             Time::At(time) => Some(time),
             Time::Gone | Time::Damaged => None,
         };
-        let ends = (first < next).then_some((first, next - 1));
+        let ends = (first < next).then(|| (first, next - 1));
         let pos = |offset| region.map.load(offset, Relaxed);
         let used = match self.view.frozen() {
             Some(found) => found.next_pos.saturating_sub(

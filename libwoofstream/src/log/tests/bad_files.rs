@@ -64,6 +64,8 @@ fn shared_words_of_an_enemy_are_an_error_and_no_endless_loop() {
                     continue;
                 }
             };
+            let status = woof.status();
+            assert!(status.used <= status.ring_len);
             let mut cursor = woof.cursor(1);
             for _ in 0..100 {
                 if cursor.next().is_none() {
