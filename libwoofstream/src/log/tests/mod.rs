@@ -64,7 +64,7 @@ fn write_sparse(path: &Path, image: &[u8]) {
     let file = std::fs::File::create(path).unwrap();
     file.set_len(image.len() as u64).unwrap();
     for (number, page) in image.chunks(4096).enumerate() {
-        if page.iter().any(|byte| *byte != 0) {
+        if *page != [0; 4096][..page.len()] {
             file.write_all_at(page, number as u64 * 4096).unwrap();
         }
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Opens an image in `dir` with a recorder that is told of its recovery too.
 fn open_recorded(dir: &Path, image: &[u8]) -> (Woof, Recorder) {
     let path = dir.join("recorded");
-    std::fs::write(&path, image).unwrap();
+    write_sparse(&path, image);
     let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let geometry = Geometry::decode(&image[..PAGE]).unwrap();
     let region = Region::new(file, geometry, true).unwrap();
