@@ -10,6 +10,7 @@ pub mod error;
 pub mod limits;
 pub mod log;
 pub mod name;
+pub mod net;
 pub mod predicate;
 pub mod space;
 pub mod sys;
