@@ -147,6 +147,26 @@ impl Woof {
         self.view.next()
     }
 
+    /// Which file it is: the numbers of the device and of the file on it.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let stat =
+            rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// Whether it was removed or reset while it was open here.
+    pub fn ended(&self) -> Option<super::Woken> {
+        use super::format::shared;
+        match self.view.region.state() {
+            shared::STATE_LIVE => None,
+            shared::STATE_RESET => Some(super::Woken::Reset),
+            _ => Some(super::Woken::Removed),
+        }
+    }
+
     /// A handle for appending.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub enum Request {
     Find(Find),
     /// Removes a woof.
     Remove(Named),
-    /// Tells or sets the access list of a namespace.
+    /// Tells or changes the access list of a namespace.
     Access(Access),
 }
 
@@ -130,8 +130,8 @@ pub struct Find {
 pub struct Access {
     /// The namespace.
     pub name: String,
-    /// What to set it to, in its text form.
-    pub set: Option<String>,
+    /// What to change in it, in its text form: `grant user alice read put`.
+    pub change: Option<String>,
 }
 
 impl Request {
@@ -204,7 +204,7 @@ impl Request {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Request::Put(_) | Request::Read(_) | Request::Stat(_) | Request::Find(_) => true,
-            Request::Access(access) => access.set.is_none(),
+            Request::Access(access) => access.change.is_none(),
             Request::Create(_) | Request::Namespace(_) | Request::Remove(_) => false,
         }
     }
@@ -246,7 +246,7 @@ mod tests {
             Request::Stat(named()),
             Request::Find(Find { name: String::new(), get: true, ..Find::default() }),
             Request::Remove(named()),
-            Request::Access(Access { name: name(), set: Some("any read\n".to_owned()) }),
+            Request::Access(Access { name: name(), change: Some("grant any read".to_owned()) }),
         ] {
             let bytes = request.encode().unwrap();
             assert_eq!(Request::decode(&bytes).unwrap(), request);

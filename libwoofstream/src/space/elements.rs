@@ -71,6 +71,11 @@ impl Elements {
         self.cursor.seqno()
     }
 
+    /// The last seqno that is in it; `None` for a follow without an end.
+    pub fn last(&self) -> Option<u64> {
+        Some(self.span.to).filter(|to| *to < u64::MAX)
+    }
+
     /// The last seqno that was given out or told of: those after it and before [`Elements::seqno`] were looked at and did
     /// not match.
     pub fn sent(&self) -> u64 {

@@ -19,6 +19,8 @@ struct Place {
     /// What it is called in messages.
     name: String,
     depth: u64,
+    /// What lies in its namespace may be told of.
+    readable: bool,
 }
 
 /// A walk in progress, in steps, so that who has many walks can serve them in turn.
@@ -43,12 +45,12 @@ impl Walk {
             // What was named is to be a woof, and says why when it is not.
             log::open(path).map_err(|err| err.of(name))?;
         }
-        let first = Place { path: path.to_owned(), name: name.to_owned(), depth: 0 };
+        let first = Place { path: path.to_owned(), name: name.to_owned(), depth: 0, readable: true };
         Ok(Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None })
     }
 
-    /// Looks at one more place, or gives out up to `most` elements of a woof. `enter` says whether a namespace may be looked
-    /// into.
+    /// Looks at one more place, or gives out up to `most` elements of a woof. `may_read` says whether may be told what is in a
+    /// namespace; what cannot is passed over in silence.
     ///
     /// # Errors
     /// Those of the sink. What cannot be looked at is a fault in the stream.
@@ -56,7 +58,7 @@ impl Walk {
         &mut self,
         sink: &mut dyn Sink,
         most: u64,
-        enter: &mut dyn FnMut(&Path) -> bool,
+        may_read: &mut dyn FnMut(&Path) -> bool,
     ) -> Result<Step> {
         if let Some(elements) = &mut self.elements {
             if elements.step(sink, most)? == Step::Done {
@@ -74,10 +76,10 @@ impl Walk {
                 return Ok(Step::More);
             }
         };
-        if metadata.is_file() {
+        if metadata.is_file() && place.readable {
             self.file(&place, &metadata, sink)?;
         } else if metadata.is_dir() {
-            self.directory(place, &metadata, sink, enter)?;
+            self.directory(place, &metadata, sink, may_read)?;
         }
         Ok(Step::More)
     }
@@ -116,14 +118,13 @@ impl Walk {
         place: Place,
         metadata: &std::fs::Metadata,
         sink: &mut dyn Sink,
-        enter: &mut dyn FnMut(&Path) -> bool,
+        may_read: &mut dyn FnMut(&Path) -> bool,
     ) -> Result<()> {
         let dir = attrs::of_namespace(&place.name, Some(metadata));
+        let mut readable = place.readable;
         if place.path.join(STATE_DIR).is_dir() {
-            if !enter(&place.path) {
-                return Ok(());
-            }
-            if self.predicate.is_some() && self.matches(&dir, place.depth) {
+            readable = may_read(&place.path);
+            if readable && self.predicate.is_some() && self.matches(&dir, place.depth) {
                 sink.dir(&dir)?;
             }
         }
@@ -136,7 +137,9 @@ impl Walk {
                 path: join(&place.path, &name),
                 name: join(Path::new(&place.name), &name).to_string_lossy().into_owned(),
                 depth: place.depth + 1,
+                readable,
             })),
+            Err(_) if !readable => {}
             Err(err) => sink.fault(&Fault::from(&Error::io(&*place.name, "read directory", err)))?,
         }
         Ok(())
