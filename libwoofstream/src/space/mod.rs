@@ -22,7 +22,7 @@ pub use stop::Stop;
 
 use crate::content::ContentType;
 use crate::error::Result;
-use crate::log::{Options, Run};
+use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
 
@@ -79,6 +79,15 @@ pub trait Put {
     /// # Errors
     /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()>;
+    /// The same of elements with stamps, so that it can be found out later which of them are in.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()>;
 }
 
 /// What is behind a name.
