@@ -3,7 +3,7 @@
 use crate::support::output::Context;
 use crate::support::prelude::*;
 use libwoofstream::chan::{BeforeWait, Split};
-use libwoofstream::content::ContentType;
+use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
 use libwoofstream::log::Options;
 use libwoofstream::space::{Create, Local, Put, Space, Told};
@@ -320,13 +320,13 @@ impl<'b, 'a> Batch<'b, 'a> {
     /// As [`Batch::add`], for the line of this number.
     fn add_numbered(&mut self, data: &[u8], source: ContentType, line: u64) -> Result<(), Failure> {
         let put = self.target.open(Some(source))?;
-        let (content, max) = (put.content(), put.element_max().unwrap_or(u64::MAX));
-        if content.is_none() && self.source != source {
+        let (target, max) = (put.content(), put.element_max().unwrap_or(u64::MAX));
+        if target.is_none() && self.source != source {
             self.append()?;
         }
         self.source = source;
         let start = self.data.len();
-        let converted = convert(data, source, content.unwrap_or(source), &mut self.data);
+        let converted = content::convert(data, source, target.unwrap_or(source), &mut self.data);
         let len = self.data.len() - start;
         let fits = match converted {
             Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
@@ -384,19 +384,4 @@ impl BeforeWait for Batch<'_, '_> {
     fn pending(&self) -> bool {
         !self.ends.is_empty() || self.out.pending()
     }
-}
-
-/// Turns data of one content type into an element of another, appended to `out`: numbers meet through their decimals.
-fn convert(data: &[u8], from: ContentType, to: ContentType, out: &mut Vec<u8>) -> error::Result<()> {
-    if from == to {
-        to.check(data)?;
-        out.extend_from_slice(data);
-        return Ok(());
-    }
-    if from.is_number() {
-        let mut text = Vec::new();
-        from.write_text(data, &mut text);
-        return to.encode_text(&text, out);
-    }
-    to.encode_text(data, out)
 }

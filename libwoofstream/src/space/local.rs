@@ -5,7 +5,7 @@ use super::find::Walk;
 use super::{Create, Put, Selection, Sink, Space, Told, attrs};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{self, Appender, Woof};
+use crate::log::{self, Appender, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::wire::Dir;
@@ -151,5 +151,13 @@ impl Put for LocalPut {
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
         self.appender.extend(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+    }
+
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.appender.extend_stamped(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
     }
 }

@@ -25,7 +25,7 @@ pub use stop::Stop;
 
 use crate::content::ContentType;
 use crate::error::{Error, Result};
-use crate::log::{Options, Run};
+use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
 
@@ -94,6 +94,15 @@ pub trait Put {
     /// # Errors
     /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()>;
+    /// The same of elements with stamps, so that it can be found out later which of them are in.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()>;
     /// Waits until of all that was put it is known and reported what became of it.
     ///
     /// # Errors
