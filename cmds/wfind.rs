@@ -2,7 +2,7 @@
 
 use crate::support::prelude::*;
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::{Local, Selection, Space};
+use libwoofstream::space::{Local, Space};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wfind",
@@ -62,23 +62,15 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
         predicate = Some(and(predicate, Predicate::kind("woof")?));
     }
     let get = args.has("get");
-    let mut found = Found { out, names: Vec::new(), get };
+    let mut found = Found { out, get };
     let (mut done, mut failed) = (0, 0);
     for path in paths {
-        match Local.find(path, predicate.as_ref(), &mut found) {
+        match Local.find(path, predicate.as_ref(), get, &mut found) {
             Ok(()) => done += 1,
             Err(error) if error.is_broken_pipe() => return Err(error.into()),
             Err(error) => {
                 found.out.error(&error)?;
                 failed += 1;
-            }
-        }
-        for name in std::mem::take(&mut found.names) {
-            if let Err(error) = Local.read(&name, &Selection::default(), found.out) {
-                if error.is_broken_pipe() {
-                    return Err(error.into());
-                }
-                found.out.error(&error)?;
             }
         }
     }
@@ -105,10 +97,10 @@ fn and(left: Option<Predicate>, right: Predicate) -> Predicate {
     }
 }
 
-/// Passes on what is found, and remembers the woofs whose elements are wanted.
+/// Passes on what is found.
 struct Found<'a> {
     out: &'a mut Output,
-    names: Vec<String>,
+    /// The elements are wanted, and the names of the woofs are not.
     get: bool,
 }
 
@@ -119,11 +111,8 @@ impl libwoofstream::space::Sink for Found<'_> {
 
     fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
         match (dir.text("path"), self.out.form()) {
-            (Some(path), _) if self.get && dir.text("type") == Some("woof") => {
-                self.names.push(path.to_owned())
-            }
             // Raw, what was found is its name, for xargs and its like.
-            (Some(path), Form::Raw(delimiter)) => {
+            (Some(path), Form::Raw(delimiter)) if !(self.get && dir.text("type") == Some("woof")) => {
                 let mut name = path.as_bytes().to_vec();
                 name.extend_from_slice(delimiter.bytes());
                 self.out.bytes(&name)?;

@@ -3,10 +3,10 @@
 use crate::support::output::Context;
 use crate::support::prelude::*;
 use libwoofstream::chan::{BeforeWait, Split};
-use libwoofstream::content::ContentType;
+use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
-use libwoofstream::log::{Options, Run as Appended};
-use libwoofstream::space::{Create, Local, Put, Space};
+use libwoofstream::log::Options;
+use libwoofstream::space::{Create, Local, Put, Space, Told};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -49,6 +49,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
             batch.add(item, ContentType::Text)?;
         }
         batch.append()?;
+        target.settle(out, false)?;
         return Ok(Outcome::Done);
     }
     // That there is no such woof is told before any input is waited for.
@@ -66,10 +67,12 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     {
         raw_lines(&mut input, delimiter, &mut target, out)?;
         target.open(None)?;
+        target.settle(out, true)?;
     } else {
         // Made also when nothing came, of the type that would have come.
         let content = messages(&mut input, delimiter, &mut target, out)?;
         target.open(content)?;
+        target.settle(out, false)?;
     }
     Ok(Outcome::Done)
 }
@@ -83,13 +86,14 @@ fn raw_lines(
 ) -> Result<(), Failure> {
     let mut number = 0;
     target.open(None)?;
-    while let Some(block) = input.raw_block(out)? {
+    while let Some(block) = input.raw_block(&mut Settling { target, out })? {
         let put = target.open(None)?;
-        if matches!(put.content(), ContentType::Text | ContentType::Bytes) {
+        if matches!(put.content(), None | Some(ContentType::Text | ContentType::Bytes)) {
             lines_as_they_are(block, delimiter, target, out, &mut number)?;
             continue;
         }
         let mut batch = Batch::new(target, out);
+        batch.lines = true;
         for line in lines(block, delimiter) {
             number += 1;
             batch.add_numbered(line, ContentType::Text, number)?;
@@ -109,7 +113,8 @@ fn lines_as_they_are(
 ) -> Result<(), Failure> {
     let name = target.name;
     let put = target.open(None)?;
-    let max = put.element_max();
+    let max = put.element_max().unwrap_or(u64::MAX);
+    put.data_is(ContentType::Text);
     let mut refused = Vec::new();
     let mut fitting = lines(block, delimiter).filter(|line| {
         *number += 1;
@@ -120,10 +125,9 @@ fn lines_as_they_are(
         fits
     });
     let mut told = Ok(());
-    let listened = out.form() != Form::Nothing;
-    let done = put.put(&mut fitting, &mut |run| {
-        if listened && told.is_ok() {
-            told = report(out, name, run);
+    let done = put.put(&mut fitting, &mut |what| {
+        if told.is_ok() {
+            told = report(out, name, true, what);
         }
     });
     done?;
@@ -162,6 +166,9 @@ fn messages(
     let taken = take(input, delimiter, &mut batch, &mut context);
     // Also of a stream that was cut or is damaged, what came before is put.
     let put = batch.append();
+    if taken.is_err() {
+        target.settle(out, false)?;
+    }
     taken?;
     put?;
     Ok((!context.woof.is_empty()).then_some(context.content))
@@ -215,9 +222,16 @@ fn over_limit(len: usize, max: u64) -> String {
     format!("element is {len} bytes, the limit of this woof is {max}")
 }
 
-/// Tells of elements that are in.
-fn report(out: &mut Output, name: &str, run: Appended) -> error::Result<()> {
-    (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name))
+/// Tells what became of elements, which were lines or something else.
+fn report(out: &mut Output, name: &str, lines: bool, what: Told) -> error::Result<()> {
+    match what {
+        Told::In(_) if out.form() == Form::Nothing => Ok(()),
+        Told::In(run) => (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name)),
+        Told::Refused(number, err) => {
+            let place = if lines { format!("line {number}: ") } else { String::new() };
+            out.error(&Error::new(err.code(), name, format!("{place}{}", err.text())))
+        }
+    }
 }
 
 /// The woof, opened or made when it is known what for.
@@ -232,25 +246,29 @@ struct Target<'a> {
 impl Target<'_> {
     /// True for an open woof of bytes.
     fn takes_bytes(&self) -> bool {
-        self.put.as_ref().is_some_and(|put| put.content() == ContentType::Bytes)
+        self.put.as_ref().is_some_and(|put| put.content() == Some(ContentType::Bytes))
+    }
+
+    /// Waits until it is known of everything whether it is in.
+    fn settle(&mut self, out: &mut Output, lines: bool) -> error::Result<()> {
+        let Some(put) = &mut self.put else { return Ok(()) };
+        let (mut told, name) = (Ok(()), self.name);
+        put.settle(&mut |what| {
+            if told.is_ok() {
+                told = report(out, name, lines, what);
+            }
+        })?;
+        told
     }
 
     /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
     fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
         if self.put.is_none() {
-            let mut put = match (Local.put(self.name), self.create) {
-                (Err(err), Some(asked)) if err.code() == Code::NotFound => {
-                    let content = asked.or(content).unwrap_or_default();
-                    let create =
-                        Create { options: Options { content, ..Options::default() }, ..Create::default() };
-                    match Local.create(self.name, &create) {
-                        // Made by somebody else meanwhile is as good.
-                        Err(err) if err.code() != Code::Exists => return Err(err.into()),
-                        _ => Local.put(self.name)?,
-                    }
-                }
-                (put, _) => put?,
-            };
+            let create = self.create.map(|asked| {
+                let content = asked.or(content).unwrap_or_default();
+                Create { options: Options { content, ..Options::default() }, ..Create::default() }
+            });
+            let mut put = Local.put(self.name, create.as_ref())?;
             put.set_sync(self.sync);
             self.put = Some(put);
         }
@@ -261,12 +279,29 @@ impl Target<'_> {
     }
 }
 
+/// A target of raw lines that waits for more of them.
+struct Settling<'b, 'a> {
+    target: &'b mut Target<'a>,
+    out: &'b mut Output,
+}
+
+impl BeforeWait for Settling<'_, '_> {
+    fn before_wait(&mut self) -> error::Result<()> {
+        self.target.settle(self.out, true)?;
+        self.out.flush()
+    }
+}
+
 /// Elements that came together, and where it is told that they are in.
 struct Batch<'b, 'a> {
     target: &'b mut Target<'a>,
     out: &'b mut Output,
     data: Vec<u8>,
     ends: Vec<usize>,
+    /// What the data is, where it is made into elements elsewhere.
+    source: ContentType,
+    /// The elements are the lines of raw input.
+    lines: bool,
 }
 
 impl<'b, 'a> Batch<'b, 'a> {
@@ -274,7 +309,7 @@ impl<'b, 'a> Batch<'b, 'a> {
     const FULL: usize = 256 << 10;
 
     fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
-        Batch { target, out, data: Vec::new(), ends: Vec::new() }
+        Batch { target, out, data: Vec::new(), ends: Vec::new(), source: ContentType::Text, lines: false }
     }
 
     /// Takes one element, given as `source`. What does not fit is told and left out.
@@ -285,9 +320,13 @@ impl<'b, 'a> Batch<'b, 'a> {
     /// As [`Batch::add`], for the line of this number.
     fn add_numbered(&mut self, data: &[u8], source: ContentType, line: u64) -> Result<(), Failure> {
         let put = self.target.open(Some(source))?;
-        let (content, max) = (put.content(), put.element_max());
+        let (target, max) = (put.content(), put.element_max().unwrap_or(u64::MAX));
+        if target.is_none() && self.source != source {
+            self.append()?;
+        }
+        self.source = source;
         let start = self.data.len();
-        let converted = convert(data, source, content, &mut self.data);
+        let converted = content::convert(data, source, target.unwrap_or(source), &mut self.data);
         let len = self.data.len() - start;
         let fits = match converted {
             Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
@@ -314,6 +353,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             return Ok(());
         }
         let Some(put) = &mut self.target.put else { return Ok(()) };
+        put.data_is(self.source);
         let (data, mut start) = (&self.data, 0);
         let mut items = self.ends.iter().map(|end| {
             let item = &data[start..*end];
@@ -321,11 +361,10 @@ impl<'b, 'a> Batch<'b, 'a> {
             item
         });
         let (out, name) = (&mut *self.out, self.target.name);
-        let listened = out.form() != Form::Nothing;
-        let mut told = Ok(());
-        let done = put.put(&mut items, &mut |run| {
-            if listened && told.is_ok() {
-                told = report(out, name, run);
+        let (mut told, lines) = (Ok(()), self.lines);
+        let done = put.put(&mut items, &mut |what| {
+            if told.is_ok() {
+                told = report(out, name, lines, what);
             }
         });
         self.data.clear();
@@ -338,25 +377,11 @@ impl<'b, 'a> Batch<'b, 'a> {
 impl BeforeWait for Batch<'_, '_> {
     fn before_wait(&mut self) -> error::Result<()> {
         self.append()?;
+        self.target.settle(self.out, self.lines)?;
         self.out.flush()
     }
 
     fn pending(&self) -> bool {
         !self.ends.is_empty() || self.out.pending()
     }
-}
-
-/// Turns data of one content type into an element of another, appended to `out`: numbers meet through their decimals.
-fn convert(data: &[u8], from: ContentType, to: ContentType, out: &mut Vec<u8>) -> error::Result<()> {
-    if from == to {
-        to.check(data)?;
-        out.extend_from_slice(data);
-        return Ok(());
-    }
-    if from.is_number() {
-        let mut text = Vec::new();
-        from.write_text(data, &mut text);
-        return to.encode_text(&text, out);
-    }
-    to.encode_text(data, out)
 }

@@ -223,6 +223,31 @@ fn parse_i64(text: &[u8]) -> Result<i64> {
     })
 }
 
+/// Turns data of one content type into an element of another, appended to `out`: numbers meet through their decimals.
+///
+/// ```
+/// use libwoofstream::content::{ContentType, convert};
+/// let mut element = Vec::new();
+/// convert(b"21.5", ContentType::Text, ContentType::F64, &mut element).unwrap();
+/// assert_eq!(element, 21.5f64.to_le_bytes());
+/// ```
+///
+/// # Errors
+/// When the data does not fit; then `out` may hold a part of it.
+pub fn convert(data: &[u8], from: ContentType, to: ContentType, out: &mut Vec<u8>) -> Result<()> {
+    if from == to {
+        to.check(data)?;
+        out.extend_from_slice(data);
+        return Ok(());
+    }
+    if from.is_number() {
+        let mut text = Vec::new();
+        from.write_text(data, &mut text);
+        return to.encode_text(&text, out);
+    }
+    to.encode_text(data, out)
+}
+
 /// A short, printable form of some data for an error message.
 pub fn quoted(data: &[u8]) -> String {
     const SHOWN: usize = 40;

@@ -37,13 +37,17 @@ pub enum Code {
     Mismatch,
     /// A program that was run and failed.
     Failed,
+    /// A server that stops; it may be back soon.
+    Stopped,
+    /// Nobody could be reached, or not any more.
+    Unreachable,
     /// The system refused an operation for another reason.
     Io,
 }
 
 impl Code {
     /// All codes with their text forms.
-    const TABLE: [(Code, &'static str); 14] = [
+    const TABLE: [(Code, &'static str); 16] = [
         (Code::NotFound, "not-found"),
         (Code::Exists, "exists"),
         (Code::Denied, "denied"),
@@ -57,6 +61,8 @@ impl Code {
         (Code::Unsupported, "unsupported"),
         (Code::Mismatch, "mismatch"),
         (Code::Failed, "failed"),
+        (Code::Stopped, "stopped"),
+        (Code::Unreachable, "unreachable"),
         (Code::Io, "io"),
     ];
 

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod limits;
 pub mod log;
 pub mod name;
+pub mod net;
 pub mod predicate;
 pub mod space;
 pub mod sys;

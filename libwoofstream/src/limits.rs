@@ -59,3 +59,27 @@ pub const DAYS_MAX: u32 = 36_500;
 
 /// The most TLS sessions that a server keeps for resumption, by default.
 pub const TLS_SESSIONS: usize = 2048;
+
+/// The largest payload of a frame of the protocol, in bytes.
+pub const NET_FRAME_MAX: usize = 128 << 10;
+
+/// The largest request of the protocol, in bytes.
+pub const REQUEST_MAX: usize = 96 << 10;
+
+/// The most exchanges that a client may have open on one connection, unless the server is told otherwise.
+pub const EXCHANGES_MAX: usize = 256;
+
+/// The credit that a client has for what it sends in each exchange, without being told, in bytes.
+pub const PUT_CREDIT: u32 = 1 << 20;
+
+/// What the credit for a put is raised to once the server has it open, in bytes.
+pub const PUT_WINDOW: u32 = 4 << 20;
+
+/// The credit that our clients give for an answer, in bytes: a link of 100 ms carries 80 MB/s with it.
+pub const ANSWER_WINDOW: u32 = 8 << 20;
+
+/// No credit adds up to more than this, in bytes.
+pub const CREDIT_MAX: u64 = 1 << 31;
+
+/// The largest element that a server takes from a client, in bytes, unless it is told otherwise.
+pub const REMOTE_ELEMENT_MAX: usize = 64 << 20;

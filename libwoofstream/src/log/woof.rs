@@ -127,6 +127,11 @@ impl Woof {
         Woof { view: View { region: Arc::new(region), frozen: Some(Arc::new(Frozen { found, boot_id })) } }
     }
 
+    /// What its readers look at.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn region(&self) -> &Arc<Region> {
         &self.view.region
@@ -145,6 +150,26 @@ impl Woof {
     /// The seqno the next element gets.
     pub fn next_seqno(&self) -> u64 {
         self.view.next()
+    }
+
+    /// Which file it is: the numbers of the device and of the file on it.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let stat =
+            rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// Whether it was removed or reset while it was open here.
+    pub fn ended(&self) -> Option<super::Woken> {
+        use super::format::shared;
+        match self.view.region.state() {
+            shared::STATE_LIVE => None,
+            shared::STATE_RESET => Some(super::Woken::Reset),
+            _ => Some(super::Woken::Removed),
+        }
     }
 
     /// A handle for appending.

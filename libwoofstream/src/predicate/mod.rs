@@ -69,6 +69,8 @@ struct Inner {
     uses: Names,
     /// True if the text can stand beside `&&` without brackets.
     binds: bool,
+    /// What `now` is in it, in nanoseconds since 1970.
+    now_ns: u64,
 }
 
 impl Predicate {
@@ -101,7 +103,7 @@ impl Predicate {
         let uses = lower::names(&expr, &mut Vec::new());
         let node = Arc::new(lower::lower(&expr, &patterns));
         let binds = !matches!(expr, Expr { kind: Kind::Or(_) | Kind::Choice { .. }, .. });
-        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, binds })))
+        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, binds, now_ns })))
     }
 
     /// Whether the subject matches. What it does not have makes no match, also behind `!`.
@@ -130,6 +132,11 @@ impl Predicate {
         &self.0.text
     }
 
+    /// What `now` is in it, in nanoseconds since 1970.
+    pub fn now_ns(&self) -> u64 {
+        self.0.now_ns
+    }
+
     /// Which names it looks at, so that a source can leave out the work for others.
     pub fn uses(&self) -> Names {
         self.0.uses
@@ -149,7 +156,7 @@ impl Predicate {
         }
         let node = Arc::new(Node::And(operands.into()));
         let uses = self.uses() | other.uses();
-        Predicate(Arc::new(Inner { text: text.into(), node, uses, binds: true }))
+        Predicate(Arc::new(Inner { text: text.into(), node, uses, binds: true, now_ns: self.0.now_ns }))
     }
 
     fn bracketed(&self) -> String {

@@ -3,84 +3,157 @@
 //! The walk is in the order of the names' bytes, a directory before what is in it, so that two walks can be merged. It does
 //! not follow symbolic links, and asks the predicate whether anything below a directory can match before it enters.
 
-use super::{Sink, attrs};
+use super::elements::{Elements, Step};
+use super::{Selection, Sink, attrs};
 use crate::error::{Error, Result};
 use crate::log;
-use crate::name::{self, STATE_DIR};
+use crate::name::STATE_DIR;
 use crate::predicate::{Predicate, Subject};
 use crate::wire::{Dir, Fault};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Sends a `Dir` for everything at and below `name` that matches; without a predicate for all woofs.
-pub(super) fn walk(name: &str, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()> {
-    let path = name::local(name)?;
-    let metadata = path.symlink_metadata().map_err(|err| Error::io(name, "", err))?;
-    if !metadata.is_dir() {
-        // What was named is to be a woof, and says why when it is not.
-        let woof = log::open(&name::local_woof(name)?).map_err(|err| err.of(name))?;
-        return offer(&attrs::of_woof(name, &woof.status(), Some(&metadata)), 0, predicate, sink);
-    }
-    // Directories and woofs still to be looked at, the next one last.
-    let mut rest: Vec<(PathBuf, u64)> = vec![(path.to_owned(), 0)];
-    while let Some((path, depth)) = rest.pop() {
-        let shown = path.to_string_lossy();
-        let metadata = match path.symlink_metadata() {
-            Ok(metadata) => metadata,
-            // Removed meanwhile.
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(err) => {
-                sink.fault(&Fault::from(&Error::io(&*shown, "", err)))?;
-                continue;
-            }
-        };
-        if metadata.is_file() {
-            match is_woof(&path) {
-                Ok(true) => match log::open(&path) {
-                    Ok(woof) => {
-                        offer(
-                            &attrs::of_woof(&shown, &woof.status(), Some(&metadata)),
-                            depth,
-                            predicate,
-                            sink,
-                        )?;
-                    }
-                    Err(err) => sink.fault(&Fault::from(&err.of(&*shown)))?,
-                },
-                Ok(false) => {}
-                Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
-                Err(err) => sink.fault(&Fault::from(&Error::io(&*shown, "open", err)))?,
-            }
-            continue;
-        }
-        if !metadata.is_dir() {
-            continue;
-        }
-        let dir = attrs::of_namespace(&shown, Some(&metadata));
-        if path.join(STATE_DIR).is_dir() {
-            offer(&dir, depth, predicate, sink)?;
-        }
-        let subject = Subject { attrs: Some(&dir), depth: Some(depth), ..Subject::default() };
-        if predicate.is_some_and(|predicate| !predicate.below(&subject)) {
-            continue;
-        }
-        match names_in(&path) {
-            Ok(names) => rest.extend(names.into_iter().rev().map(|name| (join(&path, &name), depth + 1))),
-            Err(err) => sink.fault(&Fault::from(&Error::io(&*shown, "read directory", err)))?,
-        }
-    }
-    Ok(())
+/// What a walk still has to look at.
+struct Place {
+    path: PathBuf,
+    /// What it is called in messages.
+    name: String,
+    depth: u64,
+    /// What lies in its namespace may be told of.
+    readable: bool,
 }
 
-/// Sends a `Dir` if it matches; without a predicate, if it is of a woof.
-fn offer(dir: &Dir, depth: u64, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()> {
-    let matches = match predicate {
-        None => dir.text("type") == Some("woof"),
-        Some(predicate) => {
-            predicate.matches(&Subject { attrs: Some(dir), depth: Some(depth), ..Subject::default() })
+/// A walk in progress, in steps, so that who has many walks can serve them in turn.
+pub struct Walk {
+    predicate: Option<Predicate>,
+    /// Send the elements of the woofs that match, too.
+    get: bool,
+    /// Places to look at, the next one last.
+    rest: Vec<Place>,
+    /// The woof whose elements are being sent.
+    elements: Option<Elements>,
+}
+
+impl Walk {
+    /// Begins at `path`, which is called `name` in messages. Without a predicate all woofs match.
+    ///
+    /// # Errors
+    /// When there is nothing of that name, or what is there is neither a directory nor a woof.
+    pub fn open(path: &Path, name: &str, predicate: Option<&Predicate>, get: bool) -> Result<Walk> {
+        let metadata = path.symlink_metadata().map_err(|err| Error::io(name, "", err))?;
+        if !metadata.is_dir() {
+            // What was named is to be a woof, and says why when it is not.
+            log::open(path).map_err(|err| err.of(name))?;
         }
-    };
-    if matches { sink.dir(dir) } else { Ok(()) }
+        let first = Place { path: path.to_owned(), name: name.to_owned(), depth: 0, readable: true };
+        Ok(Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None })
+    }
+
+    /// Looks at one more place, or gives out up to `most` elements of a woof. `may_read` says whether may be told what is in a
+    /// namespace; what cannot is passed over in silence.
+    ///
+    /// # Errors
+    /// Those of the sink. What cannot be looked at is a fault in the stream.
+    pub fn step(
+        &mut self,
+        sink: &mut dyn Sink,
+        most: u64,
+        may_read: &mut dyn FnMut(&Path) -> bool,
+    ) -> Result<Step> {
+        if let Some(elements) = &mut self.elements {
+            if elements.step(sink, most)? == Step::Done {
+                self.elements = None;
+            }
+            return Ok(Step::More);
+        }
+        let Some(place) = self.rest.pop() else { return Ok(Step::Done) };
+        let metadata = match place.path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            // Removed meanwhile.
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Step::More),
+            Err(err) => {
+                sink.fault(&Fault::from(&Error::io(&*place.name, "", err)))?;
+                return Ok(Step::More);
+            }
+        };
+        if metadata.is_file() && place.readable {
+            self.file(&place, &metadata, sink)?;
+        } else if metadata.is_dir() {
+            self.directory(place, &metadata, sink, may_read)?;
+        }
+        Ok(Step::More)
+    }
+
+    fn file(&mut self, place: &Place, metadata: &std::fs::Metadata, sink: &mut dyn Sink) -> Result<()> {
+        let name = &*place.name;
+        match is_woof(&place.path) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(err) => return sink.fault(&Fault::from(&Error::io(name, "open", err))),
+        }
+        let woof = match log::open(&place.path) {
+            Ok(woof) => woof,
+            Err(err) => return sink.fault(&Fault::from(&err.of(name))),
+        };
+        let dir = attrs::of_woof(name, &woof.status(), Some(metadata));
+        if !self.matches(&dir, place.depth) {
+            return Ok(());
+        }
+        if !self.get {
+            return sink.dir(&dir);
+        }
+        match Elements::open(&place.path, name, &Selection::default()) {
+            Ok(elements) => {
+                sink.dir(elements.context())?;
+                self.elements = Some(elements);
+                Ok(())
+            }
+            Err(err) => sink.fault(&Fault::from(&err)),
+        }
+    }
+
+    fn directory(
+        &mut self,
+        place: Place,
+        metadata: &std::fs::Metadata,
+        sink: &mut dyn Sink,
+        may_read: &mut dyn FnMut(&Path) -> bool,
+    ) -> Result<()> {
+        let dir = attrs::of_namespace(&place.name, Some(metadata));
+        let mut readable = place.readable;
+        if place.path.join(STATE_DIR).is_dir() {
+            readable = may_read(&place.path);
+            if readable && self.predicate.is_some() && self.matches(&dir, place.depth) {
+                sink.dir(&dir)?;
+            }
+        }
+        let subject = Subject { attrs: Some(&dir), depth: Some(place.depth), ..Subject::default() };
+        if self.predicate.as_ref().is_some_and(|predicate| !predicate.below(&subject)) {
+            return Ok(());
+        }
+        match names_in(&place.path) {
+            Ok(names) => self.rest.extend(names.into_iter().rev().map(|name| Place {
+                path: join(&place.path, &name),
+                name: join(Path::new(&place.name), &name).to_string_lossy().into_owned(),
+                depth: place.depth + 1,
+                readable,
+            })),
+            Err(_) if !readable => {}
+            Err(err) => sink.fault(&Fault::from(&Error::io(&*place.name, "read directory", err)))?,
+        }
+        Ok(())
+    }
+
+    /// Whether this is wanted; without a predicate, woofs are.
+    fn matches(&self, dir: &Dir, depth: u64) -> bool {
+        match &self.predicate {
+            None => dir.text("type") == Some("woof"),
+            Some(predicate) => {
+                predicate.matches(&Subject { attrs: Some(dir), depth: Some(depth), ..Subject::default() })
+            }
+        }
+    }
 }
 
 /// The names in a directory in order, those that begin with a dot left out.
@@ -143,7 +216,7 @@ mod tests {
     fn found(root: &Path, expression: Option<&str>) -> (Vec<String>, Vec<Code>) {
         let predicate = expression.map(|text| Predicate::compile(text).unwrap());
         let mut seen = Seen::default();
-        Local.find(root.to_str().unwrap(), predicate.as_ref(), &mut seen).unwrap();
+        Local.find(root.to_str().unwrap(), predicate.as_ref(), false, &mut seen).unwrap();
         let root = format!("{}/", root.to_str().unwrap());
         (seen.0.iter().map(|path| path.replace(&root, "")).collect(), seen.1)
     }

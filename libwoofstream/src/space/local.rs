@@ -1,13 +1,14 @@
 //! The woofs of this machine: files in directories, without a server.
 
-use super::selection::{Span, subject};
-use super::{Create, Put, Selection, Sink, Space, attrs, find};
+use super::elements::{Elements, Step};
+use super::find::Walk;
+use super::{Create, Put, Selection, Sink, Space, Told, attrs};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{self, Appender, Item, Run, Woken, Woof};
+use crate::log::{self, Appender, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
-use crate::wire::{Dir, Fault, mark};
+use crate::wire::Dir;
 use std::path::Path;
 
 /// Woofs in the directories of this machine.
@@ -53,19 +54,43 @@ impl Space for Local {
         made.map_err(named)
     }
 
-    fn put(&self, name: &str) -> Result<Box<dyn Put>> {
-        let woof = Local::open(name)?;
+    fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>> {
+        let woof = match (Local::open(name), create) {
+            (Err(err), Some(create)) if err.code() == Code::NotFound => {
+                match self.create(name, create) {
+                    // Made by somebody else meanwhile is as good.
+                    Err(err) if err.code() != Code::Exists => return Err(err),
+                    _ => Local::open(name)?,
+                }
+            }
+            (woof, _) => woof?,
+        };
         let content = woof.options().content;
         let appender = woof.appender().map_err(|err| err.of(name))?;
         Ok(Box::new(LocalPut { name: name.to_owned(), content, appender }))
     }
 
     fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
-        let woof = Local::open(name)?;
-        let dir = attrs::context(name, woof.options().content);
-        let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
-        sink.dir(&dir)?;
-        send(name, &woof, &dir, selection, span, sink)
+        let path = name::local_woof(name)?;
+        let mut elements = Elements::open(&path, name, selection)?;
+        sink.dir(elements.context())?;
+        let waker = elements.waker();
+        if let Some(follow) = &selection.follow {
+            let waker = waker.clone();
+            follow.stop.on_stop(move || waker.stop());
+        }
+        loop {
+            match elements.step(sink, u64::MAX)? {
+                Step::More => {}
+                Step::Done => return Ok(()),
+                Step::Idle => {
+                    sink.before_wait()?;
+                    if !elements.wait(&waker)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
     }
 
     fn stat(&self, name: &str) -> Result<Dir> {
@@ -74,86 +99,16 @@ impl Space for Local {
         Ok(attrs::of_woof(name, &woof.status(), metadata.as_ref()))
     }
 
-    fn find(&self, path: &str, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()> {
-        find::walk(path, predicate, sink)
+    fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {
+        let mut walk = Walk::open(name::local(path)?, path, predicate, get)?;
+        while walk.step(sink, u64::MAX, &mut |_| true)? != Step::Done {}
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<()> {
         let path = name::local_woof(name)?;
         log::remove(&path).map_err(|err| err.of(name))
     }
-}
-
-/// Sends the elements of a span.
-fn send(
-    name: &str,
-    woof: &Woof,
-    dir: &Dir,
-    selection: &Selection,
-    span: Span,
-    sink: &mut dyn Sink,
-) -> Result<()> {
-    let fault = |code, text: String| Fault::from(&Error::new(code, name, text));
-    let mut cursor = woof.cursor(span.from);
-    let mut left = selection.limit.unwrap_or(u64::MAX);
-    let mut marked = selection.follow.is_none();
-    let waker = cursor.waker();
-    if let Some(follow) = &selection.follow {
-        follow.stop.register(waker.clone());
-    }
-    while left > 0 && cursor.seqno() <= span.to {
-        match cursor.next() {
-            Some(Item::Elem { seqno, time_ns, data }) => {
-                if seqno > span.to {
-                    // What lay between was gone.
-                    break;
-                }
-                if selection.follow.is_some() && selection.until_ns.is_some_and(|until| time_ns > until) {
-                    break;
-                }
-                let matches = selection
-                    .predicate
-                    .as_ref()
-                    .is_none_or(|predicate| predicate.matches(&subject(woof, dir, seqno, time_ns, data)));
-                if matches {
-                    sink.elem(seqno, time_ns, data)?;
-                    left -= 1;
-                }
-            }
-            Some(Item::Gone { from, to }) => {
-                let what = if from == to {
-                    format!("element {from} is gone: overwritten before it was read")
-                } else {
-                    format!("elements {from} to {to} are gone: overwritten before they were read")
-                };
-                sink.fault(&fault(Code::Gone, what))?;
-            }
-            Some(Item::Damaged { seqno }) => {
-                sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
-            }
-            None => {
-                if selection.follow.is_none() {
-                    break;
-                }
-                if !marked {
-                    marked = true;
-                    sink.mark(mark::CAUGHT_UP)?;
-                }
-                sink.before_wait()?;
-                match cursor.wait(&waker) {
-                    Woken::More => {}
-                    Woken::Stopped => break,
-                    Woken::Removed => return Err(gone(name, "removed")),
-                    Woken::Reset => return Err(gone(name, "reset")),
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn gone(name: &str, how: &str) -> Error {
-    Error::new(Code::Removed, name, format!("the woof was {how} meanwhile"))
 }
 
 /// Makes a directory and all above it, with the state directory in it.
@@ -182,19 +137,27 @@ struct LocalPut {
 }
 
 impl Put for LocalPut {
-    fn content(&self) -> ContentType {
-        self.content
+    fn content(&self) -> Option<ContentType> {
+        Some(self.content)
     }
 
-    fn element_max(&self) -> u64 {
-        self.appender.element_max()
+    fn element_max(&self) -> Option<u64> {
+        Some(self.appender.element_max())
     }
 
     fn set_sync(&mut self, sync: bool) {
         self.appender.set_sync(sync);
     }
 
-    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()> {
-        self.appender.extend(items, report).map_err(|err| err.of(&*self.name))
+    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
+        self.appender.extend(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+    }
+
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.appender.extend_stamped(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
     }
 }

@@ -8,6 +8,7 @@
 //! sink in its place, and the source goes on.
 
 mod attrs;
+mod elements;
 mod find;
 mod local;
 mod range;
@@ -15,14 +16,16 @@ mod selection;
 mod stop;
 
 pub use attrs::{context, is_context, is_time};
+pub use elements::{Elements, Step};
+pub use find::Walk;
 pub use local::Local;
 pub use range::{Bound, SeqRange};
 pub use selection::{Follow, Selection};
 pub use stop::Stop;
 
 use crate::content::ContentType;
-use crate::error::Result;
-use crate::log::{Options, Run};
+use crate::error::{Error, Result};
+use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
 
@@ -66,19 +69,47 @@ pub struct Create {
     pub parents: bool,
 }
 
+/// What became of elements that were put.
+#[derive(Debug)]
+pub enum Told {
+    /// They are in.
+    In(Run),
+    /// The element that was put as this one, counted from 1, does not fit and was left out.
+    Refused(u64, Error),
+}
+
 /// Appends elements to one woof.
 pub trait Put {
-    /// What the elements are.
-    fn content(&self) -> ContentType;
-    /// The largest element, in bytes.
-    fn element_max(&self) -> u64;
+    /// What the elements are. `None` where only the woof's end knows: then data is put as it is, and is made into elements
+    /// there (see [`Put::data_is`]).
+    fn content(&self) -> Option<ContentType>;
+    /// The largest element, in bytes, where it is known here.
+    fn element_max(&self) -> Option<u64>;
+    /// Says what the data of later puts is, where [`Put::content`] is not known. Text, to begin with.
+    fn data_is(&mut self, _content: ContentType) {}
     /// Makes every later put durable before it is reported.
     fn set_sync(&mut self, sync: bool);
-    /// Appends elements in order and reports each run that is in.
+    /// Appends elements in order. What became of them is reported now, by a later call, or by [`Put::settle`].
     ///
     /// # Errors
     /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
-    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()>;
+    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()>;
+    /// The same of elements with stamps, so that it can be found out later which of them are in.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()>;
+    /// Waits until of all that was put it is known and reported what became of it.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn settle(&mut self, _report: &mut dyn FnMut(Told)) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What is behind a name.
@@ -88,11 +119,11 @@ pub trait Space {
     /// # Errors
     /// When it exists, or cannot be made.
     fn create(&self, name: &str, create: &Create) -> Result<()>;
-    /// Opens a woof for putting.
+    /// Opens a woof for putting; where there is none, it is made first if `create` says how.
     ///
     /// # Errors
-    /// When there is none, or it may not be appended to.
-    fn put(&self, name: &str) -> Result<Box<dyn Put>>;
+    /// When there is none, or it may not be appended to; for a woof elsewhere perhaps later.
+    fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>>;
     /// Sends a `Dir` and the selected elements; with [`Selection::follow`] also those to come, after a mark.
     ///
     /// # Errors
@@ -103,11 +134,12 @@ pub trait Space {
     /// # Errors
     /// When there is none.
     fn stat(&self, name: &str) -> Result<Dir>;
-    /// Sends a `Dir` for each woof and namespace at and below a path that matches.
+    /// Sends a `Dir` for each woof and namespace at and below a path that matches, and with `get` the elements of the woofs, each
+    /// behind its `Dir`.
     ///
     /// # Errors
     /// When there is nothing of that name. What cannot be looked at below it is a fault in the stream.
-    fn find(&self, path: &str, predicate: Option<&Predicate>, sink: &mut dyn Sink) -> Result<()>;
+    fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()>;
     /// Removes a woof.
     ///
     /// # Errors

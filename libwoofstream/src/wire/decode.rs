@@ -125,6 +125,16 @@ impl Decoder {
         &self.assembled
     }
 
+    /// The same, to be taken out.
+    pub(crate) fn assembled_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.assembled
+    }
+
+    /// How many bytes are here of a continued message that has not come whole.
+    pub(crate) fn assembled_len(&self) -> usize {
+        if matches!(self.state, State::Continued(_)) { self.assembled.len() } else { 0 }
+    }
+
     /// The header of the message that `input` begins with, if it is whole and in one frame. The message is taken then.
     #[inline]
     pub(crate) fn whole(&mut self, input: &[u8]) -> Option<Header> {

@@ -46,6 +46,20 @@ impl Fault {
         self
     }
 
+    /// The MessagePack form, as in `Err` messages: for the protocol.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        // What is clipped is within all limits, so nothing here can fail.
+        drop(super::structured::encode(super::Kind::ERR, &*self.clipped(), &mut out));
+        out
+    }
+
+    /// The fault in these bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> crate::error::Result<Fault> {
+        super::structured::decode(super::Kind::ERR, bytes)
+            .map_err(|err| Error::new(err.code(), "", format!("a fault is damaged: {}", err.text())))
+    }
+
     /// The same with no text longer than what is written.
     pub(super) fn clipped(&self) -> Cow<'_, Fault> {
         let texts = [&self.code, &self.origin, &self.object, &self.text];

@@ -1,0 +1,303 @@
+//! A connection to a server with one exchange at a time: requests out, bytes of answers in.
+
+use super::transport::{Transport, Waited};
+use super::{Dial, answer::Answer};
+use crate::error::{Code, Error, Result};
+use crate::limits::ANSWER_WINDOW;
+use crate::name::Address;
+use crate::net::{Received, Request, Role, Session};
+use crate::space::Stop;
+use crate::wire::Fault;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After so much silence the server is asked whether it is alive, and after as much again it is taken for dead.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// So much is read at once.
+const READ: usize = 64 << 10;
+
+/// Why something did not work.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection is lost; another one may work.
+    Lost(Error),
+    /// Trying again would not help.
+    Final(Error),
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Failure::Lost(err) | Failure::Final(err) => err,
+        }
+    }
+}
+
+/// Errors of sinks and of what came are final.
+impl From<Error> for Failure {
+    fn from(err: Error) -> Failure {
+        match err.code() {
+            Code::Stopped | Code::Unreachable => Failure::Lost(err),
+            _ => Failure::Final(err),
+        }
+    }
+}
+
+/// What came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Bytes of the answer, which were given to it.
+    Bytes,
+    /// The answer is complete.
+    End,
+    /// There may be more credit.
+    Credit,
+    /// Nothing is there now.
+    Nothing,
+    /// It was stopped.
+    Stopped,
+}
+
+/// Whether and how to wait for something to come.
+#[derive(Clone, Copy)]
+pub(super) enum Wait<'a> {
+    /// Only send and take what can be at once.
+    No,
+    /// Until something came; a follow that is told to stop by this.
+    Yes(&'a Stop),
+}
+
+/// A connection to a server.
+pub(super) struct Link {
+    transport: Box<dyn Transport>,
+    dial: Arc<dyn Dial>,
+    session: Session,
+    /// What is called so in messages: `woof://host`.
+    shown: String,
+    exchange: u32,
+    input: Vec<u8>,
+    /// How many bytes of the session's output were taken by the transport.
+    sent: usize,
+    /// When something last came.
+    heard: Duration,
+    pinged: bool,
+    /// The greeting is to come by then.
+    deadline: Option<Duration>,
+    /// Requests may travel before the handshake is over.
+    early: bool,
+}
+
+impl Link {
+    /// Connects. What it takes is not waited for until something is to be read.
+    pub(super) fn connect(
+        dial: &Arc<dyn Dial>,
+        address: &Address,
+        shown: &str,
+        timeout: Duration,
+    ) -> std::result::Result<Link, Failure> {
+        let begun = dial.now();
+        let transport = dial.dial(address, timeout).map_err(|err| Failure::from(err.of(shown)))?;
+        Ok(Link {
+            transport,
+            dial: Arc::clone(dial),
+            session: Session::new(Role::Client, 1),
+            shown: shown.to_owned(),
+            exchange: 0,
+            input: Vec::new(),
+            sent: 0,
+            heard: begun,
+            pinged: false,
+            deadline: Some(begun + timeout),
+            early: true,
+        })
+    }
+
+    /// Makes a request. There must be no other that is open.
+    pub(super) fn open(&mut self, request: &Request) -> Result<()> {
+        self.exchange = self.session.open(&request.encode()?, ANSWER_WINDOW)?;
+        if self.early && request.is_repeatable() {
+            let output = self.session.output();
+            let taken = self.transport.write_early(output);
+            output.drain(..taken);
+        }
+        self.early = false;
+        Ok(())
+    }
+
+    /// Sends as many of these bytes as there is credit for.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> usize {
+        // What does not fit the socket stays with the caller, not here.
+        if self.session.output().len() - self.sent > 4 * READ {
+            return 0;
+        }
+        let piece = bytes.get(..bytes.len().min(4 * READ)).unwrap_or(bytes);
+        self.session.send(self.exchange, piece)
+    }
+
+    /// Says that our stream is complete.
+    pub(super) fn end(&mut self) {
+        self.session.end(self.exchange);
+    }
+
+    /// Ends the exchange.
+    pub(super) fn cancel(&mut self, why: &Error) {
+        self.session.cancel(self.exchange, &Fault::from(why));
+    }
+
+    /// Sends, and takes what came: what is there already, or what comes when it waits. Before it waits it calls `before_wait`.
+    pub(super) fn next(
+        &mut self,
+        answer: &mut Answer,
+        wait: Wait<'_>,
+        before_wait: &mut dyn FnMut() -> Result<()>,
+    ) -> std::result::Result<Came, Failure> {
+        loop {
+            self.flush()?;
+            if let Some(came) = self.parse(answer)? {
+                return Ok(came);
+            }
+            if self.read()? {
+                continue;
+            }
+            let Wait::Yes(stop) = wait else { return Ok(Came::Nothing) };
+            before_wait()?;
+            if self.wait(stop)? {
+                return Ok(Came::Stopped);
+            }
+        }
+    }
+
+    /// Hands output to the transport.
+    pub(super) fn flush(&mut self) -> std::result::Result<(), Failure> {
+        loop {
+            let output = self.session.output();
+            let rest = output.get(self.sent..).unwrap_or_default();
+            if rest.is_empty() {
+                output.clear();
+                self.sent = 0;
+                return Ok(());
+            }
+            match self.transport.write(rest) {
+                Ok(0) => return Err(self.lost("the connection was closed")),
+                Ok(len) => self.sent += len,
+                Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                // What the server had to say before it closed is more telling than that it closed.
+                Err(err) if err.kind() == ErrorKind::BrokenPipe || err.kind() == ErrorKind::ConnectionReset => {
+                    while self.read()? {}
+                    return Err(self.broken(&err));
+                }
+                Err(err) => return Err(self.broken(&err)),
+            }
+        }
+    }
+
+    /// Takes what came off the transport; false when nothing did.
+    fn read(&mut self) -> std::result::Result<bool, Failure> {
+        let start = self.input.len();
+        self.input.resize(start + READ, 0);
+        let read = self.transport.read(self.input.get_mut(start..).unwrap_or_default());
+        self.input.truncate(start + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) if self.session.is_greeted() => Err(self.lost("the connection was closed by the server")),
+            Ok(0) => Err(self.lost("the connection was closed before the server answered")),
+            Ok(_) => {
+                self.heard = self.dial.now();
+                self.pinged = false;
+                Ok(true)
+            }
+            Err(err) if err.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(err) if err.kind() == ErrorKind::Interrupted => Ok(true),
+            Err(err) => Err(self.broken(&err)),
+        }
+    }
+
+    /// Takes whole frames off the input up to one that its caller wants to know of.
+    fn parse(&mut self, answer: &mut Answer) -> std::result::Result<Option<Came>, Failure> {
+        let mut used = 0;
+        let found = loop {
+            let rest = self.input.get(used..).unwrap_or_default();
+            let (len, received) = match self.session.receive(rest) {
+                Ok(received) => received,
+                Err(err) => break Err(Failure::Final(err.of(&*self.shown))),
+            };
+            used += len;
+            match received {
+                Received::Need(_) => break Ok(None),
+                Received::Nothing | Received::Pong | Received::Open { .. } => {}
+                Received::Data { exchange, bytes } if exchange == self.exchange => {
+                    answer.feed(bytes);
+                    let len = bytes.len();
+                    self.session.used(exchange, len);
+                    break Ok(Some(Came::Bytes));
+                }
+                Received::Data { .. } => {}
+                Received::End(exchange) if exchange == self.exchange => break Ok(Some(Came::End)),
+                Received::End(_) => {}
+                Received::Credit(_) => break Ok(Some(Came::Credit)),
+                Received::Cancel(exchange, fault) if exchange == self.exchange => {
+                    break Err(Failure::from(self.told(&fault)));
+                }
+                Received::Cancel(..) => {}
+                // A server that stops goes on with what is open as far as it can.
+                Received::Goaway(fault) if fault.code == Code::Stopped.as_str() => {}
+                Received::Goaway(fault) => break Err(Failure::Final(self.told(&fault))),
+            }
+        };
+        self.input.drain(..used);
+        if self.session.is_greeted() {
+            self.deadline = None;
+        }
+        found
+    }
+
+    /// Waits until something can be done; true when it was stopped.
+    fn wait(&mut self, stop: &Stop) -> std::result::Result<bool, Failure> {
+        let now = self.dial.now();
+        let until = self.deadline.unwrap_or(self.heard.max(Duration::ZERO) + SILENCE * if self.pinged { 2 } else { 1 });
+        if now >= until {
+            if self.deadline.is_some() {
+                return Err(self.lost("no answer to the handshake in time (--timeout)"));
+            }
+            if self.pinged {
+                return Err(self.lost(&format!("nothing heard for {} s", 2 * SILENCE.as_secs())));
+            }
+            self.pinged = true;
+            self.session.ping();
+            return Ok(false);
+        }
+        let write = self.session.output().len() > self.sent;
+        match self.transport.wait(write, Some(until.saturating_sub(now)), stop) {
+            Ok(waited) => Ok(waited == Waited::Stopped),
+            Err(err) if err.kind() == ErrorKind::Interrupted => Ok(false),
+            Err(err) => Err(self.broken(&err)),
+        }
+    }
+
+    /// What the server said, about what the user typed.
+    fn told(&self, fault: &Fault) -> Error {
+        let err = fault.to_error();
+        if err.object().is_empty() { err.of(&*self.shown) } else { err }
+    }
+
+    fn lost(&self, text: &str) -> Failure {
+        Failure::Lost(Error::new(Code::Unreachable, &*self.shown, text))
+    }
+
+    fn broken(&self, err: &std::io::Error) -> Failure {
+        match self.transport.explain(err) {
+            Some(err) => Failure::from(err.of(&*self.shown)),
+            None => {
+                let told = Error::io("", "", std::io::Error::from(err.kind()));
+                let text = if err.raw_os_error().is_some() {
+                    Error::io("", "", std::io::Error::from_raw_os_error(err.raw_os_error().unwrap_or(0)))
+                } else {
+                    told
+                };
+                self.lost(&format!("the connection was lost: {}", text.text()))
+            }
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Puts: elements go out as they come, answers come back meanwhile, and what was not answered for is kept and sent again over
+//! the next connection when one is lost.
+//!
+//! Failure contract: what was reported as in is in, once. After an error nothing is known of what was not reported. Memory
+//! is bounded: no more than [`WINDOW`] bytes, and one batch of the caller's, wait for an answer.
+
+use super::answer::{Answer, Step};
+use super::link::{Came, Failure, Link, Wait};
+use super::remote::{Remote, Target};
+use crate::content::ContentType;
+use crate::error::{Code, Error, Result};
+use crate::log::{Run, Stamp};
+use crate::net::{self, Request, answer};
+use crate::space::{Put, Stop, Told};
+use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
+use crate::wire::{ELEM_PREFIX, Fault};
+use std::collections::VecDeque;
+
+/// So many bytes may wait for an answer before more are taken.
+const WINDOW: usize = 4 << 20;
+
+/// Elements are kept together in pieces of about this many bytes.
+const CHUNK: usize = 64 << 10;
+
+/// Elements that were not all answered for, as they go out.
+#[derive(Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// The writer sequence of the last of them.
+    last: u64,
+    /// How many bytes went out over this connection.
+    sent: usize,
+}
+
+/// A connection with the request on its way.
+struct Connected {
+    link: Link,
+    answer: Answer,
+    /// The beginning of the stream, as far as it has not gone out.
+    head: Vec<u8>,
+    /// Nothing of this writer was in the woof before this request.
+    fresh: bool,
+}
+
+/// A put in progress.
+pub(super) struct Putting {
+    remote: Remote,
+    target: Target,
+    create: Option<String>,
+    sync: bool,
+    /// What the data of the request is, and of what is put next.
+    source: ContentType,
+    next_source: ContentType,
+    writer: u64,
+    /// Elements of this writer can be in the woof already.
+    resumes: bool,
+    link: Option<Link>,
+    connected: Option<Connected>,
+    /// When the woof was made, once that is known.
+    made: Option<u64>,
+    /// From this seqno on elements of this put can be in the woof.
+    from: u64,
+    chunks: VecDeque<Chunk>,
+    /// Bytes in all chunks.
+    waiting: usize,
+    /// The writer sequence of the last element that was put, and of the last that was answered for.
+    last: u64,
+    answered: u64,
+}
+
+impl Putting {
+    /// Connects. The request goes out with the first elements.
+    pub(super) fn open(remote: Remote, target: Target, create: Option<String>) -> Result<Putting> {
+        let writer = remote.random();
+        let mut putting = Putting {
+            remote,
+            target,
+            create,
+            sync: false,
+            source: ContentType::Text,
+            next_source: ContentType::Text,
+            writer,
+            resumes: false,
+            link: None,
+            connected: None,
+            made: None,
+            from: 1,
+            chunks: VecDeque::new(),
+            waiting: 0,
+            last: 0,
+            answered: 0,
+        };
+        putting.link = Some(putting.connect(None)?);
+        Ok(putting)
+    }
+
+    /// Connects, and goes on trying as long as it should. `lost` is why the last connection ended.
+    fn connect(&self, lost: Option<Error>) -> Result<Link> {
+        let never = Stop::default();
+        let mut trying = self.remote.patience_of_put(self.made.is_some());
+        let mut why = lost;
+        loop {
+            if let Some(why) = &why {
+                trying.wait(why, &never)?;
+            }
+            match self.remote.connect(&self.target) {
+                Ok(link) => return Ok(link),
+                Err(Failure::Lost(err)) => why = Some(err),
+                Err(Failure::Final(err)) => return Err(err),
+            }
+        }
+    }
+
+    /// Makes the request over a new connection, and sends again what was not answered for.
+    fn begin(&mut self, mut link: Link) -> Result<Connected> {
+        link.open(&Request::Put(net::Put {
+            name: self.target.path.clone(),
+            writer: self.writer,
+            content: self.source.as_str().to_owned(),
+            sync: self.sync,
+            create: self.create.clone(),
+            resume: self.resumes.then_some(self.from),
+            made: self.made,
+        }))?;
+        // From now on something of this put can be there.
+        let fresh = !std::mem::replace(&mut self.resumes, true);
+        for chunk in &mut self.chunks {
+            chunk.sent = skip_answered(&chunk.bytes, self.answered);
+        }
+        let mut head = Vec::new();
+        encode::preamble(&mut head);
+        Ok(Connected { link, answer: Answer::new(), head, fresh })
+    }
+
+    /// Sends and takes answers until `enough`, over as many connections as it takes. Without `wait` only what can be done at
+    /// once.
+    fn pump(
+        &mut self,
+        wait: bool,
+        enough: &dyn Fn(&Putting) -> bool,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let mut lost: Option<Error> = None;
+        loop {
+            if self.connected.is_none() {
+                let link = match self.link.take() {
+                    Some(link) => link,
+                    None => self.connect(lost.take())?,
+                };
+                self.connected = Some(self.begin(link)?);
+            }
+            match self.pump_connection(wait, enough, report) {
+                Ok(()) => return Ok(()),
+                Err(Failure::Lost(err)) => {
+                    self.connected = None;
+                    lost = Some(err);
+                    if !wait {
+                        // Found out before anything was to be waited for: the next call that waits connects anew. What was
+                        // put is kept.
+                        self.link = None;
+                        if enough(self) {
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(Failure::Final(err)) => return Err(err),
+            }
+        }
+    }
+
+    fn pump_connection(
+        &mut self,
+        wait: bool,
+        enough: &dyn Fn(&Putting) -> bool,
+        report: &mut dyn FnMut(Told),
+    ) -> std::result::Result<(), Failure> {
+        let never = Stop::default();
+        loop {
+            self.take_answers(report)?;
+            self.send();
+            let done = enough(self);
+            let Some(Connected { link, answer, .. }) = &mut self.connected else { return Ok(()) };
+            let how = if wait && !done { Wait::Yes(&never) } else { Wait::No };
+            match link.next(answer, how, &mut || Ok(()))? {
+                Came::End => answer.cut()?,
+                Came::Nothing | Came::Stopped => return Ok(()),
+                Came::Bytes | Came::Credit => {}
+            }
+        }
+    }
+
+    /// Sends what there is credit for.
+    fn send(&mut self) {
+        let Some(Connected { link, head, .. }) = &mut self.connected else { return };
+        let sent = link.send(head);
+        head.drain(..sent);
+        if !head.is_empty() {
+            return;
+        }
+        for chunk in &mut self.chunks {
+            while chunk.sent < chunk.bytes.len() {
+                let sent = link.send(chunk.bytes.get(chunk.sent..).unwrap_or_default());
+                chunk.sent += sent;
+                if sent == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the answers that came.
+    fn take_answers(&mut self, report: &mut dyn FnMut(Told)) -> std::result::Result<(), Failure> {
+        let Some(Connected { answer, .. }) = &mut self.connected else { return Ok(()) };
+        // Taken out, so that answers can be noted while one is borrowed.
+        let mut answer = std::mem::replace(answer, Answer::new());
+        let done = loop {
+            match answer.next() {
+                Ok(Step::Need) => break Ok(()),
+                Ok(Step::End(Ok(()))) => {
+                    break Err(Failure::Lost(self.error(Code::Unreachable, "the server ended the put early")));
+                }
+                Ok(Step::End(Err(fault))) => break Err(Failure::from(self.target.told(&fault))),
+                Ok(Step::Message(raw)) if raw.kind == Kind::APP => match raw.decode() {
+                    Ok(Message::App { name, data }) => {
+                        if let Err(err) = self.answered(name, data, report) {
+                            break Err(Failure::Final(err));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(err) => break Err(Failure::Final(err.of(&*self.target.name))),
+                },
+                Ok(Step::Message(_)) => {}
+                Err(err) => break Err(Failure::Final(err.of(&*self.target.name))),
+            }
+        };
+        if let Some(connected) = &mut self.connected {
+            connected.answer = answer;
+        }
+        done
+    }
+
+    /// Notes one answer.
+    fn answered(&mut self, name: &str, data: &[u8], report: &mut dyn FnMut(Told)) -> Result<()> {
+        let word = |at: usize| {
+            data.get(at * 8..at * 8 + 8)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(u64::from_le_bytes)
+                .ok_or_else(|| self.error(Code::Damaged, "an answer of the server is too short"))
+        };
+        match name {
+            answer::OPENED => {
+                let (made, next) = (word(0)?, word(1)?);
+                if self.made.is_none() {
+                    self.made = Some(made);
+                    if self.connected.as_ref().is_some_and(|connected| connected.fresh) {
+                        self.from = next;
+                    }
+                }
+            }
+            answer::IN => {
+                let (seq, seqno, count) = (word(0)?, word(1)?, word(2)?);
+                let end = seq.checked_add(count).filter(|end| count > 0 && *end <= self.last + 1);
+                let Some(end) = end else {
+                    return Err(self.error(Code::Damaged, "the server answers for what was not put"));
+                };
+                let known = self.answered.saturating_add(1).saturating_sub(seq).min(count);
+                if known == count {
+                    return Ok(());
+                }
+                self.note(end - 1);
+                if seqno == 0 {
+                    let text = "was put, and is overwritten already";
+                    report(Told::Refused(seq, self.error(Code::Gone, text)));
+                    return Ok(());
+                }
+                self.from = self.from.max(seqno.saturating_add(count));
+                report(Told::In(Run { first: seqno.saturating_add(known), count: count - known }));
+            }
+            answer::REFUSED => {
+                let seq = word(0)?;
+                if seq > self.last {
+                    return Err(self.error(Code::Damaged, "the server answers for what was not put"));
+                }
+                if seq > self.answered {
+                    let fault = Fault::from_bytes(data.get(8..).unwrap_or_default())?;
+                    self.note(seq);
+                    report(Told::Refused(seq, self.target.told(&fault)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Everything up to `seq` was answered for.
+    fn note(&mut self, seq: u64) {
+        self.answered = seq;
+        while let Some(chunk) = self.chunks.front()
+            && chunk.last <= seq
+        {
+            self.waiting -= chunk.bytes.len();
+            self.chunks.pop_front();
+        }
+    }
+
+    /// Takes one element.
+    fn take(&mut self, seq: u64, data: &[u8]) -> Result<()> {
+        if seq <= self.last {
+            let text = format!("writer sequence {seq} after {}", self.last);
+            return Err(self.error(Code::Invalid, &text));
+        }
+        if self.chunks.back().is_none_or(|chunk| chunk.bytes.len() >= CHUNK) {
+            self.chunks.push_back(Chunk::default());
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            let before = chunk.bytes.len();
+            encode::elem(&mut chunk.bytes, seq, 0, data);
+            chunk.last = seq;
+            self.waiting += chunk.bytes.len() - before;
+            self.last = seq;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting >= WINDOW
+    }
+
+    fn is_settled(&self) -> bool {
+        self.made.is_some() && self.answered == self.last
+    }
+
+    /// Settles and ends the request, for one with other properties.
+    fn reopen(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
+        if self.connected.is_some() {
+            self.pump(true, &Putting::is_settled, report)?;
+            self.say_goodbye();
+        }
+        Ok(())
+    }
+
+    /// Has data be what it was said to be from now on.
+    fn turn_to_source(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
+        if self.source != self.next_source {
+            if self.last > self.answered {
+                self.reopen(report)?;
+            } else {
+                self.say_goodbye();
+            }
+            self.source = self.next_source;
+        }
+        Ok(())
+    }
+
+    /// Ends the stream of a put that is settled, as far as that can be done without waiting.
+    fn say_goodbye(&mut self) {
+        if let Some(mut connected) = self.connected.take() {
+            let mut end = std::mem::take(&mut connected.head);
+            encode::end(&mut end, Ok(()));
+            connected.link.send(&end);
+            connected.link.end();
+            // Everything is answered for, so it does not matter whether this arrives.
+            let _ = connected.link.flush();
+        }
+    }
+
+    fn error(&self, code: Code, text: &str) -> Error {
+        Error::new(code, &*self.target.name, text)
+    }
+}
+
+impl Put for Putting {
+    fn content(&self) -> Option<ContentType> {
+        None
+    }
+
+    fn element_max(&self) -> Option<u64> {
+        None
+    }
+
+    fn data_is(&mut self, content: ContentType) {
+        self.next_source = content;
+    }
+
+    fn set_sync(&mut self, sync: bool) {
+        self.sync = sync;
+    }
+
+    fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
+        self.turn_to_source(report)?;
+        for data in items {
+            if self.is_full() {
+                self.pump(true, &|putting| !putting.is_full(), report)?;
+            }
+            self.take(self.last + 1, data)?;
+        }
+        self.pump(false, &|putting| !putting.is_full(), report)
+    }
+
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.turn_to_source(report)?;
+        for (stamp, data) in items {
+            if stamp.writer != self.writer {
+                self.reopen(report)?;
+                self.writer = stamp.writer;
+                (self.resumes, self.made, self.from) = (true, None, 1);
+                (self.last, self.answered) = (0, 0);
+            }
+            if self.is_full() {
+                self.pump(true, &|putting| !putting.is_full(), report)?;
+            }
+            if self.last == 0 {
+                // Writer sequences of others begin anywhere.
+                self.answered = stamp.seq - 1;
+            }
+            self.take(stamp.seq, data)?;
+        }
+        self.pump(false, &|putting| !putting.is_full(), report)
+    }
+
+    fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
+        self.pump(true, &Putting::is_settled, report)
+    }
+}
+
+impl Drop for Putting {
+    fn drop(&mut self) {
+        if self.is_settled() {
+            self.say_goodbye();
+        }
+    }
+}
+
+/// How many bytes at the beginning of a chunk are elements that were answered for.
+fn skip_answered(bytes: &[u8], answered: u64) -> usize {
+    let (mut at, mut first) = (0, true);
+    while let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<HEADER_SIZE>()) {
+        let header = Header::decode(*header);
+        if first {
+            let prefix = bytes.get(at + HEADER_SIZE..at + HEADER_SIZE + ELEM_PREFIX);
+            let seq = prefix.and_then(|prefix| prefix.first_chunk()).map_or(0, |seq| u64::from_le_bytes(*seq));
+            if seq > answered {
+                break;
+            }
+        }
+        at += HEADER_SIZE + header.len as usize;
+        first = header.flags & MORE == 0;
+    }
+    at.min(bytes.len())
+}

@@ -1,0 +1,331 @@
+//! A server's namespaces as a [`Space`].
+
+use super::answer::{Answer, Step};
+use super::link::{Came, Failure, Link, Wait};
+use super::putting::Putting;
+use super::{Dial, reading};
+use crate::error::{Code, Error, Result};
+use crate::name::{Address, Host, Place, STATE_DIR, place};
+use crate::net::{self, Request};
+use crate::predicate::Predicate;
+use crate::space::{Create, Put, Selection, Sink, Space, Stop};
+use crate::wire::{Dir, Fault, Message};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The first pause before trying again, and the longest; it doubles in between.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
+const WAIT: Duration = Duration::from_secs(3600);
+
+/// The name of a server's Unix socket in the state directory of what it serves.
+pub(crate) const SOCKET: &str = "server.sock";
+
+/// How patient a client is, and whom it tells what it waits for.
+#[derive(Clone)]
+pub struct Patience {
+    /// How long connecting may take, and how long a read that is no follow goes on trying.
+    pub timeout: Duration,
+    /// How long a put tries to reach the server: `None` is not at all at first, and an hour once it had been reached.
+    pub wait: Option<Duration>,
+    /// Is told, in one line, why it waits.
+    pub notify: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// The namespaces of a server.
+#[derive(Clone)]
+pub struct Remote {
+    dial: Arc<dyn Dial>,
+    patience: Patience,
+}
+
+/// What a name stands for.
+pub(super) struct Target {
+    /// As the user typed it.
+    pub(super) name: String,
+    /// Where the server is.
+    pub(super) address: Address,
+    /// The name within the server.
+    pub(super) path: String,
+    /// What stands before the server's names to make names of ours: `woof://host`.
+    base: String,
+}
+
+impl Target {
+    /// What the server said, about what the user typed.
+    pub(super) fn told(&self, fault: &Fault) -> Error {
+        let err = fault.to_error();
+        let object = err.object();
+        if object.is_empty() || object == self.path {
+            return err.of(&*self.name);
+        }
+        match object.strip_prefix(&*self.path) {
+            Some(below) if self.path.is_empty() || below.starts_with('/') => {
+                let name = self.shown(object);
+                err.of(name)
+            }
+            _ => err,
+        }
+    }
+
+    /// What a name of the server is called here.
+    fn shown(&self, name: &str) -> String {
+        if name.is_empty() { self.base.clone() } else { format!("{}/{name}", self.base) }
+    }
+}
+
+/// Trying again, later each time, and for how long.
+pub(super) struct Trying<'a> {
+    remote: &'a Remote,
+    /// Since when it has been trying.
+    since: Option<Duration>,
+    limit: Option<Duration>,
+    pause: Duration,
+    told: String,
+}
+
+impl Trying<'_> {
+    /// Notes that something worked.
+    pub(super) fn is_rewarded(&mut self) {
+        self.since = None;
+        self.pause = PAUSE;
+        self.told.clear();
+    }
+
+    /// Waits before the next try; false when it was stopped. An error when it has been tried for long enough.
+    pub(super) fn wait(&mut self, why: &Error, stop: &Stop) -> Result<bool> {
+        let dial = &self.remote.dial;
+        let since = *self.since.get_or_insert_with(|| dial.now());
+        let again = |err: &Error, text: String| Error::new(err.code(), err.object(), text);
+        if let Some(limit) = self.limit
+            && dial.now().saturating_sub(since) >= limit
+        {
+            let text = match limit.as_secs() {
+                0 => why.text().to_owned(),
+                limit => format!("{}; tried for {limit} s", why.text()),
+            };
+            return Err(again(why, text));
+        }
+        let text = why.to_string();
+        if text != self.told {
+            (self.remote.patience.notify)(&format!("{text}; trying again"));
+            self.told = text;
+        }
+        // Up to half more, so that many clients of a server that is back do not come at once.
+        let pause = self.pause + self.pause.mul_f64((dial.random() % 512) as f64 / 1024.0);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(dial.pause(pause, stop))
+    }
+}
+
+impl Remote {
+    /// The server's namespaces as reached through `dial`.
+    pub fn new(dial: Arc<dyn Dial>, patience: Patience) -> Remote {
+        Remote { dial, patience }
+    }
+
+    /// What a name stands for.
+    pub(super) fn target(&self, name: &str) -> Result<Target> {
+        let Place::Remote(rest) = place(name)? else {
+            return Err(Error::new(Code::Invalid, name, "is no name at a server"));
+        };
+        let address = Address::parse(rest)?;
+        if address.host != Host::ThisMachine {
+            let base = name.trim_end_matches('/');
+            let base = base.strip_suffix(&*address.path).unwrap_or(base).trim_end_matches('/').to_owned();
+            let path = address.path.clone();
+            return Ok(Target { name: name.to_owned(), address, path, base });
+        }
+        // The directory that is served is the nearest one above with a socket.
+        let path = Path::new(&address.path);
+        let root = path
+            .ancestors()
+            .find(|dir| dir.join(STATE_DIR).join(SOCKET).exists())
+            .ok_or_else(|| {
+                Error::new(Code::Unreachable, name, "no server on this machine serves it (wserve DIR)")
+            })?;
+        let inside = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+        let shown = root.to_string_lossy().into_owned();
+        Ok(Target {
+            name: name.to_owned(),
+            path: inside,
+            base: format!("woof://{}", shown.trim_end_matches('/')),
+            address: Address { path: shown, ..address },
+        })
+    }
+
+    /// How long to try.
+    pub(super) fn patience(&self, follow: bool) -> Trying<'_> {
+        self.trying(if follow { None } else { Some(self.patience.timeout) })
+    }
+
+    /// How long a put tries at first, and once the server had been reached.
+    pub(super) fn patience_of_put(&self, reached: bool) -> Trying<'_> {
+        self.trying(Some(self.patience.wait.unwrap_or(if reached { WAIT } else { Duration::ZERO })))
+    }
+
+    fn trying(&self, limit: Option<Duration>) -> Trying<'_> {
+        Trying { remote: self, since: None, limit, pause: PAUSE, told: String::new() }
+    }
+
+    /// A random number that names a put.
+    pub(super) fn random(&self) -> u64 {
+        self.dial.random()
+    }
+
+    /// Connects.
+    pub(super) fn connect(&self, target: &Target) -> std::result::Result<Link, Failure> {
+        Link::connect(&self.dial, &target.address, &target.base, self.patience.timeout)
+    }
+
+    /// Makes a request whose answer is short, and hands its messages to `take`.
+    fn ask(
+        &self,
+        target: &Target,
+        request: Request,
+        take: &mut dyn FnMut(Message<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.ask_once(target, request, take, &mut || Ok(())).map_err(Failure::into_error)
+    }
+
+    fn ask_once(
+        &self,
+        target: &Target,
+        request: Request,
+        take: &mut dyn FnMut(Message<'_>) -> Result<()>,
+        before_wait: &mut dyn FnMut() -> Result<()>,
+    ) -> std::result::Result<(), Failure> {
+        let mut link = self.connect(target)?;
+        link.open(&request)?;
+        link.end();
+        let (mut answer, never) = (Answer::new(), Stop::default());
+        loop {
+            match answer.next()? {
+                Step::Message(raw) => {
+                    // Kinds of later versions are passed over.
+                    take(raw.decode()?)?;
+                    continue;
+                }
+                Step::End(status) => {
+                    return status.map_err(|fault| Failure::from(target.told(&fault)));
+                }
+                Step::Need => {}
+            }
+            if link.next(&mut answer, Wait::Yes(&never), before_wait)? == Came::End {
+                answer.cut()?;
+            }
+        }
+    }
+
+    /// Makes a directory of the server a namespace.
+    ///
+    /// # Errors
+    /// When it may not, or cannot be made.
+    pub fn create_namespace(&self, name: &str) -> Result<()> {
+        let target = self.target(name)?;
+        let request = Request::Namespace(net::Named { name: target.path.clone() });
+        self.ask(&target, request, &mut |_| Ok(()))
+    }
+}
+
+impl Space for Remote {
+    fn create(&self, name: &str, create: &Create) -> Result<()> {
+        let target = self.target(name)?;
+        let request = Request::Create(net::Create {
+            name: target.path.clone(),
+            history: create.options.history,
+            capacity: create.options.capacity,
+            element_size: create.options.element_size,
+            content: create.options.content.as_str().to_owned(),
+            sync: create.options.sync,
+            reset: create.reset,
+            parents: create.parents,
+        });
+        self.ask(&target, request, &mut |_| Ok(()))
+    }
+
+    fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>> {
+        let target = self.target(name)?;
+        let create = create.map(|create| create.options.content.as_str().to_owned());
+        Ok(Box::new(Putting::open(self.clone(), target, create)?))
+    }
+
+    fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
+        reading::read(self, name, selection, sink)
+    }
+
+    fn stat(&self, name: &str) -> Result<Dir> {
+        let target = self.target(name)?;
+        let mut found = None;
+        let request = Request::Stat(net::Named { name: target.path.clone() });
+        self.ask(&target, request, &mut |message| {
+            if let Message::Dir(dir) = message {
+                found = Some(dir.set("path", name));
+            }
+            Ok(())
+        })?;
+        found.ok_or_else(|| Error::new(Code::Damaged, name, "the server's answer has no attributes"))
+    }
+
+    fn find(
+        &self,
+        path: &str,
+        predicate: Option<&Predicate>,
+        get: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        let target = self.target(path)?;
+        let (filter, now) = reading::filter(predicate);
+        let request = Request::Find(net::Find { name: target.path.clone(), filter, now, get });
+        // Both are called in turns and never at once.
+        let sink = std::cell::RefCell::new(sink);
+        self.ask_once(
+            &target,
+            request,
+            &mut |message| {
+                let mut sink = sink.borrow_mut();
+                match message {
+                    Message::Dir(dir) => {
+                        let shown = target.shown(dir.text("path").unwrap_or_default());
+                        sink.dir(&dir.set("path", shown))
+                    }
+                    Message::Elem(elem) => sink.elem(elem.seqno, elem.time_ns, elem.data),
+                    Message::Err(fault) => sink.fault(&Fault::from(&target.told(&fault))),
+                    _ => Ok(()),
+                }
+            },
+            &mut || sink.borrow_mut().before_wait(),
+        )
+        .map_err(Failure::into_error)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let target = self.target(name)?;
+        let request = Request::Remove(net::Named { name: target.path.clone() });
+        self.ask(&target, request, &mut |_| Ok(()))
+    }
+}
+
+/// The text of an access list.
+impl Remote {
+    /// The access list of a namespace, in its text form, after a change if one is given.
+    ///
+    /// # Errors
+    /// When it may not be looked at or changed.
+    pub fn access_text(&self, namespace: &str, change: Option<String>) -> Result<String> {
+        let target = self.target(namespace)?;
+        let mut text = String::new();
+        let request = Request::Access(net::Access { name: target.path.clone(), change });
+        self.ask(&target, request, &mut |message| {
+            if let Message::Bytes(bytes) = message {
+                text.push_str(&String::from_utf8_lossy(bytes));
+            }
+            Ok(())
+        })?;
+        Ok(text)
+    }
+}
+

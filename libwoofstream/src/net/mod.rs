@@ -1,0 +1,30 @@
+//! The protocol between client and server, without I/O: frames, exchanges, credit, requests. `docs/protocol.md` describes it to
+//! the byte.
+//!
+//! [`Session`] is one side of a connection. It is given the bytes that came, and says what they were; what is to be sent collects in
+//! its output. Sockets, TLS and time are the business of its callers.
+//!
+//! Failure contract: whatever bytes come in, the answer is what they mean, a request for more, or an error that ends the
+//! connection and names what the other side did wrong. Memory is taken for what is there, and never for what a header claims.
+
+mod frame;
+#[cfg(test)]
+mod properties;
+mod request;
+mod session;
+#[cfg(test)]
+mod session_tests;
+
+pub use frame::{FRAME_HEADER, GREETING, VERSION};
+pub use request::{Access, Create, Find, Named, Put, Read, Request};
+pub use session::{Received, Role, Session};
+
+/// Names of the `App` messages that answer a put.
+pub mod answer {
+    /// First: when the woof was made, its next seqno, its largest element, its content type.
+    pub const OPENED: &str = "woof.opened";
+    /// Elements are in: the first's writer sequence and seqno, and how many.
+    pub const IN: &str = "woof.in";
+    /// An element does not fit: its writer sequence, and why.
+    pub const REFUSED: &str = "woof.refused";
+}

@@ -1,0 +1,109 @@
+//! The stream of an answer on its way out: encoded messages that wait for credit.
+
+use crate::error::{Error, Result};
+use crate::net::Session;
+use crate::space::Sink;
+use crate::wire::{Dir, Fault, encode};
+
+/// With this many bytes at hand, no more are made before some are sent.
+const ENOUGH: usize = 64 << 10;
+
+/// The stream of one answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    exchange: u32,
+    bytes: Vec<u8>,
+    /// How many of them were sent.
+    sent: usize,
+    ended: bool,
+}
+
+impl Answer {
+    pub(super) fn new(exchange: u32) -> Answer {
+        let mut bytes = Vec::new();
+        encode::preamble(&mut bytes);
+        Answer { exchange, bytes, sent: 0, ended: false }
+    }
+
+    /// Where messages are encoded to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Whether more messages are worth making now.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.len() - self.sent < ENOUGH
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn is_pending(&self) -> bool {
+        self.sent < self.bytes.len()
+    }
+
+    /// Whether the stream has its end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the stream.
+    pub(super) fn end(&mut self, status: Result<()>) {
+        let fault = status.err().map(|err| Fault::from(&err));
+        encode::end(&mut self.bytes, fault.as_ref().map_or(Ok(()), Err));
+        self.ended = true;
+    }
+
+    /// Sends what there is credit for; true when all of an ended stream was sent.
+    pub(super) fn send(&mut self, session: &mut Session) -> bool {
+        let rest = self.bytes.get(self.sent..).unwrap_or_default();
+        self.sent += session.send(self.exchange, rest);
+        if self.sent < self.bytes.len() {
+            return false;
+        }
+        self.sent = 0;
+        self.bytes.clear();
+        if self.bytes.capacity() > 2 * ENOUGH || self.ended {
+            self.bytes = Vec::new();
+        }
+        if self.ended {
+            session.end(self.exchange);
+        }
+        self.ended
+    }
+
+    /// Gives memory back while nothing is going on.
+    pub(super) fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+impl Sink for Answer {
+    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+        encode::elem(&mut self.bytes, seqno, time_ns, data);
+        Ok(())
+    }
+
+    fn dir(&mut self, dir: &Dir) -> Result<()> {
+        encode::dir(&mut self.bytes, dir)
+    }
+
+    fn mark(&mut self, name: &str) -> Result<()> {
+        encode::mark(&mut self.bytes, name);
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: &Fault) -> Result<()> {
+        encode::err(&mut self.bytes, fault);
+        Ok(())
+    }
+
+    fn before_wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The error of what this server does not do, about `name`.
+pub(super) fn about(name: &str) -> impl Fn(Error) -> Error + '_ {
+    move |err| if err.object().is_empty() || err.object() == name { err.of(name) } else { err }
+}

@@ -1,0 +1,484 @@
+//! One client's connection, without I/O: bytes in, bytes out, and exchanges that are worked on in turn.
+
+use super::answer::{Answer, about};
+use super::finding::Finding;
+use super::putting::Putting;
+use super::reading::Reading;
+use super::site::Site;
+use crate::access::{AccessList, Change, Peer, Right};
+use crate::content::ContentType;
+use crate::error::{Code, Error, Result};
+use crate::log;
+use crate::net::{self, Received, Request, Role, Session};
+use crate::space::{self, Local, Sink as _, Space as _};
+use crate::wire::{Fault, encode};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// With this many bytes waiting to be sent, nothing more is made.
+const OUTPUT_MAX: usize = 256 << 10;
+
+/// What wakes an exchange of a connection, from any thread.
+pub trait Wake: Send + Sync {
+    /// There is something to do for this exchange: call [`Connection::wake`] with it, soon.
+    fn wake(&self, exchange: u32);
+}
+
+/// What an exchange works with.
+pub(super) struct Context<'a> {
+    pub(super) site: &'a Site,
+    pub(super) peer: &'a Peer,
+    pub(super) wake: &'a Arc<dyn Wake>,
+}
+
+/// How far an exchange came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to do.
+    More,
+    /// It goes on when it is woken, or when something comes.
+    Asleep,
+    /// The answer has its end.
+    Over,
+}
+
+/// What is done in an exchange.
+enum Work {
+    /// The request has not been looked at.
+    Asked(Box<Request>),
+    Read(Box<Reading>),
+    Find(Box<Finding>),
+    Put(Box<Putting>),
+    /// The answer is complete.
+    Answered,
+}
+
+struct Exchange {
+    work: Work,
+    answer: Answer,
+    /// It stands in the queue.
+    queued: bool,
+    /// Data, and the end of it, that came before the request was looked at.
+    early: Vec<u8>,
+    got_all: bool,
+}
+
+/// What is to be done next with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// Nothing until something comes.
+    Idle,
+    /// Send what there is to send; then there is more to do.
+    Full,
+    /// What comes next may take long: call [`Connection::pump`] where that harms nobody, with leave to do it.
+    Heavy,
+}
+
+/// One client's connection.
+pub struct Connection {
+    site: Arc<Site>,
+    peer: Peer,
+    wake: Arc<dyn Wake>,
+    session: Session,
+    /// What came and is no whole frame yet.
+    input: Vec<u8>,
+    exchanges: HashMap<u32, Exchange>,
+    /// Exchanges with something to do, each once.
+    queue: VecDeque<u32>,
+    /// No more requests are taken.
+    stopping: bool,
+    /// Nothing more is done; what is left to send is sent.
+    closed: bool,
+}
+
+impl Connection {
+    /// A connection of `peer` that was just made.
+    pub fn new(site: Arc<Site>, peer: Peer, wake: Arc<dyn Wake>) -> Connection {
+        let session = Session::new(Role::Server, site.limits().exchanges);
+        Connection {
+            site,
+            peer,
+            wake,
+            session,
+            input: Vec::new(),
+            exchanges: HashMap::new(),
+            queue: VecDeque::new(),
+            stopping: false,
+            closed: false,
+        }
+    }
+
+    /// What is to be sent: take bytes off its beginning as they are.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        self.session.output()
+    }
+
+    /// Whether the client's greeting came.
+    pub fn is_greeted(&self) -> bool {
+        self.session.is_greeted()
+    }
+
+    /// Whether the connection is to be closed once all of its output was sent.
+    pub fn is_over(&self) -> bool {
+        self.closed || (self.stopping && self.exchanges.is_empty())
+    }
+
+    /// Takes bytes that came.
+    ///
+    /// # Errors
+    /// What the client did wrong. It is told; the connection is over.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let kept = std::mem::take(&mut self.input);
+        let joined = if kept.is_empty() { None } else { Some([&kept, bytes].concat()) };
+        let input = joined.as_deref().unwrap_or(bytes);
+        let mut used = 0;
+        let done = loop {
+            let rest = input.get(used..).unwrap_or_default();
+            match self.session.receive(rest) {
+                Ok((_, Received::Need(_))) => break Ok(rest),
+                Ok((len, received)) => {
+                    used += len;
+                    if let Err(err) = came(
+                        received,
+                        &mut self.exchanges,
+                        &mut self.queue,
+                        &Context { site: &self.site, peer: &self.peer, wake: &self.wake },
+                        self.stopping,
+                        &mut self.session,
+                    ) {
+                        break Err(err);
+                    }
+                }
+                Err(err) => break Err(err),
+            }
+        };
+        match done {
+            Ok(rest) => {
+                self.input = rest.to_vec();
+                self.check_unfinished()
+            }
+            Err(err) => Err(err),
+        }
+        .inspect_err(|err| self.close(err))
+    }
+
+    /// Refuses to hold more than the limit of messages that did not come whole.
+    fn check_unfinished(&self) -> Result<()> {
+        let max = self.site.limits().unfinished;
+        let held: usize = self
+            .exchanges
+            .values()
+            .map(|exchange| match &exchange.work {
+                Work::Put(put) => put.unfinished(),
+                _ => exchange.early.len(),
+            })
+            .sum();
+        if held > max {
+            let text = format!("{held} bytes of unfinished messages, the limit is {max}");
+            return Err(Error::new(Code::TooLarge, "", text));
+        }
+        Ok(())
+    }
+
+    /// Notes that an exchange was woken.
+    pub fn wake(&mut self, exchange: u32) {
+        enqueue(&mut self.exchanges, &mut self.queue, exchange);
+    }
+
+    /// Works on the exchanges in turn until nothing is left to do, or enough waits to be sent. Work that may take long is done
+    /// only with `leave`.
+    pub fn pump(&mut self, mut leave: bool) -> Pumped {
+        if self.closed {
+            return Pumped::Idle;
+        }
+        while let Some(number) = self.queue.front().copied() {
+            if self.session.output().len() >= OUTPUT_MAX {
+                return Pumped::Full;
+            }
+            let Some(exchange) = self.exchanges.get_mut(&number) else {
+                self.queue.pop_front();
+                continue;
+            };
+            if !leave && exchange.is_heavy() {
+                return Pumped::Heavy;
+            }
+            leave = false;
+            self.queue.pop_front();
+            exchange.queued = false;
+            let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+            let more = exchange.step(&context, &mut self.session, number);
+            let sent = exchange.answer.send(&mut self.session);
+            if sent || !self.session.is_open(number) {
+                exchange.close(&context);
+                self.exchanges.remove(&number);
+                self.site.metrics().exchanges.take(1);
+            } else if more && exchange.answer.has_room() {
+                enqueue(&mut self.exchanges, &mut self.queue, number);
+            } else {
+                exchange.answer.rest();
+            }
+        }
+        Pumped::Idle
+    }
+
+    /// Begins to stop: no more requests are taken, follows are told and end, what came of puts is appended and answered for, and
+    /// reads of what is there go on to their ends.
+    pub fn stop(&mut self) {
+        if self.stopping || self.closed {
+            return;
+        }
+        self.stopping = true;
+        let fault = Fault::from(&stopped());
+        self.session.goaway(&fault);
+        // Work that is waiting may be a put's.
+        while self.pump(true) == Pumped::Heavy {}
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        let session = &mut self.session;
+        let metrics = self.site.metrics();
+        self.exchanges.retain(|number, exchange| {
+            let goes_on = match &exchange.work {
+                Work::Read(read) => !read.is_follow(),
+                Work::Put(_) | Work::Asked(_) => false,
+                Work::Find(_) | Work::Answered => true,
+            };
+            if !goes_on {
+                exchange.answer.send(session);
+                exchange.close(&context);
+                session.cancel(*number, &fault);
+                metrics.exchanges.take(1);
+            }
+            goes_on
+        });
+    }
+
+    /// Ends the connection for what went wrong.
+    pub fn close(&mut self, err: &Error) {
+        if !self.closed {
+            self.session.goaway(&Fault::from(err));
+            self.finish();
+        }
+    }
+
+    /// Ends everything that is open; the client has gone.
+    pub fn finish(&mut self) {
+        self.closed = true;
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        self.site.metrics().exchanges.take(self.exchanges.len() as u64);
+        for exchange in std::mem::take(&mut self.exchanges).into_values() {
+            exchange.close(&context);
+        }
+        self.queue.clear();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// What a client is told when the server stops.
+pub(super) fn stopped() -> Error {
+    Error::new(Code::Stopped, "", "the server stops")
+}
+
+fn enqueue(exchanges: &mut HashMap<u32, Exchange>, queue: &mut VecDeque<u32>, number: u32) {
+    if let Some(exchange) = exchanges.get_mut(&number)
+        && !exchange.queued
+    {
+        exchange.queued = true;
+        queue.push_back(number);
+    }
+}
+
+/// What is to be done about something that came.
+fn came(
+    received: Received<'_>,
+    exchanges: &mut HashMap<u32, Exchange>,
+    queue: &mut VecDeque<u32>,
+    context: &Context<'_>,
+    stopping: bool,
+    session: &mut Session,
+) -> Result<()> {
+    match received {
+        Received::Open { exchange, request } => {
+            let metrics = context.site.metrics();
+            metrics.requests.add(1);
+            if stopping {
+                session.cancel(exchange, &Fault::from(&stopped()));
+                return Ok(());
+            }
+            metrics.exchanges.add(1);
+            let mut answer = Answer::new(exchange);
+            let work = match Request::decode(request) {
+                Ok(request) => Work::Asked(Box::new(request)),
+                Err(err) => {
+                    answer.end(Err(err));
+                    Work::Answered
+                }
+            };
+            let new = Exchange { work, answer, queued: false, early: Vec::new(), got_all: false };
+            exchanges.insert(exchange, new);
+            enqueue(exchanges, queue, exchange);
+        }
+        Received::Data { exchange, bytes } => {
+            if let Some(open) = exchanges.get_mut(&exchange) {
+                match &mut open.work {
+                    Work::Asked(_) => open.early.extend_from_slice(bytes),
+                    Work::Put(put) => put.data(bytes),
+                    // Nobody wants it; without credit no more of it comes.
+                    _ => return Ok(()),
+                }
+                enqueue(exchanges, queue, exchange);
+            }
+        }
+        Received::End(exchange) => {
+            if let Some(open) = exchanges.get_mut(&exchange) {
+                open.got_all = true;
+                if let Work::Put(put) = &mut open.work {
+                    put.end();
+                    enqueue(exchanges, queue, exchange);
+                }
+            }
+        }
+        Received::Cancel(exchange, _) => {
+            if let Some(open) = exchanges.remove(&exchange) {
+                open.close(context);
+                context.site.metrics().exchanges.take(1);
+            }
+        }
+        Received::Credit(exchange) => enqueue(exchanges, queue, exchange),
+        Received::Need(_) | Received::Nothing | Received::Pong | Received::Goaway(_) => {}
+    }
+    Ok(())
+}
+
+impl Exchange {
+    /// Whether the next step may take long.
+    fn is_heavy(&self) -> bool {
+        match &self.work {
+            Work::Asked(request) => match &**request {
+                Request::Create(_) | Request::Remove(_) | Request::Namespace(_) => true,
+                Request::Put(put) => put.resume.is_some() || put.create.is_some(),
+                Request::Read(read) => read.last.is_some() && read.filter.is_some(),
+                _ => false,
+            },
+            Work::Put(put) => put.waits_for_disk(),
+            _ => false,
+        }
+    }
+
+    /// Goes on; true when there is more to do at once.
+    fn step(&mut self, context: &Context<'_>, session: &mut Session, number: u32) -> bool {
+        if let Work::Asked(request) = &mut self.work {
+            let request = std::mem::replace(&mut **request, Request::Stat(net::Named::default()));
+            match begin(context, session, number, &request, &mut self.answer) {
+                Ok(work) => self.work = work,
+                Err(err) => {
+                    self.answer.end(Err(err));
+                    self.work = Work::Answered;
+                }
+            }
+            if let Work::Put(put) = &mut self.work {
+                put.data(&std::mem::take(&mut self.early));
+                if self.got_all {
+                    put.end();
+                }
+            }
+        }
+        if !self.answer.has_room() {
+            // A follow that is woken stays awake; a put waits until its answers are taken.
+            return true;
+        }
+        let progress = match &mut self.work {
+            Work::Read(read) => read.step(context, number, &mut self.answer),
+            Work::Find(find) => find.step(context, &mut self.answer),
+            Work::Put(put) => put.step(context, session, number, &mut self.answer),
+            Work::Asked(_) | Work::Answered => Progress::Over,
+        };
+        if progress == Progress::Over {
+            self.close(context);
+            self.work = Work::Answered;
+        }
+        progress == Progress::More
+    }
+
+    /// Gives back what it holds.
+    fn close(&self, context: &Context<'_>) {
+        match &self.work {
+            Work::Read(read) => read.close(context),
+            Work::Put(put) => put.close(context),
+            _ => {}
+        }
+    }
+}
+
+/// Looks at a request: does what is done at once, and opens what takes longer.
+fn begin(
+    context: &Context<'_>,
+    session: &mut Session,
+    number: u32,
+    request: &Request,
+    answer: &mut Answer,
+) -> Result<Work> {
+    let site = context.site;
+    let name = request.name();
+    tracing::debug!(peer = %context.peer, verb = request.verb(), name, "request");
+    match request {
+        Request::Read(read) => return Ok(Work::Read(Box::new(Reading::open(context, read, answer)?))),
+        Request::Find(find) => return Ok(Work::Find(Box::new(Finding::open(context, find)?))),
+        Request::Put(put) => {
+            return Ok(Work::Put(Box::new(Putting::open(context, session, number, put, answer)?)));
+        }
+        Request::Create(create) => {
+            let path = site.woof_path(name)?;
+            site.allow(context.peer, path.as_ref(), Right::Create, name)?;
+            if create.reset {
+                site.allow(context.peer, path.as_ref(), Right::Remove, name)?;
+            }
+            let options = log::Options {
+                history: create.history,
+                capacity: create.capacity,
+                element_size: create.element_size,
+                content: ContentType::parse(&create.content)?,
+                sync: create.sync,
+            };
+            let create = space::Create { options, reset: create.reset, parents: create.parents };
+            Local.create(&path, &create).map_err(|err| err.of(name))?;
+        }
+        Request::Namespace(_) => {
+            let path = site.path(name)?;
+            site.allow(context.peer, &path, Right::Create, name)?;
+            Local
+                .create_namespace(path.to_str().unwrap_or_default())
+                .map_err(|err| err.of(name))?;
+        }
+        Request::Stat(_) => {
+            let path = site.woof_path(name)?;
+            site.allow(context.peer, path.as_ref(), Right::Read, name)?;
+            let dir = Local.stat(&path).map_err(|err| err.of(name))?.set("path", name);
+            answer.dir(&dir)?;
+        }
+        Request::Remove(_) => {
+            let path = site.woof_path(name)?;
+            site.allow(context.peer, path.as_ref(), Right::Remove, name)?;
+            Local.remove(&path).map_err(|err| err.of(name))?;
+        }
+        Request::Access(access) => {
+            let path = site.path(name)?;
+            let right = if access.change.is_some() { Right::Admin } else { Right::Read };
+            site.allow(context.peer, &path, right, name)?;
+            let list = match &access.change {
+                Some(change) => AccessList::update(&path, &Change::parse(change.split_whitespace())?),
+                None => AccessList::load(&path),
+            };
+            let text = list.map_err(about(name))?.to_string();
+            encode::bytes(answer.buffer(), text.as_bytes());
+        }
+    }
+    answer.end(Ok(()));
+    Ok(Work::Answered)
+}

@@ -1,0 +1,57 @@
+//! A find on its way: what is at and below a place, as far as the peer may know of it.
+
+use super::answer::Answer;
+use super::connection::{Context, Progress};
+use super::reading::predicate;
+use crate::access::Right;
+use crate::error::Result;
+use crate::net;
+use crate::space::{Step, Walk};
+
+/// So many places are looked at, and so many elements of one, before others have their turn.
+const TURN: u64 = 64;
+const ELEMENTS: u64 = 4096;
+
+/// A find in progress.
+pub(super) struct Finding {
+    walk: Walk,
+}
+
+impl Finding {
+    /// Begins where it was asked to.
+    pub(super) fn open(context: &Context<'_>, request: &net::Find) -> Result<Finding> {
+        let name = &*request.name;
+        let path = context.site.path(name)?;
+        let predicate = predicate(request.filter.as_deref(), request.now)?;
+        if !path.is_dir() || context.site.namespace_of(&path) != context.site.root() {
+            context.site.allow(context.peer, &path, Right::Read, name)?;
+        }
+        let walk = Walk::open(&path, name, predicate.as_ref(), request.get)?;
+        Ok(Finding { walk })
+    }
+
+    /// Makes more of the answer.
+    pub(super) fn step(&mut self, context: &Context<'_>, answer: &mut Answer) -> Progress {
+        let may_read = |path: &std::path::Path| {
+            // What a peer may not read it is not told of; that is no refusal of a request.
+            context.site.may(context.peer, path, Right::Read)
+        };
+        for _ in 0..TURN {
+            if !answer.has_room() {
+                break;
+            }
+            match self.walk.step(answer, ELEMENTS, &mut { may_read }) {
+                Ok(Step::Done) => {
+                    answer.end(Ok(()));
+                    return Progress::Over;
+                }
+                Ok(_) => {}
+                Err(err) => {
+                    answer.end(Err(err));
+                    return Progress::Over;
+                }
+            }
+        }
+        Progress::More
+    }
+}

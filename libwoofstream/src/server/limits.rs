@@ -1,0 +1,40 @@
+//! What a server allows. Each is a setting, and each refusal names it.
+
+use crate::limits;
+use std::time::Duration;
+
+/// The limits of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once of one user.
+    pub connections_of_user: usize,
+    /// Exchanges open at once on one connection.
+    pub exchanges: usize,
+    /// The largest element that a client may put, in bytes.
+    pub element: usize,
+    /// Bytes of messages that have not come whole yet, on one connection.
+    pub unfinished: usize,
+    /// How long a handshake, with the greeting, may take.
+    pub handshake: Duration,
+    /// Woofs that are followed at once; each has a thread that sleeps.
+    pub followed: usize,
+    /// How long a stop waits for what is going on.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 4096,
+            connections_of_user: 1024,
+            exchanges: limits::EXCHANGES_MAX,
+            element: limits::REMOTE_ELEMENT_MAX,
+            unfinished: 2 * limits::REMOTE_ELEMENT_MAX,
+            handshake: Duration::from_secs(10),
+            followed: 1024,
+            stop: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a server counts, in the text form that Prometheus reads.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows, or a level that goes up and down.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self, less: u64) {
+        self.0.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counts of a server.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Connections that are open.
+    pub(super) connections: Count,
+    /// Connections since the start.
+    pub(super) accepted: Count,
+    /// Connections that were turned away, or ended for what the client did wrong.
+    pub(super) refused: Count,
+    /// Handshakes that failed.
+    pub(super) handshakes_failed: Count,
+    /// Exchanges that are open.
+    pub(super) exchanges: Count,
+    /// Requests since the start.
+    pub(super) requests: Count,
+    /// Requests that were refused for want of a right.
+    pub(super) denied: Count,
+    /// Follows that are open.
+    pub(super) follows: Count,
+    /// Elements that were put.
+    pub(super) elements_in: Count,
+    /// Bytes of their data.
+    pub(super) bytes_in: Count,
+    /// Bytes of answers.
+    pub(super) bytes_out: Count,
+    /// Elements that were sent again after a lost connection and were there already.
+    pub(super) resent: Count,
+}
+
+impl Metrics {
+    /// The counts as text, in the exposition format of Prometheus, version 0.0.4.
+    pub fn render(&self) -> String {
+        let rows: [(&str, &str, &str, &Count); 12] = [
+            ("connections", "gauge", "Connections that are open.", &self.connections),
+            ("connections_accepted_total", "counter", "Connections since the start.", &self.accepted),
+            (
+                "connections_refused_total",
+                "counter",
+                "Connections that were turned away, or ended for what the client did wrong.",
+                &self.refused,
+            ),
+            ("handshakes_failed_total", "counter", "Handshakes that failed.", &self.handshakes_failed),
+            ("exchanges", "gauge", "Requests that are being answered.", &self.exchanges),
+            ("requests_total", "counter", "Requests since the start.", &self.requests),
+            ("requests_denied_total", "counter", "Requests without the right for them.", &self.denied),
+            ("follows", "gauge", "Follows that are open.", &self.follows),
+            ("elements_put_total", "counter", "Elements that were put.", &self.elements_in),
+            ("put_bytes_total", "counter", "Bytes of data that were put.", &self.bytes_in),
+            ("answer_bytes_total", "counter", "Bytes of answers that were sent.", &self.bytes_out),
+            (
+                "elements_resent_total",
+                "counter",
+                "Elements that came again after a lost connection and were there already.",
+                &self.resent,
+            ),
+        ];
+        let mut text = String::new();
+        for (name, kind, help, count) in rows {
+            // Writing to a string does not fail.
+            let _ = write!(
+                text,
+                "# HELP woofstream_{name} {help}\n# TYPE woofstream_{name} {kind}\nwoofstream_{name} {}\n",
+                count.get()
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_rendered_with_help_and_type() {
+        let metrics = Metrics::default();
+        metrics.accepted.add(3);
+        metrics.connections.add(2);
+        metrics.connections.take(1);
+        let text = metrics.render();
+        assert!(text.starts_with(
+            "# HELP woofstream_connections Connections that are open.\n# TYPE woofstream_connections gauge\nwoofstream_connections 1\n"
+        ));
+        assert!(text.contains("\nwoofstream_connections_accepted_total 3\n"));
+        assert_eq!(text.lines().count(), 36);
+    }
+}

@@ -1,0 +1,28 @@
+//! The server of the namespaces under a directory: on a Unix socket and, when told to, on TCP with TLS.
+//!
+//! [`Site`] is what is served: the directory, who may do what in it, what is going on. [`Connection`] is one client's connection
+//! without I/O: bytes in, bytes out, and exchanges that are worked on in turn. [`Server`] has the sockets, and is the only part that
+//! names tokio.
+//!
+//! Failure contract: what a client does wrong ends its request or its connection, with an error that names it, and touches
+//! nobody else. What was acknowledged is in the woof. Everything has a limit ([`Limits`]).
+
+mod answer;
+mod connection;
+mod finding;
+mod limits;
+mod listen;
+mod metrics;
+mod putting;
+mod reading;
+mod site;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod writers;
+
+pub use connection::{Connection, Wake};
+pub use limits::Limits;
+pub use listen::{Listener, Server};
+pub use metrics::Metrics;
+pub use site::Site;

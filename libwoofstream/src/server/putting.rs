@@ -1,0 +1,359 @@
+//! A put on its way: elements come, are appended with their stamps, and are answered for.
+//!
+//! Failure contract: what is answered with `in` is in the woof, and durable where that was asked for. An element that does not fit is
+//! answered with `refused` and the rest goes on. Elements of this writer that are there already, from a connection that was
+//! lost, are answered for and not appended again.
+
+use super::answer::{Answer, about};
+use super::connection::{Context, Progress};
+use super::site::Site;
+use super::writers::Turn;
+use crate::access::Right;
+use crate::content::{self, ContentType};
+use crate::error::{Code, Error, Result};
+use crate::limits::PUT_WINDOW;
+use crate::log::{self, Appender, Stamp, StampRun, Woof};
+use crate::net::{self, Session, answer};
+use crate::space::{Create, Local, Space as _};
+use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
+use std::ops::Range;
+
+/// A put in progress.
+pub(super) struct Putting {
+    name: String,
+    appender: Appender,
+    /// What the elements of the woof are.
+    content: ContentType,
+    /// What comes.
+    source: ContentType,
+    element_max: usize,
+    writer: u64,
+    turn: Turn,
+    decoder: Decoder,
+    /// What came and was not used yet.
+    input: Vec<u8>,
+    /// What was there already when this began, in order.
+    found: Vec<StampRun>,
+    /// The writer sequence of the last element that came.
+    last_seq: u64,
+    /// The client's stream is complete.
+    got_all: bool,
+}
+
+/// Elements that were converted, or that lie in the input.
+struct Batch<'a> {
+    items: Vec<(Stamp, Data)>,
+    input: &'a [u8],
+    converted: Vec<u8>,
+}
+
+/// Where the data of an element is.
+enum Data {
+    Input(Range<usize>),
+    Converted(Range<usize>),
+}
+
+impl Putting {
+    /// Opens the woof and begins the answer.
+    pub(super) fn open(
+        context: &Context<'_>,
+        session: &mut Session,
+        exchange: u32,
+        request: &net::Put,
+        out: &mut Answer,
+    ) -> Result<Putting> {
+        let name = &*request.name;
+        let site = context.site;
+        let path = site.woof_path(name)?;
+        let source = ContentType::parse(&request.content)?;
+        site.allow(context.peer, path.as_ref(), Right::Put, name)?;
+        let woof = match (log::open(path.as_ref()), &request.create) {
+            (Err(err), Some(content)) if err.code() == Code::NotFound => {
+                site.allow(context.peer, path.as_ref(), Right::Create, name)?;
+                let content = ContentType::parse(content)?;
+                let options = log::Options { content, ..log::Options::default() };
+                match Local.create(&path, &Create { options, ..Create::default() }) {
+                    Err(err) if err.code() != Code::Exists => return Err(err.of(name)),
+                    _ => log::open(path.as_ref()),
+                }
+            }
+            (woof, _) => woof,
+        };
+        let woof = woof.map_err(|err| err.of(name))?;
+        let made = woof.status().created_ns;
+        if request.made.is_some_and(|expected| expected != made) {
+            return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
+        }
+        let turn = site.writers.take(request.writer);
+        let found = request.resume.map_or_else(Vec::new, |from| woof.stamps_of(request.writer, from));
+        let mut appender = woof.appender().map_err(|err| err.of(name))?;
+        appender.set_sync(request.sync);
+        let content = woof.options().content;
+        let element_max = usize::try_from(appender.element_max())
+            .unwrap_or(usize::MAX)
+            .min(site.limits().element);
+        opened(out, &woof, made, element_max, content);
+        session.widen(exchange, PUT_WINDOW);
+        Ok(Putting {
+            name: name.to_owned(),
+            appender,
+            content,
+            source,
+            element_max,
+            writer: request.writer,
+            turn,
+            decoder: Decoder::new(site.limits().element.saturating_add(ELEM_PREFIX)),
+            input: Vec::new(),
+            found,
+            last_seq: 0,
+            got_all: false,
+        })
+    }
+
+    /// Takes bytes of the client's stream.
+    pub(super) fn data(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Notes that the client's stream is complete.
+    pub(super) fn end(&mut self) {
+        self.got_all = true;
+    }
+
+    /// How many bytes of messages are here that did not come whole yet.
+    pub(super) fn unfinished(&self) -> usize {
+        self.input.len() + self.decoder.assembled_len()
+    }
+
+    /// Whether every append waits for the disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.appender.is_sync()
+    }
+
+    /// Appends what came, and answers for it.
+    pub(super) fn step(
+        &mut self,
+        context: &Context<'_>,
+        session: &mut Session,
+        exchange: u32,
+        out: &mut Answer,
+    ) -> Progress {
+        let input = std::mem::take(&mut self.input);
+        let done = self.take(context.site, &input, out);
+        let used = match &done {
+            Ok((used, _)) => *used,
+            Err(_) => input.len(),
+        };
+        session.used(exchange, used);
+        let status = match done {
+            Ok((_, false)) if self.got_all => {
+                self.decoder.finish(input.len() - used).map(|()| Some(())).map_err(about(&self.name))
+            }
+            Ok((_, ended)) => Ok(ended.then_some(())),
+            Err(err) => Err(about(&self.name)(err)),
+        };
+        if used < input.len() {
+            self.input = input;
+            self.input.drain(..used);
+        }
+        match status {
+            Ok(None) => Progress::Asleep,
+            Ok(Some(())) => {
+                out.end(Ok(()));
+                Progress::Over
+            }
+            Err(err) => {
+                out.end(Err(err));
+                Progress::Over
+            }
+        }
+    }
+
+    /// Notes that it is over.
+    pub(super) fn close(&self, context: &Context<'_>) {
+        context.site.writers.give_up(&self.turn);
+    }
+
+    /// Appends the whole messages at the beginning of `input`; how many bytes they are, and whether the stream ended.
+    fn take(&mut self, site: &Site, input: &[u8], out: &mut Answer) -> Result<(usize, bool)> {
+        let mut batch = Batch { items: Vec::new(), input, converted: Vec::new() };
+        let mut used = 0;
+        let ended = loop {
+            let (more, event) = match self.decoder.event(input.get(used..).unwrap_or_default()) {
+                Ok(event) => event,
+                Err(err) => {
+                    // What came before is whole.
+                    self.append(site, &mut batch, out)?;
+                    return Err(err);
+                }
+            };
+            used += more;
+            match event {
+                Event::Need(_) => break false,
+                Event::Preamble => {}
+                Event::Whole(header) => {
+                    let end = used;
+                    let start = end - header.len as usize;
+                    debug_assert!(more >= HEADER_SIZE);
+                    if header.kind == Kind::ELEM {
+                        self.element(site, start..end, &mut batch, out)?;
+                    }
+                }
+                Event::Assembled(header) => {
+                    self.append(site, &mut batch, out)?;
+                    if header.kind == Kind::ELEM {
+                        let whole = std::mem::take(self.decoder.assembled_mut());
+                        let mut alone =
+                            Batch { items: Vec::new(), input: &whole, converted: Vec::new() };
+                        self.element(site, 0..whole.len(), &mut alone, out)?;
+                        self.append(site, &mut alone, out)?;
+                    }
+                }
+                Event::End(status) => {
+                    self.append(site, &mut batch, out)?;
+                    // A client whose own input went wrong says so here: what it sent is in.
+                    status.map_err(|fault| fault.to_error())?;
+                    return Ok((used, true));
+                }
+            }
+        };
+        self.append(site, &mut batch, out)?;
+        Ok((used, ended))
+    }
+
+    /// Takes one element, whose payload is in `place` of the input.
+    fn element(
+        &mut self,
+        site: &Site,
+        place: Range<usize>,
+        batch: &mut Batch<'_>,
+        out: &mut Answer,
+    ) -> Result<()> {
+        let payload = batch.input.get(place.clone()).unwrap_or_default();
+        let Some((prefix, data)) = payload.split_first_chunk::<ELEM_PREFIX>() else {
+            return Err(Error::new(Code::Damaged, "", "an element that is too short"));
+        };
+        let seq = prefix.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        if seq <= self.last_seq {
+            let last = self.last_seq;
+            return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
+        }
+        self.last_seq = seq;
+        if self.answered_before(site, seq, out) {
+            return Ok(());
+        }
+        let stamp = Stamp { writer: self.writer, seq };
+        let mut len = data.len();
+        let converted = if self.source == self.content
+            || (self.source == ContentType::Text && self.content == ContentType::Bytes)
+        {
+            self.content.check(data).map(|()| Data::Input(place.start + ELEM_PREFIX..place.end))
+        } else {
+            let start = batch.converted.len();
+            content::convert(data, self.source, self.content, &mut batch.converted).map(|()| {
+                len = batch.converted.len() - start;
+                Data::Converted(start..batch.converted.len())
+            })
+        };
+        match converted {
+            Ok(_) if len > self.element_max => {
+                let text = format!("element is {len} bytes, the limit of this woof is {}", self.element_max);
+                refused(out, seq, &Error::new(Code::TooLarge, &*self.name, text));
+            }
+            // Seqno 0 stands for one that nobody knows any more.
+            Ok(_) if self.was_overwritten(seq) => is_in(out, seq, 0, 1),
+            Ok(data) => batch.items.push((stamp, data)),
+            Err(err) => refused(out, seq, &err.of(&*self.name)),
+        }
+        Ok(())
+    }
+
+    /// Answers for an element that was there when this began.
+    fn answered_before(&self, site: &Site, seq: u64, out: &mut Answer) -> bool {
+        let after = self.found.partition_point(|run| run.seq <= seq);
+        let Some(run) = after.checked_sub(1).and_then(|at| self.found.get(at)) else { return false };
+        let there = seq - run.seq < run.count;
+        if there {
+            is_in(out, seq, run.seqno + (seq - run.seq), 1);
+            site.metrics().resent.add(1);
+        }
+        there
+    }
+
+    /// Whether an element was appended before and is not kept any more: later ones of this writer are there, and they were
+    /// appended in order.
+    fn was_overwritten(&self, seq: u64) -> bool {
+        self.found.last().is_some_and(|run| seq < run.seq)
+    }
+
+    /// Appends a batch and answers for it.
+    fn append(&mut self, site: &Site, batch: &mut Batch<'_>, out: &mut Answer) -> Result<()> {
+        if batch.items.is_empty() {
+            return Ok(());
+        }
+        let data = |data: &Data| match data {
+            Data::Input(place) => batch.input.get(place.clone()).unwrap_or_default(),
+            Data::Converted(place) => batch.converted.get(place.clone()).unwrap_or_default(),
+        };
+        let items = batch.items.iter().map(|(stamp, place)| (*stamp, data(place)));
+        let bytes: usize = items.clone().map(|(_, data)| data.len()).sum();
+        let mut number = 0;
+        let appender = &mut self.appender;
+        let seqs = &batch.items;
+        let appended = self.turn.with(|| {
+            appender.extend_stamped(items, |run| {
+                // Runs of neighbours in both numbers are answered together.
+                let count = usize::try_from(run.count).unwrap_or(usize::MAX);
+                let run_items = seqs.get(number..number + count).unwrap_or_default();
+                number += count;
+                let mut seqno = run.first;
+                for group in run_items.chunk_by(|(a, _), (b, _)| a.seq + 1 == b.seq) {
+                    let first = group.first().map_or(0, |(stamp, _)| stamp.seq);
+                    is_in(out, first, seqno, group.len() as u64);
+                    seqno += group.len() as u64;
+                }
+            })
+        });
+        site.metrics().elements_in.add(number as u64);
+        site.metrics().bytes_in.add(bytes as u64);
+        batch.items.clear();
+        batch.converted.clear();
+        match appended {
+            Some(done) => done.map_err(|err| err.of(&*self.name)),
+            None => Err(Error::new(
+                Code::Removed,
+                &*self.name,
+                "another connection goes on with this put; this one appends nothing more",
+            )),
+        }
+    }
+}
+
+/// Answers that the woof is open.
+fn opened(out: &mut Answer, woof: &Woof, made: u64, element_max: usize, content: ContentType) {
+    let mut data = Vec::with_capacity(25);
+    for word in [made, woof.next_seqno(), element_max as u64] {
+        data.extend_from_slice(&word.to_le_bytes());
+    }
+    data.push(content as u8);
+    app(out, answer::OPENED, &data);
+}
+
+fn is_in(out: &mut Answer, seq: u64, seqno: u64, count: u64) {
+    let mut data = [0; 24];
+    for (place, word) in data.chunks_exact_mut(8).zip([seq, seqno, count]) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    app(out, answer::IN, &data);
+}
+
+fn refused(out: &mut Answer, seq: u64, err: &Error) {
+    let mut data = seq.to_le_bytes().to_vec();
+    data.extend_from_slice(&Fault::from(err).to_bytes());
+    app(out, answer::REFUSED, &data);
+}
+
+fn app(out: &mut Answer, name: &str, data: &[u8]) {
+    // Names of these lengths always fit.
+    drop(encode::app(out.buffer(), name, data));
+}

@@ -1,0 +1,147 @@
+//! A read on its way: elements of one woof, and those to come.
+
+use super::answer::{Answer, about};
+use super::connection::{Context, Progress};
+use super::watch::Follower;
+use crate::access::Right;
+use crate::error::{Code, Error, Result};
+use crate::net;
+use crate::predicate::Predicate;
+use crate::space::{Bound, Elements, Follow, Selection, SeqRange, Sink as _, Step};
+use crate::wire::{Fault, encode};
+
+/// So many elements are looked at before others have their turn.
+const TURN: u64 = 4096;
+
+/// A read in progress.
+pub(super) struct Reading {
+    name: String,
+    elements: Elements,
+    /// Of a follow: what wakes it.
+    follower: Option<Follower>,
+    /// The wake-up that is armed, or was the last.
+    armed: u64,
+}
+
+impl Reading {
+    /// Opens what was asked for and begins the answer.
+    pub(super) fn open(context: &Context<'_>, request: &net::Read, answer: &mut Answer) -> Result<Reading> {
+        let name = &*request.name;
+        let site = context.site;
+        let path = site.woof_path(name)?;
+        site.allow(context.peer, path.as_ref(), Right::Read, name)?;
+        let woof = crate::log::open(path.as_ref()).map_err(|err| err.of(name))?;
+        let (made, next) = (woof.status().created_ns, woof.next_seqno());
+        let mut selection = selection(request)?;
+        if let Some(expected) = request.made {
+            if expected != made {
+                return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
+            }
+            go_back(&mut selection, name, next, answer)?;
+        }
+        let elements = Elements::open(path.as_ref(), name, &selection).map_err(about(name))?;
+        let mut dir = elements.context().clone().set("created", made).set("from", elements.seqno());
+        if let Some(last) = elements.last() {
+            dir = dir.set("to", last);
+        }
+        answer.dir(&dir)?;
+        let follower = match request.follow {
+            true => Some(site.watches.follow(elements.woof()).map_err(|err| err.of(name))?),
+            false => None,
+        };
+        if request.follow {
+            site.metrics().follows.add(1);
+        }
+        Ok(Reading { name: name.to_owned(), elements, follower, armed: 0 })
+    }
+
+    /// Whether it goes on with elements to come.
+    pub(super) fn is_follow(&self) -> bool {
+        self.follower.is_some()
+    }
+
+    /// Makes more of the answer.
+    pub(super) fn step(&mut self, context: &Context<'_>, exchange: u32, answer: &mut Answer) -> Progress {
+        let step = match self.elements.step(answer, TURN) {
+            Ok(step) => step,
+            Err(err) => {
+                answer.end(Err(err.of(&*self.name)));
+                return Progress::Over;
+            }
+        };
+        match (step, &self.follower) {
+            (Step::More, _) => Progress::More,
+            (Step::Idle, Some(follower)) => {
+                let woof = self.elements.woof();
+                if let Some(how) = woof.ended()
+                    && woof.next_seqno() <= self.elements.seqno()
+                {
+                    answer.end(Err(self.elements.ended(how)));
+                    return Progress::Over;
+                }
+                let looked_at = self.elements.seqno() - 1;
+                if looked_at > self.elements.sent() {
+                    encode::seqno(answer.buffer(), looked_at, &self.name);
+                    self.elements.told();
+                }
+                if self.armed != self.elements.seqno() {
+                    self.armed = self.elements.seqno();
+                    follower.arm(woof, self.armed, context.wake, exchange);
+                }
+                Progress::Asleep
+            }
+            (Step::Idle | Step::Done, _) => {
+                answer.end(Ok(()));
+                Progress::Over
+            }
+        }
+    }
+
+    /// Notes that it is over.
+    pub(super) fn close(&self, context: &Context<'_>) {
+        if self.is_follow() {
+            context.site.metrics().follows.take(1);
+        }
+    }
+}
+
+/// After a power loss numbers can be given out again: a reader that has seen more than there is now is told, and goes on with
+/// what is new.
+fn go_back(selection: &mut Selection, name: &str, next: u64, answer: &mut Answer) -> Result<()> {
+    let Some(SeqRange { from: Bound::Seqno(from), .. }) = &mut selection.range else { return Ok(()) };
+    if *from > next {
+        let text = format!(
+            "elements {next} to {} were lost, by a power failure or as their file was replaced: other ones get their numbers",
+            *from - 1
+        );
+        *from = next;
+        answer.fault(&Fault::from(&Error::new(Code::Gone, name, text)))?;
+    }
+    Ok(())
+}
+
+/// The selection that a request asks for.
+pub(super) fn selection(request: &net::Read) -> Result<Selection> {
+    let bound = |number: Option<i64>| match number {
+        None => Ok(Bound::Open),
+        Some(0) => Err(Error::new(Code::Invalid, "", "sequence numbers start at 1")),
+        Some(number) if number < 0 => Ok(Bound::FromEnd(number.unsigned_abs())),
+        Some(number) => Ok(Bound::Seqno(number.unsigned_abs())),
+    };
+    let range = SeqRange { from: bound(request.from)?, to: bound(request.to)? };
+    let asked = request.range || request.from.is_some() || request.to.is_some();
+    Ok(Selection {
+        range: asked.then_some(range),
+        since_ns: request.since,
+        until_ns: request.until,
+        predicate: predicate(request.filter.as_deref(), request.now)?,
+        last: request.last,
+        limit: request.limit,
+        follow: request.follow.then(Follow::default),
+    })
+}
+
+/// The predicate of a request.
+pub(super) fn predicate(text: Option<&str>, now: u64) -> Result<Option<Predicate>> {
+    text.map(|text| Predicate::compile_at(text, now)).transpose()
+}

@@ -1,0 +1,191 @@
+//! What a server serves: a directory, with the access lists of its namespaces, and what is going on in it.
+//!
+//! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link.
+//! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
+
+use super::writers::Writers;
+use super::{Limits, Metrics, watch::Watches};
+use crate::access::{AccessList, Peer, Right};
+use crate::error::{Code, Error, Result};
+use crate::name::{self, STATE_DIR};
+use rustix::fs::FlockOperation;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The file that only one server holds locked.
+const LOCK: &str = "server.lock";
+
+/// No more access lists than this are remembered.
+const LISTS_MAX: usize = 4096;
+
+/// What an access list was read from: the owner of the directory, and the file as it was.
+type Seen = (u32, Option<(u64, i64, i64, u64)>);
+
+/// A directory that is served.
+#[derive(Debug)]
+pub struct Site {
+    root: PathBuf,
+    limits: Limits,
+    metrics: Metrics,
+    pub(super) writers: Writers,
+    pub(super) watches: Watches,
+    lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
+    /// Locked as long as this lives.
+    _lock: File,
+}
+
+impl Site {
+    /// Opens a directory for serving, and makes it a namespace if it is none.
+    ///
+    /// # Errors
+    /// When it is no directory, its path is not UTF-8, or another server has it.
+    pub fn open(root: &Path, limits: Limits) -> Result<Arc<Site>> {
+        let shown = root.to_string_lossy();
+        let root = root.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
+        if !root.is_dir() {
+            return Err(Error::new(Code::Invalid, shown, "is no directory"));
+        }
+        if root.to_str().is_none() {
+            return Err(Error::new(Code::Invalid, shown, "a path that is not UTF-8 cannot be served"));
+        }
+        let state = root.join(STATE_DIR);
+        std::fs::create_dir_all(&state).map_err(|err| Error::io(&*shown, "make its state directory", err))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(state.join(LOCK))
+            .map_err(|err| Error::io(&*shown, "lock", err))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::new(Code::Exists, shown, "another server serves this directory"));
+            }
+            Err(err) => return Err(Error::io(&*shown, "lock", err)),
+        }
+        Ok(Arc::new(Site {
+            root,
+            watches: Watches::new(limits.followed),
+            limits,
+            metrics: Metrics::default(),
+            writers: Writers::default(),
+            lists: Mutex::default(),
+            _lock: lock,
+        }))
+    }
+
+    /// The directory, as an absolute path without links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The path of what a client calls `name`; the directory itself for an empty name.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for what is no name within the server, [`Code::Denied`] for a link that leads out.
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
+        let refuse = |text: &str| Err(Error::new(Code::Invalid, printable(name), text));
+        if name.is_empty() {
+            return Ok(self.root.clone());
+        }
+        match name::place(name)? {
+            name::Place::Local(_) => {}
+            name::Place::Remote(_) => return refuse("not a name within this server"),
+        }
+        if name.starts_with('/') {
+            return refuse("a name within a server does not begin with \"/\"");
+        }
+        for part in name.split('/') {
+            match part {
+                "" | "." => return refuse("a name within a server has no empty parts and no \".\""),
+                ".." => return refuse("a name within a server has no \"..\""),
+                part if part.starts_with(STATE_DIR) => {
+                    return refuse("names that begin with .woof are the namespace's own");
+                }
+                _ => {}
+            }
+        }
+        let path = self.root.join(name);
+        // Of what is not there yet, it is a directory above it that may lead out.
+        let real = path.ancestors().find_map(|path| path.canonicalize().ok());
+        if real.is_some_and(|real| real.starts_with(&self.root)) {
+            return Ok(path);
+        }
+        Err(Error::new(Code::Denied, name, "a symbolic link leads out of what is served"))
+    }
+
+    /// As [`Site::path`], for the name of a woof, as text.
+    pub(super) fn woof_path(&self, name: &str) -> Result<String> {
+        if name.is_empty() {
+            return Err(Error::new(Code::Invalid, "", "the name of a woof is missing: namespace/name"));
+        }
+        let path = self.path(name)?;
+        let text = path.to_str().unwrap_or_default();
+        name::local_woof(text).map_err(|err| err.of(name))?;
+        Ok(text.to_owned())
+    }
+
+    /// The namespace that a path lies in, or is.
+    pub(super) fn namespace_of<'a>(&'a self, path: &'a Path) -> &'a Path {
+        if path.join(STATE_DIR).is_dir() {
+            return path;
+        }
+        name::namespace_of(path).filter(|dir| dir.starts_with(&self.root)).unwrap_or(&self.root)
+    }
+
+    /// Whether the peer has a right in the namespace that `path` lies in.
+    ///
+    /// # Errors
+    /// [`Code::Denied`], saying which right is missing.
+    pub(super) fn allow(&self, peer: &Peer, path: &Path, right: Right, name: &str) -> Result<()> {
+        let list = self.list(self.namespace_of(path)).map_err(|err| err.of(name))?;
+        list.check(peer, right).map_err(|err| {
+            self.metrics.denied.add(1);
+            tracing::warn!(peer = %peer, name, error = err.text(), "refused");
+            err.of(name)
+        })
+    }
+
+    /// As [`Site::allow`], for what is passed over in silence.
+    pub(super) fn may(&self, peer: &Peer, namespace: &Path, right: Right) -> bool {
+        self.list(namespace).is_ok_and(|list| list.check(peer, right).is_ok())
+    }
+
+    /// The access list of a namespace, read again when it changed.
+    fn list(&self, namespace: &Path) -> Result<Arc<AccessList>> {
+        let owner = std::fs::metadata(namespace).map_err(|err| Error::io("", "", err))?.uid();
+        let file = namespace.join(STATE_DIR).join(crate::access::FILE);
+        let meta = std::fs::symlink_metadata(file).ok();
+        let seen = (owner, meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len())));
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, list)) = lists.get(namespace)
+            && *known == seen
+        {
+            return Ok(Arc::clone(list));
+        }
+        let list = Arc::new(AccessList::load(namespace)?);
+        if lists.len() >= LISTS_MAX {
+            lists.clear();
+        }
+        lists.insert(namespace.to_owned(), (seen, Arc::clone(&list)));
+        Ok(list)
+    }
+}
+
+/// A name that can stand in a message.
+fn printable(name: &str) -> String {
+    if name.chars().any(char::is_control) { format!("\"{}\"", name.escape_debug()) } else { name.to_owned() }
+}

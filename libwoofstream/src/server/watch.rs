@@ -1,0 +1,172 @@
+//! Waking exchanges when elements arrive: for each woof that is followed there is one thread, asleep in the kernel, however many
+//! follow it.
+//!
+//! A follow that has seen all there is arms a wake-up, which is used up when it comes. While none is armed the thread does not
+//! even ask to be woken, so that a burst of appends costs their writers nothing.
+
+use super::connection::Wake;
+use crate::error::{Code, Error, Result};
+use crate::log::{Waker, Woken, Woof};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The stack of a thread that sleeps, in bytes.
+const STACK: usize = 128 << 10;
+
+/// The woofs that are followed.
+#[derive(Debug)]
+pub(super) struct Watches {
+    watches: Arc<Mutex<HashMap<(u64, u64), Arc<Watch>>>>,
+    max: usize,
+}
+
+struct Watch {
+    state: Mutex<State>,
+    armed: Condvar,
+    waker: Waker,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+struct State {
+    /// Who wants to be woken once there are elements from a seqno on.
+    armed: Vec<Armed>,
+    followers: usize,
+    /// The woof came to its end.
+    ended: bool,
+}
+
+struct Armed {
+    seqno: u64,
+    wake: Arc<dyn Wake>,
+    exchange: u32,
+}
+
+/// A follower's part in the watch of a woof.
+#[derive(Debug)]
+pub(super) struct Follower {
+    watch: Arc<Watch>,
+    key: (u64, u64),
+    watches: Arc<Mutex<HashMap<(u64, u64), Arc<Watch>>>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watches {
+    pub(super) fn new(max: usize) -> Watches {
+        Watches { watches: Arc::default(), max }
+    }
+
+    /// Has `woof` watched as long as the answer lives.
+    pub(super) fn follow(&self, woof: &Woof) -> Result<Follower> {
+        let key = woof.identity()?;
+        let mut watches = locked(&self.watches);
+        let watch = match watches.get(&key) {
+            Some(watch) => {
+                locked(&watch.state).followers += 1;
+                Arc::clone(watch)
+            }
+            None if watches.len() >= self.max => {
+                let text = format!("{} woofs are followed already, the limit of this server", self.max);
+                return Err(Error::new(Code::TooLarge, "", text));
+            }
+            None => {
+                let watch = start(woof)?;
+                watches.insert(key, Arc::clone(&watch));
+                watch
+            }
+        };
+        Ok(Follower { watch, key, watches: Arc::clone(&self.watches) })
+    }
+}
+
+impl Follower {
+    /// Has `wake` called for `exchange` once there is an element `seqno`, or the woof came to its end.
+    pub(super) fn arm(&self, woof: &Woof, seqno: u64, wake: &Arc<dyn Wake>, exchange: u32) {
+        let mut state = locked(&self.watch.state);
+        if state.ended || woof.next_seqno() > seqno || woof.ended().is_some() {
+            drop(state);
+            return wake.wake(exchange);
+        }
+        state.armed.push(Armed { seqno, wake: Arc::clone(wake), exchange });
+        if state.armed.len() == 1 {
+            self.watch.armed.notify_one();
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut watches = locked(&self.watches);
+        let mut state = locked(&self.watch.state);
+        state.followers -= 1;
+        if state.followers == 0 {
+            watches.remove(&self.key);
+            self.watch.waker.stop();
+            self.watch.armed.notify_one();
+        }
+    }
+}
+
+/// Starts the thread that watches a woof.
+fn start(woof: &Woof) -> Result<Arc<Watch>> {
+    let woof = woof.clone();
+    let waker = woof.cursor(woof.next_seqno()).waker();
+    let watch = Arc::new(Watch {
+        state: Mutex::new(State { armed: Vec::new(), followers: 1, ended: false }),
+        armed: Condvar::new(),
+        waker,
+    });
+    let own = Arc::clone(&watch);
+    std::thread::Builder::new()
+        .name("woof-watch".to_owned())
+        .stack_size(STACK)
+        .spawn(move || run(&own, &woof))
+        .map_err(|err| Error::io("", "start a thread to follow it", err))?;
+    Ok(watch)
+}
+
+fn run(watch: &Watch, woof: &Woof) {
+    loop {
+        let mut state = locked(&watch.state);
+        while state.armed.is_empty() && state.followers > 0 {
+            state = watch.armed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.armed.is_empty() {
+            return;
+        }
+        // What is appended after this load ends the wait below.
+        let next = woof.next_seqno();
+        let (due, rest) = std::mem::take(&mut state.armed).into_iter().partition(|armed| armed.seqno < next);
+        state.armed = rest;
+        let asleep = !state.armed.is_empty();
+        drop(state);
+        wake_all(due);
+        if !asleep {
+            continue;
+        }
+        match woof.cursor(next).wait(&watch.waker) {
+            Woken::More => {}
+            Woken::Stopped => return,
+            Woken::Removed | Woken::Reset => {
+                let mut state = locked(&watch.state);
+                state.ended = true;
+                let due = std::mem::take(&mut state.armed);
+                drop(state);
+                return wake_all(due);
+            }
+        }
+    }
+}
+
+fn wake_all(due: Vec<Armed>) {
+    for armed in due {
+        armed.wake.wake(armed.exchange);
+    }
+}

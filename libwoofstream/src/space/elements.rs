@@ -1,0 +1,165 @@
+//! The elements of one woof that a selection asks for, given out in steps, so that who has many readers can serve them in turn.
+
+use super::selection::{Span, subject};
+use super::{Selection, Sink, attrs};
+use crate::error::{Code, Error, Result};
+use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
+use crate::wire::{Dir, Fault, mark};
+use std::path::Path;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to do.
+    More,
+    /// All that is there was given out; wait for more.
+    Idle,
+    /// It is over.
+    Done,
+}
+
+/// A read of one woof in progress.
+pub struct Elements {
+    name: String,
+    woof: Woof,
+    dir: Dir,
+    selection: Selection,
+    span: Span,
+    cursor: Cursor,
+    /// Elements that may still be sent.
+    left: u64,
+    /// Whether a follower was told that it has seen all there was.
+    marked: bool,
+    /// The last seqno that was given out or told of.
+    sent: u64,
+}
+
+impl Elements {
+    /// Opens the woof at `path`, which is called `name` in messages.
+    ///
+    /// # Errors
+    /// When there is no such woof or element.
+    pub fn open(path: &Path, name: &str, selection: &Selection) -> Result<Elements> {
+        let woof = log::open(path).map_err(|err| err.of(name))?;
+        let dir = attrs::context(name, woof.options().content);
+        let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
+        Ok(Elements {
+            name: name.to_owned(),
+            cursor: woof.cursor(span.from),
+            left: selection.limit.unwrap_or(u64::MAX),
+            marked: selection.follow.is_none(),
+            sent: span.from.saturating_sub(1),
+            selection: selection.clone(),
+            woof,
+            dir,
+            span,
+        })
+    }
+
+    /// The `Dir` that goes before the elements.
+    pub fn context(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The woof.
+    pub fn woof(&self) -> &Woof {
+        &self.woof
+    }
+
+    /// The seqno that is looked at next.
+    pub fn seqno(&self) -> u64 {
+        self.cursor.seqno()
+    }
+
+    /// The last seqno that is in it; `None` for a follow without an end.
+    pub fn last(&self) -> Option<u64> {
+        Some(self.span.to).filter(|to| *to < u64::MAX)
+    }
+
+    /// The last seqno that was given out or told of: those after it and before [`Elements::seqno`] were looked at and did
+    /// not match.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Looks at up to `most` elements, and gives out those that match.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn step(&mut self, sink: &mut dyn Sink, most: u64) -> Result<Step> {
+        let fault = |code, text: String| Fault::from(&Error::new(code, &*self.name, text));
+        let follows = self.selection.follow.is_some();
+        let until = self.selection.until_ns.filter(|_| follows).unwrap_or(u64::MAX);
+        for _ in 0..most {
+            if self.left == 0 || self.cursor.seqno() > self.span.to {
+                return Ok(Step::Done);
+            }
+            match self.cursor.next() {
+                Some(Item::Elem { seqno, time_ns, data, .. }) => {
+                    // What lay between was gone, or the time is over.
+                    if seqno > self.span.to || time_ns > until {
+                        return Ok(Step::Done);
+                    }
+                    let matches = self.selection.predicate.as_ref().is_none_or(|predicate| {
+                        predicate.matches(&subject(&self.woof, &self.dir, seqno, time_ns, data))
+                    });
+                    if matches {
+                        sink.elem(seqno, time_ns, data)?;
+                        self.sent = seqno;
+                        self.left -= 1;
+                    }
+                }
+                Some(Item::Gone { from, to }) => {
+                    let what = if from == to {
+                        format!("element {from} is gone: overwritten before it was read")
+                    } else {
+                        format!("elements {from} to {to} are gone: overwritten before they were read")
+                    };
+                    sink.fault(&fault(Code::Gone, what))?;
+                    self.sent = to;
+                }
+                Some(Item::Damaged { seqno }) => {
+                    sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
+                    self.sent = seqno;
+                }
+                None if !follows => return Ok(Step::Done),
+                None => {
+                    if !self.marked {
+                        self.marked = true;
+                        sink.mark(mark::CAUGHT_UP)?;
+                    }
+                    return Ok(Step::Idle);
+                }
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// Notes that the reader was told how far was looked.
+    pub fn told(&mut self) {
+        self.sent = self.cursor.seqno().saturating_sub(1);
+    }
+
+    /// What ends a wait of [`Elements::wait`] from another thread.
+    pub fn waker(&self) -> Waker {
+        self.cursor.waker()
+    }
+
+    /// Sleeps until there is more. False when the waker was used.
+    ///
+    /// # Errors
+    /// When the woof was removed or reset.
+    pub fn wait(&self, waker: &Waker) -> Result<bool> {
+        match self.cursor.wait(waker) {
+            Woken::More => Ok(true),
+            Woken::Stopped => Ok(false),
+            ended => Err(self.ended(ended)),
+        }
+    }
+
+    /// The error of a woof that came to its end.
+    pub fn ended(&self, how: Woken) -> Error {
+        let how = if how == Woken::Reset { "reset" } else { "removed" };
+        Error::new(Code::Removed, &*self.name, format!("the woof was {how} meanwhile"))
+    }
+}
