@@ -63,6 +63,7 @@ impl Sandbox {
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.dir()).env("PATH", path).env("TZ", "UTC");
+        command.env("WOOF_KEYS", self.dir().join(".keys"));
         for name in ["WOOF_CHANNELS", "WOOF_NAMES", "NO_COLOR"] {
             command.env_remove(name);
         }

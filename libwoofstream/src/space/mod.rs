@@ -23,6 +23,7 @@ pub use range::{Bound, SeqRange};
 pub use selection::{Follow, Selection};
 pub use stop::Stop;
 
+use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Error, Result};
 use crate::log::{Options, Run, Stamp};
@@ -145,4 +146,14 @@ pub trait Space {
     /// # Errors
     /// When there is none, or it may not be removed.
     fn remove(&self, name: &str) -> Result<()>;
+    /// The access list of a namespace.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or it may not be looked at.
+    fn access(&self, namespace: &str) -> Result<AccessList>;
+    /// Makes a change to the access list of a namespace; gives the list as it is then.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or the list may not or cannot be changed.
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList>;
 }
