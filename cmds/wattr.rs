@@ -91,7 +91,10 @@ fn rows(list: &AccessList) -> Vec<Row> {
     let (uid, login) = list.directory_owner();
     let owner = list.owner().or(login).map(str::to_owned);
     let owner = owner.or_else(|| uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
-    let mut rows = vec![Row { who: "owner", name: owner, rights: Rights::all() }];
+    // Of a namespace elsewhere it may not be known who owns the directory.
+    let owner = Some(owner).filter(|name| !name.is_empty());
+    let row = |name| Row { who: "owner", name, rights: Rights::all() };
+    let mut rows: Vec<Row> = owner.map(row).into_iter().collect();
     for rule in list.rules() {
         let name = rule.who.name().unwrap_or_default().to_owned();
         rows.push(Row { who: rule.who.kind(), name, rights: rule.rights });

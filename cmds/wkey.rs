@@ -7,6 +7,7 @@ use libwoofstream::keys::{Certificate, Entry, Kind as Role, Store};
 use libwoofstream::sys;
 use libwoofstream::wire::Value;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 pub(crate) const COMMAND: Command = Command {
@@ -98,10 +99,16 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         }
         Some("revoke") => format!("revoked {}", store.revoke(name.unwrap_or_default())?),
         Some("export") => return export(&store, args, env, out),
-        Some("import") => match import(&store, args.text("FILE").unwrap_or_default())? {
-            Some(certificate) => format!("took in {} {}", certificate.kind.as_str(), certificate.name),
-            None => "took in what is revoked".to_owned(),
-        },
+        Some("import") => {
+            let file = args.text("FILE").unwrap_or_default();
+            match import(&store, file)? {
+                Some(certificate) => {
+                    warn_of_open_key(env, file);
+                    format!("took in {} {}", certificate.kind.as_str(), certificate.name)
+                }
+                None => "took in what is revoked".to_owned(),
+            }
+        }
         _ => return show(&store, args, out),
     };
     note(args, env, &store, &done);
@@ -145,6 +152,15 @@ fn import(store: &Store, file: &str) -> Result<Option<Certificate>, Error> {
         return store.import(std::io::stdin().lock()).map_err(named);
     }
     store.import(File::open(file).map_err(|err| Error::io(file, "", err))?).map_err(named)
+}
+
+/// A key that was carried in a file that others can read may have been read.
+fn warn_of_open_key(env: &Env, file: &str) {
+    let meta = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file);
+    if let Some(mode) = meta.map(|meta| meta.permissions().mode() & 0o7777).filter(|mode| mode & 0o044 != 0) {
+        let text = format!("{file}: holds a key and is readable by others (mode {mode:04o}): remove it");
+        env.messages().note(&text);
+    }
 }
 
 fn show(store: &Store, args: &Args, out: &mut Output) -> Run {

@@ -147,3 +147,23 @@ fn its_help_and_completions_know_the_subcommands() {
     let version = sandbox.run(woof, &["key", "--version"], b"");
     assert_eq!(version.done(), sandbox.run("wkey", &["--version"], b"").done());
 }
+
+#[test]
+fn a_key_that_was_carried_where_others_could_read_it_is_warned_of() {
+    let sandbox = ready();
+    sandbox.sh("umask 022; wkey export alice > alice.pem").done();
+    let run = sandbox.run("wkey", &["--keys", "away", "import", "alice.pem"], b"");
+    let expected = "wkey: alice.pem: holds a key and is readable by others (mode 0644): remove it\n";
+    assert_eq!((run.status, run.stderr.as_str()), (0, expected));
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_refused() {
+    let sandbox = ready();
+    sandbox.sh("chmod 775 .keys").done();
+    let dir = sandbox.dir().join(".keys");
+    let dir = dir.display();
+    let expected = format!("wkey: key directory {dir} is writable by others (mode 0775): chmod go-w {dir}\n");
+    let run = sandbox.run("wkey", &[], b"");
+    assert_eq!((run.status, run.stderr), (2, expected));
+}

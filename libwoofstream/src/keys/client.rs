@@ -71,7 +71,7 @@ impl ClientKeys {
     /// revoked.
     pub fn config(&self) -> Result<Arc<ClientConfig>> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let authority = self.store.authority()?;
+        let authority = self.store.valid_authority()?;
         let name = self.identity()?;
         let stamps = [
             files::stamp(&self.store.authority_path()),

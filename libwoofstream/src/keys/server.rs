@@ -128,7 +128,7 @@ impl State {
     fn read(store: &Store, options: &ServerOptions, old: Option<&State>) -> Result<State> {
         // The stamps come first: what changes while the files are read is read again the next time.
         let stamps = stamps(store, options);
-        let authority = store.authority()?;
+        let authority = store.valid_authority()?;
         let revoked = store.revoked(&authority)?;
         let list = store.revoked_der()?;
         let (der, key, renew) = host_certificate(store, options, &authority, &revoked)?;
@@ -180,6 +180,9 @@ fn host_certificate(
     let name = match &options.host {
         Some(name) => store.find(&format!("host/{name}"))?.1,
         None if store.can_sign() => {
+            if options.names.is_empty() {
+                return Err(Error::new(Code::Invalid, "", "a certificate for this host needs a name"));
+            }
             let terms = Terms::days(OWN_DAYS);
             let made = store.signer(authority)?.host(&options.names, terms)?;
             let key = files::Pem::parse(made.key.as_bytes())?.key()?;

@@ -22,7 +22,7 @@ use crate::sys;
 use rustix::fs::FlockOperation;
 use rustls::pki_types::ServerName;
 use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// How long an authority is valid, in days.
@@ -184,7 +184,7 @@ impl Store {
         sign: impl FnOnce(&Authority) -> Result<Made>,
     ) -> Result<()> {
         let _lock = self.lock()?;
-        let der = self.authority()?;
+        let der = self.valid_authority()?;
         let authority = self.signer(&der)?;
         // What cannot be read is in nobody's way only when it is to be replaced.
         match self.certificate(kind, name) {
@@ -219,9 +219,26 @@ impl Store {
         sys::replace(&self.revoked_path(), list.as_bytes(), 0o644)
     }
 
+    /// The authority's certificate, in DER, if it is valid now.
+    pub(super) fn valid_authority(&self) -> Result<Vec<u8>> {
+        let der = self.authority()?;
+        Certificate::read(&der)?.check_time(cert::now()).map_err(|err| err.of(self.shown()))?;
+        Ok(der)
+    }
+
     /// The authority's certificate, in DER.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] when others could put another authority into its place.
     pub(super) fn authority(&self) -> Result<Vec<u8>> {
         let path = self.authority_path();
+        let mode = self.dir.metadata().map_or(0, |meta| meta.permissions().mode() & 0o7777);
+        if mode & 0o022 != 0 {
+            let dir = self.shown();
+            let text =
+                format!("key directory {dir} is writable by others (mode {mode:04o}): chmod go-w {dir}");
+            return Err(Error::new(Code::Denied, "", text));
+        }
         match files::read_public(&path) {
             Ok(text) => {
                 Pem::parse(&text).and_then(Pem::cert).map_err(|err| err.of(path.display().to_string()))
@@ -275,6 +292,10 @@ impl Store {
             let certificate = Certificate::read(&der)?;
             if certificate.kind != kind {
                 let text = format!("the certificate is one of a {}", certificate.kind.as_str());
+                return Err(Error::new(Code::Damaged, "", text));
+            }
+            if certificate.name != name {
+                let text = format!("the certificate is that of {}", certificate.name);
                 return Err(Error::new(Code::Damaged, "", text));
             }
             Ok((certificate, der, key))

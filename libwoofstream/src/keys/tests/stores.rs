@@ -138,6 +138,9 @@ fn a_file_that_cannot_be_read_is_an_error_in_its_place() {
     let host = std::fs::read(lab.store.path(Kind::Host, "edge7")).unwrap();
     sys::replace(&path, &host, 0o600).unwrap();
     assert_eq!(lab.store.list().unwrap()[2].as_ref().unwrap_err().text(), "the certificate is one of a host");
+    let alice = std::fs::read(lab.store.path(Kind::User, "alice")).unwrap();
+    sys::replace(&path, &alice, 0o600).unwrap();
+    assert_eq!(lab.store.list().unwrap()[2].as_ref().unwrap_err().text(), "the certificate is that of alice");
 }
 
 #[test]
@@ -157,4 +160,43 @@ fn two_who_change_a_store_at_once_lose_nothing() {
     });
     let revoked = lab.store.revoked(&lab.store.authority().unwrap()).unwrap();
     assert_eq!((revoked.serials.len(), revoked.number), (12, 13));
+}
+
+#[test]
+fn an_authority_that_expired_makes_and_serves_nothing() {
+    let lab = Lab::new();
+    let made = issue::authority("old", terms(-20, -10)).unwrap();
+    let list = issue::Authority::new(&made.der, &made.key).unwrap().revoke(&Default::default());
+    assert!(list.is_err(), "a list cannot end before it begins");
+    sys::replace(&lab.store.authority_path(), made.cert.as_bytes(), 0o644).unwrap();
+    sys::replace(&lab.store.dir().join("authority.key"), made.key.as_bytes(), 0o600).unwrap();
+    for err in [
+        lab.store.add("bob", &[], 1, false).unwrap_err(),
+        lab.client().config().unwrap_err(),
+        ServerKeys::new(lab.store.clone(), Lab::options()).unwrap_err(),
+    ] {
+        assert!(err.text().starts_with("the certificate of authority old expired at 20"), "{err}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+    #[test]
+    fn whatever_a_stranger_sends_as_a_certificate_is_read_or_refused(
+        changes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()), 1..8),
+        len in proptest::option::of(proptest::prelude::any::<proptest::sample::Index>()),
+    ) {
+        static DER: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let mut der = DER.get_or_init(|| Lab::new().store.certificate(Kind::User, "alice").unwrap().1).clone();
+        for (at, byte) in changes {
+            let at = at.index(der.len());
+            der[at] = byte;
+        }
+        if let Some(len) = len {
+            der.truncate(len.index(der.len()));
+        }
+        if let Err(err) = Certificate::read(&der) {
+            proptest::prop_assert_eq!(err.code(), Code::Invalid);
+        }
+    }
 }
