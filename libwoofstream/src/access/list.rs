@@ -89,7 +89,8 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Line {
     Other(String),
-    Owner(String),
+    /// With the comment behind it, as a rule has it.
+    Owner(String, String),
     Rule(Rule, String),
 }
 
@@ -151,7 +152,7 @@ impl AccessList {
                 Change::Owner(Some(_)) if self.owner().is_some() => {
                     Err(Error::new(Code::Invalid, "", "a second owner: there can be one"))
                 }
-                Change::Owner(Some(name)) => Ok(Line::Owner(name)),
+                Change::Owner(Some(name)) => Ok(Line::Owner(name, rest)),
                 _ => Err(Error::new(Code::Invalid, "owner", "missing name")),
             },
             Some(_) => {
@@ -174,7 +175,7 @@ impl AccessList {
     /// The user who is the owner by the list.
     pub fn owner(&self) -> Option<&str> {
         self.lines.iter().find_map(|line| match line {
-            Line::Owner(name) => Some(name.as_str()),
+            Line::Owner(name, _) => Some(name.as_str()),
             _ => None,
         })
     }
@@ -244,10 +245,11 @@ impl AccessList {
     pub fn change(&mut self, change: &Change) {
         match change {
             Change::Owner(name) => {
-                self.lines.retain(|line| !matches!(line, Line::Owner(_)));
+                self.lines.retain(|line| !matches!(line, Line::Owner(..)));
                 if let Some(name) = name {
                     let first = self.lines.iter().position(|line| matches!(line, Line::Rule(..)));
-                    self.lines.insert(first.unwrap_or(self.lines.len()), Line::Owner(name.clone()));
+                    self.lines
+                        .insert(first.unwrap_or(self.lines.len()), Line::Owner(name.clone(), String::new()));
                 }
             }
             Change::Grant(who, rights) => {
@@ -277,12 +279,13 @@ impl AccessList {
 impl fmt::Display for AccessList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
-            match line {
-                Line::Other(text) => writeln!(f, "{text}")?,
-                Line::Owner(name) => writeln!(f, "owner {name}")?,
-                Line::Rule(Rule { who, rights }, rest) if rest.is_empty() => writeln!(f, "{who} {rights}")?,
-                Line::Rule(Rule { who, rights }, rest) => writeln!(f, "{who} {rights} {rest}")?,
-            }
+            let (line, comment) = match line {
+                Line::Other(text) => (text.clone(), ""),
+                Line::Owner(name, comment) => (format!("owner {name}"), comment.as_str()),
+                Line::Rule(Rule { who, rights }, comment) => (format!("{who} {rights}"), comment.as_str()),
+            };
+            let blank = if comment.is_empty() { "" } else { " " };
+            writeln!(f, "{line}{blank}{comment}")?;
         }
         Ok(())
     }

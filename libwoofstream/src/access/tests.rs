@@ -5,8 +5,7 @@ use crate::limits::ACCESS_MAX;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-const LIST: &str =
-    "# who may what\n\nowner carol\nuser alice read put # the sensor\ngroup ops read remove\nany read\n";
+const LIST: &str = "# who may what\n\nowner carol # since May\nuser alice read put # the sensor\ngroup ops read remove\nany read\n";
 
 fn alice() -> Peer {
     Peer::tls("alice", vec!["ops".to_owned()])
@@ -158,17 +157,17 @@ fn changes_are_made_where_they_belong_and_the_rest_stays() {
     for (change, expected) in [
         (
             "grant user alice trigger",
-            "# who may what\n\nowner carol\nuser alice read put trigger # the sensor\ngroup ops read remove\nany read\n",
+            "# who may what\n\nowner carol # since May\nuser alice read put trigger # the sensor\ngroup ops read remove\nany read\n",
         ),
         (
             "revoke group ops remove",
-            "# who may what\n\nowner carol\nuser alice read put trigger # the sensor\ngroup ops read\nany read\n",
+            "# who may what\n\nowner carol # since May\nuser alice read put trigger # the sensor\ngroup ops read\nany read\n",
         ),
-        ("revoke user alice", "# who may what\n\nowner carol\ngroup ops read\nany read\n"),
-        ("revoke any read put", "# who may what\n\nowner carol\ngroup ops read\n"),
+        ("revoke user alice", "# who may what\n\nowner carol # since May\ngroup ops read\nany read\n"),
+        ("revoke any read put", "# who may what\n\nowner carol # since May\ngroup ops read\n"),
         (
             "grant user dave all",
-            "# who may what\n\nowner carol\ngroup ops read\nuser dave read put create remove trigger admin\n",
+            "# who may what\n\nowner carol # since May\ngroup ops read\nuser dave read put create remove trigger admin\n",
         ),
         ("owner", "# who may what\n\ngroup ops read\nuser dave read put create remove trigger admin\n"),
         (
