@@ -5,6 +5,8 @@ DESTDIR ?=
 CARGO   ?= cargo
 # 1: a binary without shared libraries and at a fixed address, which starts fastest and runs in any container. 0: an ordinary one.
 STATIC  ?= 1
+# The cryptography looks at the processor when it is first used, and not at the start of every command: see docs/decisions/0008-keys-and-tls.md.
+TLS_CFLAGS ?= -DBORINGSSL_NO_STATIC_INITIALIZER
 
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -35,7 +37,7 @@ build: tools
 	    echo 'make: no static C library here (libc.a): the binary will use shared ones' >&2; \
 	  fi; \
 	fi; \
-	RUSTFLAGS="$$flags" $(CARGO) build --release --locked --target '$(HOST)'
+	RUSTFLAGS="$$flags" AWS_LC_SYS_CFLAGS="$(TLS_CFLAGS)" $(CARGO) build --release --locked --target '$(HOST)'
 
 # Prints where the binary is.
 where:

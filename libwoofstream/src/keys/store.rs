@@ -66,6 +66,9 @@ impl Entry {
 impl Store {
     /// The store in a directory, which need not be there yet.
     pub fn open(dir: impl Into<PathBuf>) -> Store {
+        // All use of keys begins here. Where the library was built not to look at the processor when a program starts, it
+        // does now; else it would work without the processor's own instructions for cryptography.
+        aws_lc_rs::init();
         Store { dir: dir.into() }
     }
 
