@@ -19,12 +19,14 @@ const UNSAFE: &[&str] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("error.rs", &["wire", "chan", "log", "predicate", "space", "name", "content", "sys"]),
     ("limits.rs", &["wire", "chan", "log", "predicate", "space", "name", "content", "sys", "error"]),
-    ("sys", &["wire", "chan", "log", "predicate", "space", "name", "content"]),
+    ("sys", &["wire", "chan", "log", "predicate", "space", "name", "content", "access", "keys"]),
     ("name", &["wire", "chan", "log", "predicate", "space"]),
     ("content", &["wire", "chan", "log", "predicate", "space"]),
     ("wire", &["chan", "log", "predicate", "space", "sys"]),
     ("chan", &["log", "predicate", "space"]),
     ("log", &["chan", "wire", "predicate", "space"]),
+    ("access", &["wire", "chan", "log", "predicate", "space", "content", "keys"]),
+    ("keys", &["wire", "chan", "log", "predicate", "space", "content", "name"]),
 ];
 
 const MAX_LINES: usize = 700;

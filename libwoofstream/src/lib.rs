@@ -4,9 +4,11 @@
 //! Nothing here prints, exits, reads arguments or the environment, or installs signal handlers: callers do.
 //! What a user, a peer or a disk can cause is an error value with one line to act on; nothing panics over it.
 
+pub mod access;
 pub mod chan;
 pub mod content;
 pub mod error;
+pub mod keys;
 pub mod limits;
 pub mod log;
 pub mod name;

@@ -62,3 +62,24 @@ pub const CREDIT_MAX: u64 = 1 << 31;
 
 /// The largest element that a server takes from a client, in bytes, unless it is told otherwise.
 pub const REMOTE_ELEMENT_MAX: usize = 64 << 20;
+
+/// The longest name of a user or a group, in bytes.
+pub const PERSON_MAX: usize = 64;
+
+/// The most groups of one identity.
+pub const GROUPS_MAX: usize = 64;
+
+/// The most names of one host certificate.
+pub const HOST_NAMES_MAX: usize = 64;
+
+/// The largest access list of a namespace, in bytes.
+pub const ACCESS_MAX: u64 = 1 << 20;
+
+/// The largest file with keys, certificates or revoked serial numbers, in bytes.
+pub const KEY_FILE_MAX: u64 = 4 << 20;
+
+/// The longest time for which a certificate is made, in days.
+pub const DAYS_MAX: u32 = 36_500;
+
+/// The most TLS sessions that a server keeps for resumption, by default.
+pub const TLS_SESSIONS: usize = 2048;

@@ -1,4 +1,9 @@
-//! What the library asks of the system besides files: the time and which boot this is.
+//! What the library asks of the system: the time, which boot this is, names of users, and files written whole.
+
+mod replace;
+pub mod users;
+
+pub use replace::replace;
 
 use crate::error::{Error, Result};
 use rustix::time::{ClockId, clock_gettime};
