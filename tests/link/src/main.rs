@@ -7,7 +7,7 @@ mod units;
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -33,7 +33,8 @@ What goes over the link is what the kernel sends: handshakes, slow start, retran
 
 Durations are as 100ms, 1.5s, 200us. Rates are in bytes or bits a second: 12MB/s, 1MiB/s, 100Mbit/s.
 
-Needs root and /dev/net/tun; nsenter and setpriv of util-linux. When woof-link is killed, both commands get SIGTERM.
+Needs root and /dev/net/tun; nsenter and setpriv of util-linux. When woof-link ends first, however it does, COMMAND gets SIGTERM, and so does \
+the process group of the one on side B.
 
 Examples:
   woof-link --rtt 100ms -- sh -c 'ping -c 3 $LINK_THERE'
@@ -148,7 +149,14 @@ fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
     if cuts.iter().any(|span| span.from.is_zero()) {
         link.cut();
     }
-    let mut child = in_side(link.a(), link.b(), program).args(arguments).spawn().map_err(started_with)?;
+    // The command gets SIGTERM when this process ends first, however it does. It counts from the thread that starts it, which is
+    // the main one.
+    let mut child = in_side(link.a(), link.b(), "setpriv")
+        .args(["--pdeathsig", "TERM", "--"])
+        .arg(program)
+        .args(arguments)
+        .spawn()
+        .map_err(started_with)?;
     let (ended, end) = channel::<()>();
     let status = std::thread::scope(|scope| {
         let (link, cuts) = (&link, &cuts);
@@ -166,11 +174,9 @@ fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
     Ok(status)
 }
 
-/// A program on `side`, that gets SIGTERM when this process ends first, however it does. It is started from the main thread
-/// only: the kernel sends that signal when the starting thread ends.
-fn in_side(side: &Side, other: &Side, program: &OsString) -> Command {
-    let mut command = side.command("setpriv");
-    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+/// A program on `side`, which is told where it is.
+fn in_side(side: &Side, other: &Side, program: impl AsRef<OsStr>) -> Command {
+    let mut command = side.command(program);
     command.env(HERE, side.address().to_string()).env(THERE, other.address().to_string());
     command
 }
@@ -178,6 +184,10 @@ fn in_side(side: &Side, other: &Side, program: &OsString) -> Command {
 fn started_with(err: io::Error) -> io::Error {
     io::Error::new(err.kind(), format!("nsenter (util-linux): start: {err}"))
 }
+
+/// What sh does on side B before the line that was asked for: it keeps a process that ends the process group when standard input
+/// does, a pipe from this process. So it ends however this process ends. The line itself gets nothing to read.
+const GUARD: &str = "exec 3<&0 </dev/null; { read -r _ <&3; kill -s TERM 0; } & exec 3<&-; eval \"$1\"";
 
 /// The command on side B. Dropping it ends its process group.
 struct There {
@@ -190,9 +200,9 @@ impl There {
     fn start(side: &Side, other: &Side, line: &str) -> io::Result<There> {
         // Its output would mix with that of COMMAND, which may be a stream.
         let output = io::stderr().as_fd().try_clone_to_owned()?;
-        let child = in_side(side, other, &OsString::from("sh"))
-            .args(["-c", line])
-            .stdin(Stdio::null())
+        let child = in_side(side, other, "sh")
+            .args(["-c", GUARD, "sh", line])
+            .stdin(Stdio::piped())
             .stdout(output)
             .process_group(0)
             .spawn()
@@ -212,6 +222,7 @@ impl There {
 impl Drop for There {
     fn drop(&mut self) {
         // Errors of the signals mean that all have ended by themselves.
+        drop(self.child.stdin.take());
         let _ = kill_process_group(self.group, Signal::TERM);
         let give_up = Instant::now() + ENDING_WAIT;
         while !self.has_ended() && Instant::now() < give_up {

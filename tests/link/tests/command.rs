@@ -76,24 +76,30 @@ fn a_command_there_that_ends_before_it_listens_is_an_error() {
 }
 
 #[test]
-fn a_killed_woof_link_takes_its_command_with_it() {
+fn a_killed_woof_link_takes_both_commands_with_it() {
     if !can_link() {
         return;
     }
     let mut child = woof_link()
-        .args(["--", "sh", "-c", "echo up; exec sleep 60"])
-        .stdout(Stdio::piped())
+        // The shell there waits for a child of its own, and would leave it behind.
+        .args(["--there", "echo there; sleep 60; echo left"])
+        .args(["--", "sh", "-c", "echo here >&2; exec sleep 60"])
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    assert_eq!(line, "up\n");
+    let mut output = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = String::new();
+    output.read_line(&mut lines).unwrap();
+    output.read_line(&mut lines).unwrap();
+    assert!(lines.contains("there\n") && lines.contains("here\n"), "{lines}");
     let start = Instant::now();
     child.kill().unwrap();
     child.wait().unwrap();
-    output.read_to_string(&mut line).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(50), "the command outlived the link");
+    // The end comes when none of them holds standard error any more.
+    lines.clear();
+    output.read_to_string(&mut lines).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(50), "a command outlived the link");
+    assert!(!lines.contains("left"), "{lines}");
 }
 
 #[test]
