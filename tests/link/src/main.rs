@@ -3,15 +3,15 @@
 //! Failure contract: the exit status is the command's, 128 and the signal's number if it was ended by one, and 125 with one line
 //! on standard error when `woof-link` itself could not do its part.
 
+mod running;
 mod units;
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use running::Running;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use woof_link::{Counters, Link, LinkOptions, Side};
@@ -19,9 +19,8 @@ use woof_link::{Counters, Link, LinkOptions, Side};
 /// The status when it is not the command's, as with `env` and `timeout`.
 const OWN_FAILURE: u8 = 125;
 
-/// How long it is waited for a listener on the other side, and how long for the command there to end when asked to.
+/// How long it is waited for a listener on the other side.
 const LISTENING_WAIT: Duration = Duration::from_secs(30);
-const ENDING_WAIT: Duration = Duration::from_secs(2);
 
 /// Set in the environment of both commands: the address of their own side, and that of the other.
 const HERE: &str = "LINK_HERE";
@@ -33,8 +32,8 @@ What goes over the link is what the kernel sends: handshakes, slow start, retran
 
 Durations are as 100ms, 1.5s, 200us. Rates are in bytes or bits a second: 12MB/s, 1MiB/s, 100Mbit/s.
 
-Needs root and /dev/net/tun; nsenter and setpriv of util-linux. When woof-link ends first, however it does, COMMAND gets SIGTERM, and so does \
-the process group of the one on side B.
+Needs root, /dev/net/tun, and nsenter of util-linux. When woof-link ends first, however it does, COMMAND and the one \
+on side B get SIGTERM with their process groups. Where standard input is a terminal, COMMAND stays in its group.
 
 Examples:
   woof-link --rtt 100ms -- sh -c 'ping -c 3 $LINK_THERE'
@@ -54,10 +53,7 @@ fn main() -> ExitCode {
         }
     };
     match run(&matches) {
-        Ok(status) => {
-            let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-            ExitCode::from(u8::try_from(code).unwrap_or(OWN_FAILURE))
-        }
+        Ok(status) => ExitCode::from(status),
         Err(err) => {
             say(&err.to_string());
             ExitCode::from(OWN_FAILURE)
@@ -128,7 +124,7 @@ fn clap() -> Clap {
         )
 }
 
-fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
+fn run(matches: &ArgMatches) -> io::Result<u8> {
     let link = Link::new(LinkOptions {
         rtt: matches.get_one("rtt").copied().unwrap_or_default(),
         rate_bytes_per_s: matches.get_one("rate").copied(),
@@ -136,8 +132,7 @@ fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
         seed: matches.get_one("seed").copied().unwrap_or_default(),
         queue_bytes: matches.get_one("queue").copied(),
     })?;
-    let there =
-        matches.get_one::<String>("there").map(|line| There::start(link.b(), link.a(), line)).transpose()?;
+    let there = matches.get_one::<String>("there").map(|line| start_there(&link, line)).transpose()?;
     if let Some(port) = matches.get_one::<u16>("there-port") {
         wait_for_port(&link, *port, there.as_ref())?;
     }
@@ -149,19 +144,13 @@ fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
     if cuts.iter().any(|span| span.from.is_zero()) {
         link.cut();
     }
-    // The command gets SIGTERM when this process ends first, however it does. It counts from the thread that starts it, which is
-    // the main one.
-    let mut child = in_side(link.a(), link.b(), "setpriv")
-        .args(["--pdeathsig", "TERM", "--"])
-        .arg(program)
-        .args(arguments)
-        .spawn()
-        .map_err(started_with)?;
+    let is_interactive = io::stdin().is_terminal();
+    let command = Running::start(in_side(link.a(), link.b(), program).args(arguments), !is_interactive)?;
     let (ended, end) = channel::<()>();
     let status = std::thread::scope(|scope| {
         let (link, cuts) = (&link, &cuts);
         scope.spawn(move || follow_cuts(link, cuts, &end));
-        let status = child.wait();
+        let status = command.wait();
         drop(ended);
         status
     })?;
@@ -169,7 +158,7 @@ fn run(matches: &ArgMatches) -> io::Result<ExitStatus> {
         say(&format!("a to b: {}", told(link.a_to_b())));
         say(&format!("b to a: {}", told(link.b_to_a())));
     }
-    drop(there);
+    drop((command, there));
     link.check()?;
     Ok(status)
 }
@@ -181,67 +170,23 @@ fn in_side(side: &Side, other: &Side, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-fn started_with(err: io::Error) -> io::Error {
-    io::Error::new(err.kind(), format!("nsenter (util-linux): start: {err}"))
-}
-
-/// What sh does on side B before the line that was asked for: it keeps a process that ends the process group when standard input
-/// does, a pipe from this process. So it ends however this process ends. The line itself gets nothing to read.
-const GUARD: &str = "exec 3<&0 </dev/null; { read -r _ <&3; kill -s TERM 0; } & exec 3<&-; eval \"$1\"";
-
-/// The command on side B. Dropping it ends its process group.
-struct There {
-    child: Child,
-    /// Its process group, which has the number of the process.
-    group: Pid,
-}
-
-impl There {
-    fn start(side: &Side, other: &Side, line: &str) -> io::Result<There> {
-        // Its output would mix with that of COMMAND, which may be a stream.
-        let output = io::stderr().as_fd().try_clone_to_owned()?;
-        let child = in_side(side, other, "sh")
-            .args(["-c", GUARD, "sh", line])
-            .stdin(Stdio::piped())
-            .stdout(output)
-            .process_group(0)
-            .spawn()
-            .map_err(started_with)?;
-        let group =
-            i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(There { child, group })
-    }
-
-    /// Whether it has ended. It is not waited for, so that its number stays its own until it is dropped.
-    fn has_ended(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.group), options), Ok(None))
-    }
-}
-
-impl Drop for There {
-    fn drop(&mut self) {
-        // Errors of the signals mean that all have ended by themselves.
-        drop(self.child.stdin.take());
-        let _ = kill_process_group(self.group, Signal::TERM);
-        let give_up = Instant::now() + ENDING_WAIT;
-        while !self.has_ended() && Instant::now() < give_up {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = kill_process_group(self.group, Signal::KILL);
-        let _ = self.child.wait();
-    }
+/// The command on side B.
+fn start_there(link: &Link, line: &str) -> io::Result<Running> {
+    // Its output would mix with that of COMMAND, which may be a stream.
+    let output = io::stderr().as_fd().try_clone_to_owned()?;
+    let mut command = in_side(link.b(), link.a(), "sh");
+    Running::start(command.args(["-c", line]).stdin(Stdio::null()).stdout(output), true)
 }
 
 /// Waits until the port is there, or the command that should open it has ended.
-fn wait_for_port(link: &Link, port: u16, there: Option<&There>) -> io::Result<()> {
+fn wait_for_port(link: &Link, port: u16, there: Option<&Running>) -> io::Result<()> {
     let give_up = Instant::now() + LISTENING_WAIT;
     loop {
         match link.b().wait_listening(port, Duration::from_millis(100)) {
             Err(err) if err.kind() == io::ErrorKind::TimedOut => {}
             done => return done,
         }
-        if there.is_some_and(There::has_ended) {
+        if there.is_some_and(Running::has_ended) {
             return Err(io::Error::other(format!("--there: ended before it listened on port {port}")));
         }
         if Instant::now() > give_up {

@@ -81,9 +81,10 @@ fn a_killed_woof_link_takes_both_commands_with_it() {
         return;
     }
     let mut child = woof_link()
-        // The shell there waits for a child of its own, and would leave it behind.
+        // The shells wait for a child of their own, which must not be left either.
         .args(["--there", "echo there; sleep 60; echo left"])
-        .args(["--", "sh", "-c", "echo here >&2; exec sleep 60"])
+        .args(["--", "sh", "-c", "echo here >&2; sleep 60; echo left >&2"])
+        .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
