@@ -23,6 +23,7 @@ mod wmerge;
 mod wput;
 mod wrm;
 mod wrun;
+mod wserve;
 mod wsplit;
 mod wstat;
 mod wtail;
@@ -44,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     wput::COMMAND,
     wrm::COMMAND,
     wrun::COMMAND,
+    wserve::COMMAND,
     wsplit::COMMAND,
     wstat::COMMAND,
     wtail::COMMAND,

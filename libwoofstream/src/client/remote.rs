@@ -141,10 +141,8 @@ impl Remote {
         }
         // The directory that is served is the nearest one above with a socket.
         let path = Path::new(&address.path);
-        let root = path
-            .ancestors()
-            .find(|dir| dir.join(STATE_DIR).join(SOCKET).exists())
-            .ok_or_else(|| {
+        let root =
+            path.ancestors().find(|dir| dir.join(STATE_DIR).join(SOCKET).exists()).ok_or_else(|| {
                 Error::new(Code::Unreachable, name, "no server on this machine serves it (wserve DIR)")
             })?;
         let inside = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
@@ -201,7 +199,7 @@ impl Remote {
         let mut link = self.connect(target)?;
         link.open(&request)?;
         link.end();
-        let (mut answer, never) = (Answer::new(), Stop::default());
+        let mut answer = Answer::new();
         loop {
             match answer.next()? {
                 Step::Message(raw) => {
@@ -214,7 +212,7 @@ impl Remote {
                 }
                 Step::Need => {}
             }
-            if link.next(&mut answer, Wait::Yes(&never), before_wait)? == Came::End {
+            if link.next(&mut answer, Wait::Yes(None), before_wait)? == Came::End {
                 answer.cut()?;
             }
         }
@@ -270,13 +268,7 @@ impl Space for Remote {
         found.ok_or_else(|| Error::new(Code::Damaged, name, "the server's answer has no attributes"))
     }
 
-    fn find(
-        &self,
-        path: &str,
-        predicate: Option<&Predicate>,
-        get: bool,
-        sink: &mut dyn Sink,
-    ) -> Result<()> {
+    fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {
         let target = self.target(path)?;
         let (filter, now) = reading::filter(predicate);
         let request = Request::Find(net::Find { name: target.path.clone(), filter, now, get });
@@ -328,4 +320,3 @@ impl Remote {
         Ok(text)
     }
 }
-

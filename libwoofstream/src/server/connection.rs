@@ -123,6 +123,16 @@ impl Connection {
         self.closed || (self.stopping && self.exchanges.is_empty())
     }
 
+    /// Whether [`Connection::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Notes that so many bytes of output were sent.
+    pub fn wrote(&self, len: usize) {
+        self.site.metrics().bytes_out.add(len as u64);
+    }
+
     /// Takes bytes that came.
     ///
     /// # Errors
@@ -452,9 +462,7 @@ fn begin(
         Request::Namespace(_) => {
             let path = site.path(name)?;
             site.allow(context.peer, &path, Right::Create, name)?;
-            Local
-                .create_namespace(path.to_str().unwrap_or_default())
-                .map_err(|err| err.of(name))?;
+            Local.create_namespace(path.to_str().unwrap_or_default()).map_err(|err| err.of(name))?;
         }
         Request::Stat(_) => {
             let path = site.woof_path(name)?;
