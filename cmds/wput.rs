@@ -6,7 +6,7 @@ use libwoofstream::chan::{BeforeWait, Split};
 use libwoofstream::content::ContentType;
 use libwoofstream::error;
 use libwoofstream::log::{Options, Run as Appended};
-use libwoofstream::space::{Create, Local, Put, Space};
+use libwoofstream::space::{Create, Put, Space as _, Spaces};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -30,6 +30,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("create", '\0', "Make the woof if it is not there"))
         .arg(flags::content_type().help("Content type of a woof that --create makes [default: that of the input, or text]"))
         .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
+        .args([flags::timeout(), flags::wait()])
         .after_long_help(
             "EXAMPLES\n  wput farm/temp 21.5\n  seq 100 | wput farm/temp\n  \
              wtail farm/temp --where 'value > 70' | wput --create farm/alerts\n  wput --sync orders '{\"id\":7}' | wcat",
@@ -41,7 +42,8 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     out.make_heedless();
     let name = args.text("NAME").unwrap_or_default();
     let create = args.has("create").then(|| args.get::<ContentType>("type").copied());
-    let mut target = Target { name, create, sync: args.has("sync"), put: None };
+    let spaces = env.spaces();
+    let mut target = Target { name, create, sync: args.has("sync"), spaces: &spaces, put: None };
     let mut data = args.bytes("DATA").peekable();
     if data.peek().is_some() {
         let mut batch = Batch::new(&mut target, out);
@@ -223,6 +225,7 @@ fn report(out: &mut Output, name: &str, run: Appended) -> error::Result<()> {
 /// The woof, opened or made when it is known what for.
 struct Target<'a> {
     name: &'a str,
+    spaces: &'a Spaces,
     /// Make it if need be, of this type if one was asked for.
     create: Option<Option<ContentType>>,
     sync: bool,
@@ -238,15 +241,15 @@ impl Target<'_> {
     /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
     fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
         if self.put.is_none() {
-            let mut put = match (Local.put(self.name), self.create) {
+            let mut put = match (self.spaces.put(self.name), self.create) {
                 (Err(err), Some(asked)) if err.code() == Code::NotFound => {
                     let content = asked.or(content).unwrap_or_default();
                     let create =
                         Create { options: Options { content, ..Options::default() }, ..Create::default() };
-                    match Local.create(self.name, &create) {
+                    match self.spaces.create(self.name, &create) {
                         // Made by somebody else meanwhile is as good.
                         Err(err) if err.code() != Code::Exists => return Err(err.into()),
-                        _ => Local.put(self.name)?,
+                        _ => self.spaces.put(self.name)?,
                     }
                 }
                 (put, _) => put?,
