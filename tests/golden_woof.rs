@@ -4,12 +4,15 @@
 //! the format gets a file and a test of its own, next to these.
 
 use libwoofstream::content::ContentType;
-use libwoofstream::log::{self, Item};
+use libwoofstream::log::{self, Item, Stamp, StampRun};
 
 const WOOF_V1: &str = "tests/golden/woof-v1.woof";
 
 /// When its first element would have been, without its seconds: 2100-01-01T00:00:00Z.
 const CREATED_NS: u64 = 4_102_444_800_000_000_000;
+
+/// Who put element 197.
+const WRITER: u64 = 0xfedc_ba98_7654_3210;
 
 #[test]
 fn version_1_is_read_as_it_was_meant() {
@@ -34,13 +37,15 @@ fn version_1_is_read_as_it_was_meant() {
     assert_eq!(cursor.next(), Some(Item::Gone { from: 1, to: 192 }));
     for (seqno, data) in expected {
         let time_ns = CREATED_NS + seqno * 1_000_000_000;
-        assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, data }));
+        let stamp = (seqno == 197).then_some(Stamp { writer: WRITER, seq: 24 });
+        assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, stamp, data }));
     }
     assert_eq!(cursor.next(), None);
+    assert_eq!(woof.stamps_of(WRITER, 1), [StampRun { seq: 24, seqno: 197, count: 1 }]);
     let status = woof.status();
     assert_eq!((status.first_seqno, status.next_seqno), (193, 201));
     assert_eq!((status.recoveries, status.last_cut), (1, 0));
-    assert_eq!(status.file_len, 20_480);
+    assert_eq!(status.file_len, 24_576);
     assert_eq!(woof.seqno_at(CREATED_NS + 196_000_000_000).unwrap(), 196);
     assert_eq!(woof.appender().unwrap().append(b"goes on").unwrap(), 201);
 }

@@ -54,7 +54,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
             return Ok(stopped(signal));
         }
         match cursor.next() {
-            Some(Item::Elem { seqno, time_ns, data }) => {
+            Some(Item::Elem { seqno, time_ns, data, .. }) => {
                 text.clear();
                 content.write_text(data, &mut text);
                 text.extend_from_slice(job.delimiter);

@@ -31,7 +31,7 @@ pub(crate) fn read(woof: &Woof) -> Seen {
 fn take(cursor: &mut libwoofstream::log::Cursor, seen: &mut Seen) {
     loop {
         match cursor.next() {
-            Some(Item::Elem { seqno, time_ns, data }) => seen.element(seqno, time_ns, data),
+            Some(Item::Elem { seqno, time_ns, data, .. }) => seen.element(seqno, time_ns, data),
             Some(Item::Gone { from, to }) => seen.gone(from, to),
             Some(Item::Damaged { seqno }) => panic!("element {seqno} is damaged"),
             None => return,

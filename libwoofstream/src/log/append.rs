@@ -11,6 +11,7 @@ use super::format::{CHUNK_ELEMENTS, Record, UNSYNCED_UNKNOWN, record_len, shared
 use super::lock::{Slot, Taken};
 use super::region::Region;
 use super::repair;
+use super::stamp::{Entry, Stamp};
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use std::sync::atomic::Ordering;
@@ -84,6 +85,26 @@ impl Appender {
     pub fn extend<'a>(
         &mut self,
         items: impl IntoIterator<Item = &'a [u8]>,
+        report: impl FnMut(Run),
+    ) -> Result<()> {
+        self.extend_with(items, report)
+    }
+
+    /// Appends elements in order, each with a stamp, as [`Appender::extend`] does. [`super::Woof::stamps_of`] finds them again.
+    ///
+    /// # Errors
+    /// As [`Appender::extend`].
+    pub fn extend_stamped<'a>(
+        &mut self,
+        items: impl IntoIterator<Item = (Stamp, &'a [u8])>,
+        report: impl FnMut(Run),
+    ) -> Result<()> {
+        self.extend_with(items, report)
+    }
+
+    fn extend_with<E: Entry>(
+        &mut self,
+        items: impl IntoIterator<Item = E>,
         mut report: impl FnMut(Run),
     ) -> Result<()> {
         if !self.sync {
@@ -96,16 +117,16 @@ impl Appender {
         written
     }
 
-    fn write_all<'a>(
+    fn write_all<E: Entry>(
         &mut self,
-        items: impl IntoIterator<Item = &'a [u8]>,
+        items: impl IntoIterator<Item = E>,
         report: &mut dyn FnMut(Run),
     ) -> Result<()> {
-        let mut chunk: [&[u8]; CHUNK_ELEMENTS] = [&[]; CHUNK_ELEMENTS];
+        let mut chunk = [E::EMPTY; CHUNK_ELEMENTS];
         let (mut count, mut bytes) = (0, 0);
         for item in items {
-            let checked = self.check(item);
-            let len = record_len(item.len() as u64);
+            let checked = self.check(item.data());
+            let len = record_len(item.len());
             if count > 0
                 && (count == CHUNK_ELEMENTS || bytes + len > self.region.chunk_bytes || checked.is_err())
             {
@@ -139,7 +160,7 @@ impl Appender {
 
     /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first.
     #[inline]
-    fn write_chunk(&mut self, items: &[&[u8]], bytes: u64) -> Result<u64> {
+    fn write_chunk<E: Entry>(&mut self, items: &[E], bytes: u64) -> Result<u64> {
         if self.failed {
             return Err(Error::new(
                 Code::Io,
@@ -183,7 +204,7 @@ struct Locked<'a> {
 
 impl Locked<'_> {
     #[inline]
-    fn write(self, taken: Taken, now: u64, items: &[&[u8]], bytes: u64) -> Result<u64> {
+    fn write<E: Entry>(self, taken: Taken, now: u64, items: &[E], bytes: u64) -> Result<u64> {
         let region = self.region;
         let map = &region.map;
         repair::before_writing(region, taken)?;
@@ -197,17 +218,28 @@ impl Locked<'_> {
         if self.sync {
             self.scratch.clear();
         }
-        for (number, data) in items.iter().enumerate() {
+        for (number, item) in items.iter().enumerate() {
+            let (stamp, data) = (item.stamp(), item.data());
             let unsynced = (pos.saturating_sub(synced) / 8).min(u64::from(UNSYNCED_UNKNOWN));
             #[expect(clippy::cast_possible_truncation, reason = "limited to 24 bits in the line above")]
-            let record =
-                Record::new(region.seed(), first_new + number as u64, time, pos, unsynced as u32, data);
+            let record = Record::new(
+                region.seed(),
+                first_new + number as u64,
+                time,
+                pos,
+                unsynced as u32,
+                stamp,
+                data,
+            );
             if self.sync {
                 self.scratch.extend_from_slice(&record.encode());
+                if let Some(stamp) = stamp {
+                    self.scratch.extend_from_slice(&stamp.encode());
+                }
                 self.scratch.extend_from_slice(data);
                 self.scratch.resize(self.scratch.len().next_multiple_of(8), 0);
             } else {
-                region.put(&record, data);
+                region.put(&record, stamp, data);
             }
             region.set_index(record.seqno, pos);
             pos += record.size();

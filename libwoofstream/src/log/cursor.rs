@@ -7,7 +7,9 @@
 //! Failure contract: nothing torn or damaged is returned as data. What was overwritten before it could be read is told as
 //! [`Item::Gone`], what is damaged as [`Item::Damaged`], each with its seqnos, and reading goes on behind it.
 
-use super::format::{NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, shared};
+use super::format::{NO_RECORD, RECORD_HEADER_LEN, Record, shared};
+use super::region::Region;
+use super::stamp::Stamp;
 use super::woof::View;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub enum Item<'a> {
         seqno: u64,
         /// When it was appended, in nanoseconds since 1970.
         time_ns: u64,
+        /// The stamp it was appended with, if any.
+        stamp: Option<Stamp>,
         /// Its bytes.
         data: &'a [u8],
     },
@@ -134,15 +138,20 @@ impl Cursor {
         header.copy_from_slice(&self.block[self.at..self.at + RECORD_HEADER_LEN as usize]);
         let record = Record::decode(&header);
         let start = self.at + RECORD_HEADER_LEN as usize;
-        let data = &self.block[start..start + record.len as usize];
+        let payload = &self.block[start..start + record.len as usize];
         self.at = start + (record.len as usize).next_multiple_of(8);
         let seqno = self.seqno;
         self.seqno += 1;
-        if record.data_ok(self.view.region.seed(), data) {
-            Some(Item::Elem { seqno, time_ns: record.time_ns, data })
-        } else {
-            Some(Item::Damaged { seqno })
+        if !record.data_ok(self.view.region.seed(), payload) {
+            return Some(Item::Damaged { seqno });
         }
+        let (stamp, data) = if record.is_stamped() {
+            let (stamp, data) = Stamp::split(payload);
+            (Some(stamp), data)
+        } else {
+            (None, payload)
+        };
+        Some(Item::Elem { seqno, time_ns: record.time_ns, stamp, data })
     }
 
     /// What is to be told when no element is at hand.
@@ -303,15 +312,14 @@ impl Waker {
 /// stands there is no such record.
 #[inline]
 fn copy_record(view: &View, seqno: u64, pos: u64, block: &mut Vec<u8>, end: usize) -> Option<usize> {
-    // The mark of a damaged element is beyond it too.
-    if pos > POS_MAX || !pos.is_multiple_of(8) {
+    if !Region::is_pos(pos) {
         return None;
     }
     let region = &view.region;
     let mut header = [0; RECORD_HEADER_LEN as usize];
     region.ring_out(pos, &mut header);
     let record = Record::decode(&header);
-    if record.seqno != seqno || record.pos != pos || u64::from(record.len) > region.geometry.element_max {
+    if record.seqno != seqno || record.pos != pos || !record.len_ok(region.geometry.element_max) {
         return None;
     }
     let size = usize::try_from(record.size()).ok()?;

@@ -2,6 +2,7 @@
 //!
 //! `docs/format-woof.md` describes the same to the byte. Nothing here touches a file.
 
+use super::stamp::Stamp;
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -161,7 +162,8 @@ impl Geometry {
                         limits::ELEMENT_MAX
                     ));
                 }
-                let Some(bytes) = slots.checked_mul(record_len(size)) else {
+                // Room for all of them with stamps.
+                let Some(bytes) = slots.checked_mul(record_len(size + Stamp::LEN as u64)) else {
                     return invalid("history times element size is over the limit of a woof".to_owned());
                 };
                 options.capacity = size.saturating_mul(options.history);
@@ -320,13 +322,16 @@ pub(super) struct Record {
     /// Position since the woof was made; in the ring it is taken modulo the ring's length.
     pub(super) pos: u64,
     pub(super) len: u32,
-    /// None is defined in version 1: written as 0, and of no meaning to this reader.
+    /// [`FLAG_STAMPED`] or 0. The others are of no meaning to this reader.
     pub(super) flags: u8,
     /// How far before this record everything was durable when it was written, in units of 8 bytes.
     pub(super) unsynced: u32,
     pub(super) head_check: u32,
     pub(super) data_crc: u32,
 }
+
+/// Of the flags of a record: its payload begins with a stamp. The next one, bit 1, is kept for the name of a handler.
+pub(super) const FLAG_STAMPED: u8 = 1;
 
 /// `unsynced` of a record that knows nothing of what is durable.
 pub(super) const UNSYNCED_UNKNOWN: u32 = (1 << 24) - 1;
@@ -335,20 +340,61 @@ impl Record {
     /// [`RECORD_HEADER_LEN`] as a number of bytes in memory.
     pub(super) const LEN: usize = RECORD_HEADER_LEN as usize;
 
+    /// Where the word with length and flags is in the header.
+    pub(super) const LAST_AT: u64 = 32;
+
     /// A record for `data`, with its checksums.
     #[inline]
-    pub(super) fn new(seed: u32, seqno: u64, time_ns: u64, pos: u64, unsynced: u32, data: &[u8]) -> Record {
+    pub(super) fn new(
+        seed: u32,
+        seqno: u64,
+        time_ns: u64,
+        pos: u64,
+        unsynced: u32,
+        stamp: Option<Stamp>,
+        data: &[u8],
+    ) -> Record {
+        let stamp = stamp.map(Stamp::encode);
+        let (flags, before) = if stamp.is_some() { (FLAG_STAMPED, Stamp::LEN) } else { (0, 0) };
         // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
-        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        Record { seqno, time_ns, pos, len, flags: 0, unsynced, head_check: 0, data_crc: 0 }.sealed(seed, data)
+        let len = u32::try_from(before + data.len()).unwrap_or(u32::MAX);
+        let mut record = Record { seqno, time_ns, pos, len, flags, unsynced, head_check: 0, data_crc: 0 };
+        record.head_check = record.checksum(seed);
+        let start = stamp.map_or(record.head_check, |stamp| crc32c::crc32c_append(record.head_check, &stamp));
+        record.data_crc = crc32c::crc32c_append(start, data);
+        record
     }
 
-    /// The same record with the checksums that belong to it and `data`.
-    #[inline]
-    pub(super) fn sealed(mut self, seed: u32, data: &[u8]) -> Record {
+    /// The same record with the checksums that belong to it and its payload.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn sealed(mut self, seed: u32, payload: &[u8]) -> Record {
         self.head_check = self.checksum(seed);
-        self.data_crc = crc32c::crc32c_append(self.head_check, data);
+        self.data_crc = crc32c::crc32c_append(self.head_check, payload);
         self
+    }
+
+    /// True when the payload begins with a stamp.
+    #[inline]
+    pub(super) fn is_stamped(&self) -> bool {
+        self.flags & FLAG_STAMPED != 0
+    }
+
+    /// True when the last word of a header says that the payload begins with a stamp.
+    #[inline]
+    pub(super) fn says_stamped(last: u64) -> bool {
+        last >> 32 & u64::from(FLAG_STAMPED) != 0
+    }
+
+    /// True when the payload is as long as it can be, for elements of up to `element_max` bytes: a stamp is not counted, and not
+    /// cut short.
+    #[inline]
+    pub(super) fn len_ok(&self, element_max: u64) -> bool {
+        let len = u64::from(self.len);
+        if self.is_stamped() {
+            len.checked_sub(Stamp::LEN as u64).is_some_and(|len| len <= element_max)
+        } else {
+            len <= element_max
+        }
     }
 
     #[inline]
@@ -421,9 +467,9 @@ impl Record {
 
     /// True when header and payload are what was once written.
     #[inline]
-    pub(super) fn data_ok(&self, seed: u32, data: &[u8]) -> bool {
+    pub(super) fn data_ok(&self, seed: u32, payload: &[u8]) -> bool {
         let head = self.checksum(seed);
-        head == self.head_check && crc32c::crc32c_append(head, data) == self.data_crc
+        head == self.head_check && crc32c::crc32c_append(head, payload) == self.data_crc
     }
 
     /// Bytes the record takes in the ring.
@@ -486,7 +532,7 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_knows_a_changed_header_from_a_changed_payload() {
-        let record = Record::new(5, 42, 1_000, 80, 3, b"21.5");
+        let record = Record::new(5, 42, 1_000, 80, 3, None, b"21.5");
         let back = Record::decode(&record.encode());
         assert_eq!(back, record);
         assert!(back.head_ok(5) && back.data_ok(5, b"21.5"));

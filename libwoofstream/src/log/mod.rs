@@ -20,6 +20,7 @@ pub mod record;
 mod recover;
 mod region;
 mod repair;
+mod stamp;
 mod sync;
 mod unnamed;
 mod woof;
@@ -29,6 +30,7 @@ pub use append::{Appender, Run};
 pub use cursor::{Cursor, Item, Waker, Woken};
 pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
+pub use stamp::{Stamp, StampRun};
 pub use woof::{Status, Woof};
 
 #[cfg(any(test, feature = "testing"))]

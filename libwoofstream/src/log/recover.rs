@@ -61,15 +61,25 @@ pub(super) fn scan(region: &Region) -> Found {
     };
     let options = &region.geometry.options;
     let mut first = run.first.max(run.next.saturating_sub(options.history));
-    // What was forgotten for want of room stays forgotten. With an element size there is always room for the history.
+    let mut positions = positions(region, run, first);
     let stored = region.first_seqno();
-    if options.element_size.is_none() && stored < run.next && stored <= region.next_seqno() {
-        first = first.max(stored);
+    if stored < run.next && stored <= region.next_seqno() {
+        let forgotten = usize::try_from(stored.saturating_sub(first)).unwrap_or(0).min(positions.len());
+        // What was forgotten for want of room stays forgotten. With an element size there is always room for the history, but what
+        // was forgotten is not told as damaged.
+        let left_out = match options.element_size {
+            None => forgotten,
+            Some(_) => {
+                positions[..forgotten].iter().rposition(|pos| *pos == NO_RECORD).map_or(0, |at| at + 1)
+            }
+        };
+        positions.drain(..left_out);
+        first += left_out as u64;
     }
     Found {
         first,
         next: run.next,
-        positions: positions(region, run, first),
+        positions,
         next_pos: run.end,
         last_time: run.last_time,
         cut: newest.saturating_sub(run.next),

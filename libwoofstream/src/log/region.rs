@@ -5,6 +5,7 @@
 
 use super::format::{CHUNK_BYTES, Geometry, POS_MAX, RECORD_HEADER_LEN, Record, shared};
 use super::map::Map;
+use super::stamp::Stamp;
 use super::wrap::Wrap;
 use crate::error::{Code, Error, Result};
 use std::fs::File;
@@ -129,15 +130,32 @@ impl Region {
 
     /// Writes a record and its payload to the record's place, through the mapping.
     #[inline]
-    pub(super) fn put(&self, record: &Record, data: &[u8]) {
+    pub(super) fn put(&self, record: &Record, stamp: Option<Stamp>, data: &[u8]) {
         let (place, left) = self.place(record.pos);
-        let words = record.words();
-        if record.size() <= left as u64 {
-            self.map.copy_in_two(place, &words, data);
-        } else {
-            self.ring_in(record.pos, &record.encode());
-            self.ring_in(record.pos + RECORD_HEADER_LEN, data);
+        let header = record.words();
+        match stamp {
+            _ if record.size() > left as u64 => self.put_around(record, stamp, data),
+            None => self.map.copy_in_two(place, &header, data),
+            Some(stamp) => {
+                let mut words = [0; Record::LEN / 8 + Stamp::LEN / 8];
+                words[..header.len()].copy_from_slice(&header);
+                words[header.len()..].copy_from_slice(&stamp.words());
+                self.map.copy_in_two(place, &words, data);
+            }
         }
+    }
+
+    /// The same for a record that goes round the end of the ring.
+    #[cold]
+    fn put_around(&self, record: &Record, stamp: Option<Stamp>, data: &[u8]) {
+        let mut pos = record.pos;
+        self.ring_in(pos, &record.encode());
+        pos += RECORD_HEADER_LEN;
+        if let Some(stamp) = stamp {
+            self.ring_in(pos, &stamp.encode());
+            pos += Stamp::LEN as u64;
+        }
+        self.ring_in(pos, data);
     }
 
     /// Writes `data` (a multiple of 8 bytes) into the ring from `pos` on, with write calls: pages that were not stored
@@ -213,12 +231,18 @@ impl Region {
 
     /// The header at `pos`, if it is whole and belongs there.
     pub(super) fn head_at(&self, pos: u64) -> Option<Record> {
-        if pos > POS_MAX || !pos.is_multiple_of(8) {
+        if !Region::is_pos(pos) {
             return None;
         }
         let record = self.record(pos);
-        let right = record.pos == pos && u64::from(record.len) <= self.geometry.element_max;
+        let right = record.pos == pos && record.len_ok(self.geometry.element_max);
         (right && record.head_ok(self.seed)).then_some(record)
+    }
+
+    /// True for what can be the position of a record. The mark of a damaged element is none.
+    #[inline]
+    pub(super) fn is_pos(pos: u64) -> bool {
+        pos <= POS_MAX && pos.is_multiple_of(8)
     }
 
     /// True when a record at `at` can be one of those that are kept while the next one goes to `pos`.

@@ -127,6 +127,11 @@ impl Woof {
         Woof { view: View { region: Arc::new(region), frozen: Some(Arc::new(Frozen { found, boot_id })) } }
     }
 
+    /// What its readers look at.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn region(&self) -> &Arc<Region> {
         &self.view.region

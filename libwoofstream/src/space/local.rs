@@ -4,7 +4,7 @@ use super::selection::{Span, subject};
 use super::{Create, Put, Selection, Sink, Space, attrs, find};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{self, Appender, Item, Run, Woken, Woof};
+use crate::log::{self, Appender, Item, Run, Stamp, Woken, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault, mark};
@@ -99,7 +99,7 @@ fn send(
     }
     while left > 0 && cursor.seqno() <= span.to {
         match cursor.next() {
-            Some(Item::Elem { seqno, time_ns, data }) => {
+            Some(Item::Elem { seqno, time_ns, data, .. }) => {
                 if seqno > span.to {
                     // What lay between was gone.
                     break;
@@ -192,5 +192,13 @@ impl Put for LocalPut {
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()> {
         self.appender.extend(items, report).map_err(|err| err.of(&*self.name))
+    }
+
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()> {
+        self.appender.extend_stamped(items, report).map_err(|err| err.of(&*self.name))
     }
 }

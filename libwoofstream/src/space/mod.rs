@@ -27,7 +27,7 @@ pub use table::{Resolved, Table, Target, asks_table};
 
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{Options, Run};
+use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
 
@@ -84,6 +84,15 @@ pub trait Put {
     /// # Errors
     /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()>;
+    /// The same of elements with stamps, so that it can be found out later which of them are in.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()>;
 }
 
 /// What is behind a name.

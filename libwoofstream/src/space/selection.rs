@@ -86,7 +86,7 @@ impl Selection {
                 let Some(item) = cursor.next() else { break };
                 match item {
                     Item::Elem { seqno, .. } if seqno >= high => break,
-                    Item::Elem { seqno, time_ns, data } => {
+                    Item::Elem { seqno, time_ns, data, .. } => {
                         if predicate.matches(&subject(woof, attrs, seqno, time_ns, data)) {
                             matching.push(seqno);
                         }

@@ -14,7 +14,7 @@ use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target,
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::limits::UNION_NAMES_MAX;
-use crate::log::Run;
+use crate::log::{Run, Stamp};
 use crate::name::{Address, Host};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
@@ -391,6 +391,15 @@ impl Put for NamedPut {
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Run)) -> Result<()> {
         let names = Names { given: &self.given, typed: &self.typed };
         self.put.put(items, report).map_err(|err| names.error(err))
+    }
+
+    fn put_stamped(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()> {
+        let names = Names { given: &self.given, typed: &self.typed };
+        self.put.put_stamped(items, report).map_err(|err| names.error(err))
     }
 }
 

@@ -29,7 +29,7 @@ fn eight_appenders_lose_nothing_and_a_follower_sees_all_in_order() {
         while count < 8 * EACH {
             match cursor.next() {
                 None => assert_eq!(cursor.wait(&waker), Woken::More),
-                Some(Item::Elem { seqno, time_ns, data }) => {
+                Some(Item::Elem { seqno, time_ns, data, .. }) => {
                     count += 1;
                     assert_eq!(seqno, count);
                     assert!(time_ns >= last_time);

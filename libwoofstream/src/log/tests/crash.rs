@@ -20,6 +20,32 @@ impl Random {
     }
 }
 
+/// The writer id of stamped elements: no seqno, position or word of a payload is the same.
+pub(super) const WRITER: u64 = 0x5712_3400_0000_0001;
+
+/// How element `seqno` is appended: eight with stamps, eight without, and so on. Every third of those with stamps is of
+/// another writer.
+fn stamp_for(seqno: u64) -> Option<Stamp> {
+    let writer = if seqno.is_multiple_of(3) { WRITER + 1 } else { WRITER };
+    (seqno / 8 % 2 == 1).then_some(Stamp { writer, seq: seqno * 2 })
+}
+
+/// Appends up to `count` elements that go in one batch, and says how many.
+pub(super) fn append_some(appender: &mut Appender, first: u64, count: u64) -> u64 {
+    let end = (first + count).min((first + 1).next_multiple_of(8));
+    let items: Vec<Vec<u8>> = (first..end).map(content).collect();
+    let items = items.iter().map(Vec::as_slice);
+    let mut appended = Vec::new();
+    if stamp_for(first).is_some() {
+        let stamped = (first..end).zip(items).filter_map(|(seqno, item)| Some((stamp_for(seqno)?, item)));
+        appender.extend_stamped(stamped, |run| appended.push(run)).unwrap();
+    } else {
+        appender.extend(items, |run| appended.push(run)).unwrap();
+    }
+    assert_eq!(appended, [Run { first, count: end - first }]);
+    end - first
+}
+
 /// Appends elements 1, 2, ... in ones and batches until `count` are in, and notes what was acknowledged.
 pub(super) fn appended(options: &Options, count: u64) -> (Vec<u8>, Vec<Step>) {
     let (_dir, path, woof) = woof(options);
@@ -31,9 +57,7 @@ pub(super) fn appended(options: &Options, count: u64) -> (Vec<u8>, Vec<Step>) {
     let mut random = Random(count ^ 0x9e37_79b9);
     while next <= count {
         let batch = if random.below(3) == 0 { 1 + random.below(7) as u64 } else { 1 };
-        let items: Vec<Vec<u8>> = (next..next + batch).map(content).collect();
-        appender.extend(items.iter().map(Vec::as_slice), |_| {}).unwrap();
-        next += batch;
+        next += append_some(&mut appender, next, batch);
         recorder.note(next - 1);
     }
     (start, recorder.steps())
@@ -56,9 +80,16 @@ pub(super) fn check_and_append(woof: &Woof, what: &str) {
         assert_eq!(seqno, expected, "{what}");
         assert_eq!(data.as_bytes(), content(seqno), "{what}: element {seqno}");
     }
+    let stamps: Vec<_> = (first..next).filter_map(|seqno| Some((seqno, stamp_for(seqno)?))).collect();
+    assert_eq!(stamps_from(woof, first), stamps, "{what}");
+    for writer in [WRITER, WRITER + 1] {
+        let own: Vec<_> = stamps.iter().copied().filter(|(_, stamp)| stamp.writer == writer).collect();
+        assert_eq!(stamps_of(woof, writer, 1), own, "{what}");
+    }
     let mut appender = woof.appender().unwrap();
-    for seqno in next..next + 3 {
-        assert_eq!(appender.append(&content(seqno)).unwrap(), seqno, "{what}");
+    let mut at = next;
+    while at < next + 3 {
+        at += append_some(&mut appender, at, next + 3 - at);
     }
     assert_eq!(read_from(woof, next).len(), 3, "{what}");
     let status = woof.status();
@@ -165,7 +196,7 @@ fn what_a_payload_looks_like_is_never_taken_for_a_record() {
     // A payload that is a true copy of what the record of element 9 at its own place would be.
     let geometry = woof.region().geometry.clone();
     let inside = 2 * 48 + 40;
-    let forged = super::super::format::Record::new(geometry.seed(), 9, 1, inside - 8, 0, b"forged");
+    let forged = super::super::format::Record::new(geometry.seed(), 9, 1, inside - 8, 0, None, b"forged");
     let mut payload = forged.encode().to_vec();
     payload.extend_from_slice(b"forged\0\0");
     appender.append(&payload).unwrap();

@@ -20,7 +20,8 @@ fn golden_content(seqno: u64) -> Vec<u8> {
     }
 }
 
-/// Makes the golden woof: 200 elements, one a second, each fourth batch with sync, through a ring that has room for some 80.
+/// Makes the golden woof: 200 elements, one a second, each fourth with sync, each eighth with a stamp, through a ring that has
+/// room for some 160.
 fn make(dir: &Path) -> Vec<u8> {
     let path = dir.join("golden");
     let geometry = Geometry::new(&fixed(8, 16), 0x0123_4567_89ab_cdef, CREATED_NS).unwrap();
@@ -31,7 +32,13 @@ fn make(dir: &Path) -> Vec<u8> {
     for seqno in 1..=200 {
         woof.region().map.store(shared::LAST_TIME, CREATED_NS + seqno * 1_000_000_000, SeqCst);
         appender.set_sync(seqno % 4 == 0);
-        assert_eq!(appender.append(&golden_content(seqno)).unwrap(), seqno);
+        let data = golden_content(seqno);
+        if seqno % 8 == 5 {
+            let stamp = Stamp { writer: 0xfedc_ba98_7654_3210, seq: seqno / 8 };
+            appender.extend_stamped([(stamp, data.as_slice())], |run| assert_eq!(run.first, seqno)).unwrap();
+        } else {
+            assert_eq!(appender.append(&data).unwrap(), seqno);
+        }
     }
     let mut image = std::fs::read(&path).unwrap();
     // Which appender got which slot is a matter of chance.

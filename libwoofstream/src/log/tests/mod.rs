@@ -6,6 +6,7 @@ mod crash;
 mod golden;
 mod plain;
 mod review;
+mod stamps;
 mod twice;
 
 use super::*;
@@ -49,6 +50,26 @@ fn content(seqno: u64) -> Vec<u8> {
     let mut data = format!("{seqno}:").into_bytes();
     data.resize(data.len() + (seqno * 7 % 23) as usize, b'x');
     data
+}
+
+/// The stamps of all elements from `seqno` on.
+fn stamps_from(woof: &Woof, seqno: u64) -> Vec<(u64, Stamp)> {
+    let mut cursor = woof.cursor(seqno);
+    let mut all = Vec::new();
+    while let Some(item) = cursor.next() {
+        if let Item::Elem { seqno, stamp: Some(stamp), .. } = item {
+            all.push((seqno, stamp));
+        }
+    }
+    all
+}
+
+/// What [`Woof::stamps_of`] gives, one by one.
+fn stamps_of(woof: &Woof, writer: u64, seqno: u64) -> Vec<(u64, Stamp)> {
+    let each = |run: StampRun| {
+        (0..run.count).map(move |n| (run.seqno + n, Stamp { writer, seq: run.seq + n })).collect::<Vec<_>>()
+    };
+    woof.stamps_of(writer, seqno).into_iter().flat_map(each).collect()
 }
 
 /// Opens a copy of an image as a woof.

@@ -112,10 +112,10 @@ fn a_failed_write_leaves_nothing_that_a_recovery_takes_for_an_element() {
     // What such a write could leave: the third of a chunk, whole, where the third will stand.
     let pos = made.region().index(1) + 40 + 16;
     let phantom = content(3);
-    let second = Record::new(geometry.seed(), 2, 9, pos, 0, &content(2));
-    made.region().put(&second, &content(2));
-    let third = Record::new(geometry.seed(), 3, 9, pos + second.size(), 0, &phantom);
-    made.region().put(&third, &phantom);
+    let second = Record::new(geometry.seed(), 2, 9, pos, 0, None, &content(2));
+    made.region().put(&second, None, &content(2));
+    let third = Record::new(geometry.seed(), 3, 9, pos + second.size(), 0, None, &phantom);
+    made.region().put(&third, None, &phantom);
     let mut appender = open(&path).unwrap().appender().unwrap();
     assert_eq!(appender.append(&content(2)).unwrap(), 2);
     let recovered = open_image(dir.path(), &of_another_boot(&path)).unwrap();
@@ -235,6 +235,33 @@ fn a_hole_among_forgotten_elements_ends_nothing() {
 }
 
 #[test]
+fn a_hole_among_forgotten_elements_that_come_back_is_not_told() {
+    // The header is newer than the tail, which was lost: there is room for some that were forgotten.
+    let (dir, path, woof) = woof(&fixed(50, 31));
+    let mut appender = woof.appender().unwrap();
+    for seqno in 1..=60 {
+        appender.append(&content(seqno)).unwrap();
+    }
+    appender.set_sync(true);
+    for seqno in 61..=62 {
+        appender.append(&content(seqno)).unwrap();
+    }
+    let mut image = of_another_boot(&path);
+    let at = image.windows(3).position(|bytes| bytes == b"30:").unwrap();
+    image[at] = b'9';
+    let opened_with_first = |first: u64| {
+        let mut image = image.clone();
+        image[shared::FIRST_SEQNO..shared::FIRST_SEQNO + 8].copy_from_slice(&first.to_le_bytes());
+        let woof = open_image(dir.path(), &image).unwrap();
+        assert_eq!(woof.next_seqno(), 63);
+        woof.first_seqno()
+    };
+    assert_eq!(opened_with_first(40), 31);
+    // One that was not forgotten is told.
+    assert_eq!(opened_with_first(30), 13);
+}
+
+#[test]
 fn a_header_that_is_newer_than_all_records_does_not_start_seqnos_anew() {
     let (dir, path, woof) = woof(&Options { history: 1000, capacity: 4096, ..Options::default() });
     let mut appender = woof.appender().unwrap();
@@ -265,7 +292,7 @@ fn a_record_inside_a_payload_that_goes_round_the_end_is_data() {
     let payload_at = pos(shared::NEXT_POS) + 40;
     let head = geometry.ring_len - payload_at + 64;
     let forged =
-        Record::new(geometry.seed(), 1 << 40, 1, 64 + (geometry.ring_len << 20), UNSYNCED_UNKNOWN, b"");
+        Record::new(geometry.seed(), 1 << 40, 1, 64 + (geometry.ring_len << 20), UNSYNCED_UNKNOWN, None, b"");
     let mut payload = vec![b'-'; head as usize];
     payload.extend_from_slice(&forged.encode());
     appender.append(&payload).unwrap();

@@ -5,7 +5,7 @@ use super::super::files;
 use super::super::format::{Geometry, PAGE, shared};
 use super::super::record::{Recorder, Step, image_after_kill, image_after_power_loss};
 use super::super::region::Region;
-use super::crash::{Random, appended, kinds};
+use super::crash::{Random, WRITER, appended, kinds};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -43,8 +43,7 @@ fn killed_at_any_store_of_a_repair_or_a_recovery_the_next_one_puts_it_right() {
                 }
                 let (woof, recorder) = open_recorded(dir.path(), &image);
                 let next = woof.next_seqno();
-                let mut appender = woof.appender().unwrap();
-                appender.append(&content(next)).unwrap();
+                super::crash::append_some(&mut woof.appender().unwrap(), next, 1);
                 let again = recorder.steps();
                 for at in 0..=again.len() {
                     let what = format!(
@@ -77,6 +76,9 @@ struct Life {
     tags: u64,
 }
 
+/// Tags over this are of elements with stamps.
+const STAMPED: u64 = 1_000_000;
+
 /// An element that tells which attempt wrote it.
 fn tagged(seqno: u64, tag: u64) -> Vec<u8> {
     let mut data = format!("{seqno}:{tag}:").into_bytes();
@@ -103,14 +105,22 @@ impl Life {
             appender.set_sync(sync);
             let sync = sync || woof.options().sync;
             let first = woof.next_seqno();
-            let items: Vec<Vec<u8>> = (first..first + 1 + random.below(6) as u64)
+            let stamped = random.below(2) == 0;
+            let items: Vec<(u64, Vec<u8>)> = (first..first + 1 + random.below(6) as u64)
                 .map(|seqno| {
                     self.tags += 1;
-                    attempts.push((seqno, self.tags));
-                    tagged(seqno, self.tags)
+                    let tag = if stamped { self.tags + STAMPED } else { self.tags };
+                    attempts.push((seqno, tag));
+                    (tag, tagged(seqno, tag))
                 })
                 .collect();
-            appender.extend(items.iter().map(Vec::as_slice), |_| {}).unwrap();
+            if stamped {
+                let items =
+                    items.iter().map(|(tag, data)| (Stamp { writer: WRITER, seq: *tag }, data.as_slice()));
+                appender.extend_stamped(items, |_| {}).unwrap();
+            } else {
+                appender.extend(items.iter().map(|(_, data)| data.as_slice()), |_| {}).unwrap();
+            }
             recorder.note((woof.next_seqno() - 1) << 1 | u64::from(sync));
         }
         let mut steps = recorder.steps();
@@ -128,10 +138,14 @@ impl Life {
             .iter()
             .any(|step| matches!(step, Step::Store { offset, .. } if *offset == shared::BOOT_ID + 8));
         let pending = image[shared::BOOT_ID..][..16] != crate::sys::boot_id().unwrap() && !recovered;
-        // The first word of the next record: what was left before had been taken away by then.
+        // The first words of the next record: what was left before had been taken away by then. Checks of 0 are of one that is
+        // being taken away.
         let ring = usize::try_from(woof.region().geometry.ring_offset()).unwrap();
-        let began = |step: &Step| matches!(step, Step::Store { offset, bytes } if *offset >= ring && bytes[..] == opened.to_le_bytes());
-        if steps.iter().any(began) {
+        let began = |two: &[Step]| {
+            matches!(two, [Step::Store { bytes: checks, .. }, Step::Store { offset, bytes: seqno }]
+                if *offset >= ring && seqno[..] == opened.to_le_bytes() && checks[..] != [0; 8])
+        };
+        if steps.windows(2).any(began) {
             self.pending.clear();
         }
         self.steps.extend(steps);
@@ -179,6 +193,15 @@ impl Life {
         }
         let read = read_from(woof, first);
         assert_eq!(read.len() as u64, next - first, "{what}");
+        let tag_of = |data: &str| data.split(':').nth(1).and_then(|tag| tag.parse::<u64>().ok());
+        let stamps: Vec<_> = read
+            .iter()
+            .filter_map(|(seqno, data)| Some((*seqno, tag_of(data)?)))
+            .filter(|(_, tag)| *tag > STAMPED)
+            .map(|(seqno, seq)| (seqno, Stamp { writer: WRITER, seq }))
+            .collect();
+        assert_eq!(stamps_from(woof, first), stamps, "{what}");
+        assert_eq!(stamps_of(woof, WRITER, first), stamps, "{what}");
         let mut survived = Vec::new();
         for (seqno, data) in read {
             if data == "damaged" {
