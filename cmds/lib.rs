@@ -20,6 +20,7 @@ mod wfind;
 mod wget;
 mod whead;
 mod wmerge;
+mod wns;
 mod wput;
 mod wrm;
 mod wrun;
@@ -42,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
     wget::COMMAND,
     whead::COMMAND,
     wmerge::COMMAND,
+    wns::COMMAND,
     wput::COMMAND,
     wrm::COMMAND,
     wrun::COMMAND,

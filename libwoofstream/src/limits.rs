@@ -18,6 +18,15 @@ pub const NAME_MAX: usize = 255;
 /// The longest path of a woof as given by a user, in bytes.
 pub const PATH_MAX: usize = 4095;
 
+/// The longest name table, in bytes.
+pub const NAME_TABLE_MAX: usize = 1 << 20;
+
+/// The most targets of one prefix in a name table.
+pub const NAME_TARGETS_MAX: usize = 64;
+
+/// The most names that a find over a union remembers, so that none is shown twice.
+pub const UNION_NAMES_MAX: usize = 1 << 20;
+
 /// The most channels that `WOOF_CHANNELS` may name.
 pub const CHANNELS_MAX: usize = 64;
 

@@ -16,6 +16,7 @@ mod wfind;
 mod wget;
 mod whead;
 mod wmerge;
+mod wns;
 mod woofs;
 mod wput;
 mod wput_faults;

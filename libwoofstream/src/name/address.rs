@@ -52,7 +52,7 @@ pub struct Address {
     /// Its port; [`DEFAULT_PORT`] for a server of this machine.
     pub port: u16,
     /// The path at the server, namespace and name: `farm/temp`. At the server of this machine it is the absolute path of the woof,
-    /// with its `/`. Never empty, and no part of it is empty, `.` or `..`.
+    /// with its `/`. Empty for all that the server has. No part of it is empty, `.` or `..`.
     pub path: String,
 }
 
@@ -78,10 +78,10 @@ impl Address {
         let (host, port) = parse_server(server).map_err(refuse)?;
         let path = path.strip_suffix('/').unwrap_or(path);
         let inside = path.strip_prefix('/').unwrap_or(path);
-        if inside.is_empty() {
-            return Err(refuse("names a server and no woof there".to_owned()));
+        if inside.is_empty() && host == Host::ThisMachine {
+            return Err(refuse("names neither a server nor a path of this machine".to_owned()));
         }
-        for part in inside.split('/') {
+        for part in inside.split('/').filter(|_| !inside.is_empty()) {
             match part {
                 "" => return Err(refuse("a part of the path is empty".to_owned())),
                 "." | ".." => return Err(refuse(format!("\"{part}\" leads nowhere at a server"))),
@@ -113,7 +113,7 @@ impl fmt::Display for Address {
         if self.port != DEFAULT_PORT && self.host != Host::ThisMachine {
             write!(f, ":{}", self.port)?;
         }
-        let slash = if self.path.starts_with('/') { "" } else { "/" };
+        let slash = if self.path.starts_with('/') || self.path.is_empty() { "" } else { "/" };
         write!(f, "{slash}{}", self.path)
     }
 }
@@ -204,9 +204,8 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_by_name() {
         for (rest, refused) in [
-            ("", "woof://: names a server and no woof there"),
-            ("edge7", "woof://edge7: names a server and no woof there"),
-            ("edge7/", "woof://edge7/: names a server and no woof there"),
+            ("", "woof://: names neither a server nor a path of this machine"),
+            ("/", "woof:///: names neither a server nor a path of this machine"),
             ("edge7//x", "woof://edge7//x: a part of the path is empty"),
             ("edge7/a/../b", "woof://edge7/a/../b: \"..\" leads nowhere at a server"),
             ("edge7/./b", "woof://edge7/./b: \".\" leads nowhere at a server"),
