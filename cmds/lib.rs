@@ -11,6 +11,7 @@ use support::command::Command;
 mod multicall;
 pub mod support;
 
+mod wattr;
 mod wcat;
 mod wcount;
 mod wcreate;
@@ -19,6 +20,7 @@ mod wfilter;
 mod wfind;
 mod wget;
 mod whead;
+mod wkey;
 mod wmerge;
 mod wns;
 mod wput;
@@ -34,6 +36,7 @@ mod wtee;
 /// the one line that names another crate, `woofshell`.
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
+    wattr::COMMAND,
     wcat::COMMAND,
     wcount::COMMAND,
     wcreate::COMMAND,
@@ -42,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     wfind::COMMAND,
     wget::COMMAND,
     whead::COMMAND,
+    wkey::COMMAND,
     wmerge::COMMAND,
     wns::COMMAND,
     wput::COMMAND,

@@ -1,7 +1,7 @@
 //! `wserve`: serves the namespaces under a directory.
 
 use crate::support::prelude::*;
-use libwoofstream::keys::{ServerKeys, ServerOptions, Store, own_names};
+use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::server::{Limits, Listener, Server, Site};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -25,6 +25,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::operand("DIR", "What to serve"))
         .arg(flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS").action(clap::ArgAction::Append))
+        .arg(crate::support::keys::flag())
         .arg(flags::flag("insecure", '\0', "Listen without TLS; on loopback addresses only"))
         .after_long_help("EXAMPLES\n  wserve /srv/woofs\n  wkey init && wkey add $USER && wserve /srv/woofs --listen 0.0.0.0:7144")
 }
@@ -46,7 +47,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
             listeners.push(Listener::Plain(listener));
             continue;
         }
-        let store = Store::open(std::env::var_os("WOOF_KEYS").unwrap_or_default());
+        let store = crate::support::keys::store(args)?;
         let options = ServerOptions {
             host: None,
             names: own_names(&[bound]),

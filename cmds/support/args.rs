@@ -7,12 +7,25 @@ use std::os::unix::ffi::OsStrExt as _;
 
 /// What the user asked for.
 #[derive(Debug)]
-pub struct Args(ArgMatches);
+pub struct Args {
+    matches: ArgMatches,
+    subcommand: Option<String>,
+}
 
 impl Args {
-    /// Wraps what clap parsed.
-    pub fn new(matches: ArgMatches) -> Args {
-        Args(matches)
+    /// Wraps what clap parsed. Of a command with subcommands these are the arguments of the one that was given, the shared
+    /// flags among them.
+    pub fn new(mut matches: ArgMatches) -> Args {
+        let mut subcommand = None;
+        while let Some((name, inner)) = matches.remove_subcommand() {
+            (subcommand, matches) = (Some(name), inner);
+        }
+        Args { matches, subcommand }
+    }
+
+    /// The name of the subcommand.
+    pub fn subcommand(&self) -> Option<&str> {
+        self.subcommand.as_deref()
     }
 
     /// True when the flag `id` was given.
@@ -42,11 +55,11 @@ impl Args {
 
     /// The value of an option of type `T`, as its value parser made it.
     pub fn get<T: Clone + Send + Sync + 'static>(&self, id: &str) -> Option<&T> {
-        self.0.try_get_one::<T>(id).ok().flatten()
+        self.matches.try_get_one::<T>(id).ok().flatten()
     }
 
     /// All values of type `T`.
     pub fn all<'a, T: Clone + Send + Sync + 'static>(&'a self, id: &str) -> impl Iterator<Item = &'a T> {
-        self.0.try_get_many::<T>(id).ok().flatten().into_iter().flatten()
+        self.matches.try_get_many::<T>(id).ok().flatten().into_iter().flatten()
     }
 }

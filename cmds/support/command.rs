@@ -66,11 +66,13 @@ pub enum Group {
     Streams,
     /// Commands that connect streams and programs.
     Plumbing,
+    /// Commands about who may do what.
+    Security,
 }
 
 impl Group {
     /// All groups, in the order of the list.
-    pub const ALL: [Group; 3] = [Group::Woofs, Group::Streams, Group::Plumbing];
+    pub const ALL: [Group; 4] = [Group::Woofs, Group::Streams, Group::Plumbing, Group::Security];
 
     /// The heading.
     pub fn heading(self) -> &'static str {
@@ -78,6 +80,7 @@ impl Group {
             Group::Woofs => "Woofs",
             Group::Streams => "Streams",
             Group::Plumbing => "Connecting",
+            Group::Security => "Who may what",
         }
     }
 }
@@ -124,11 +127,15 @@ impl Command {
             .about(self.about)
             .version(env!("CARGO_PKG_VERSION"));
         let command = (self.define)(command);
+        // Shared flags may stand after a subcommand too.
+        let global = command.has_subcommands();
         match self.verb {
             Verb::Plain(_) => command,
-            Verb::Stream(_) | Verb::Show(_) | Verb::Report(_) => command.args(flags::output()),
+            Verb::Stream(_) | Verb::Show(_) | Verb::Report(_) => {
+                command.args(flags::output().map(|flag| flag.global(global)))
+            }
         }
-        .arg(flags::color())
+        .arg(flags::color().global(global))
     }
 
     /// Runs the command with arguments that its definition parsed; the value is the exit status.

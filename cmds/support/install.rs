@@ -64,8 +64,11 @@ pub fn completions(shell: &str, woof: clap::Command, commands: &[Command]) -> St
         "fish" => Shell::Fish,
         _ => Shell::Bash,
     };
-    let subcommand =
-        |command: &Command| command.definition().name(command.subcommand()).bin_name(command.subcommand());
+    // The generators go from one command to the next by these names, and need them whole.
+    let subcommand = |command: &Command| {
+        let name = command.subcommand();
+        command.definition().name(name).bin_name(format!("woof {name}"))
+    };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut woof.subcommands(commands.iter().map(subcommand)), "woof", &mut text);
     for command in commands {

@@ -46,11 +46,12 @@ fn see_also(of: &Command, commands: &[Command]) -> Vec<&'static str> {
     others.map(|other| other.name).collect()
 }
 
-/// One page: NAME SYNOPSIS DESCRIPTION OPTIONS EXAMPLES EXIT STATUS SEE ALSO.
+/// One page: NAME SYNOPSIS DESCRIPTION (COMMANDS) OPTIONS EXAMPLES EXIT STATUS SEE ALSO.
 fn page(mut definition: clap::Command, see_also: &[&str]) -> Result<String> {
     let name = definition.get_name().to_owned();
     let examples = definition.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     let usage = definition.render_usage().to_string();
+    let subcommands = subcommands(&definition);
     let man = Man::new(definition);
     let mut out = Vec::new();
     man.render_name_section(&mut out).map_err(|err| unwritten(&name, err))?;
@@ -61,9 +62,9 @@ fn page(mut definition: clap::Command, see_also: &[&str]) -> Result<String> {
         out.extend_from_slice(format!("\\fB{name}\\fR{}", literal(rest)).as_bytes());
     }
     out.extend_from_slice(b".fi\n");
-    man.render_description_section(&mut out)
-        .and_then(|()| man.render_options_section(&mut out))
-        .map_err(|err| unwritten(&name, err))?;
+    man.render_description_section(&mut out).map_err(|err| unwritten(&name, err))?;
+    out.extend_from_slice(subcommands.as_bytes());
+    man.render_options_section(&mut out).map_err(|err| unwritten(&name, err))?;
     // Each section brings the same two lines about apostrophes along; once is enough.
     let sections = String::from_utf8_lossy(&out).replace(APOSTROPHES, "");
     let mut text = format!(
@@ -84,6 +85,33 @@ fn page(mut definition: clap::Command, see_also: &[&str]) -> Result<String> {
     text.push_str(".BR woofstream (7)\n");
     let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
     Ok(lines.collect())
+}
+
+/// COMMANDS: the subcommands of a command, with what each takes besides the shared flags.
+fn subcommands(definition: &clap::Command) -> String {
+    let mut text = String::new();
+    for command in definition.get_subcommands() {
+        if text.is_empty() {
+            text.push_str(".SH COMMANDS\n");
+        }
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        text.push_str(&format!(".SS {}\n{}", command.get_name(), literal(&about)));
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+            let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+            let value = value.unwrap_or_else(|| arg.get_id().to_string());
+            let short = arg.get_short().map(|short| format!("\\fB-{short}\\fR, ")).unwrap_or_default();
+            let shown = match arg.get_long() {
+                Some(long) if arg.get_action().takes_values() => {
+                    format!("{short}\\fB--{long}\\fR \\fI{value}\\fR")
+                }
+                Some(long) => format!("{short}\\fB--{long}\\fR"),
+                None => format!("\\fI{value}\\fR"),
+            };
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!(".TP\n{}\n{}", shown.replace('-', "\\-"), literal(&help)));
+        }
+    }
+    text
 }
 
 fn unwritten(name: &str, err: std::io::Error) -> Error {

@@ -69,6 +69,7 @@ pub mod env;
 pub mod flags;
 pub mod gather;
 pub mod install;
+pub mod keys;
 pub mod man;
 pub mod messages;
 pub mod names;

@@ -7,7 +7,6 @@ use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::keys::{ClientKeys, Store};
 use libwoofstream::name::{Address, Host};
 use libwoofstream::space::Space;
-use libwoofstream::sys;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,11 +39,11 @@ impl RemoteOptions {
 pub(super) fn parse_wait(text: &str) -> Result<Limit> {
     match text.parse() {
         Ok(times) => Ok(Limit::Times(times)),
-        Err(_) => super::time::parse_duration(text)
-            .map(|ns| Limit::Time(Duration::from_nanos(ns)))
-            .map_err(|_| {
+        Err(_) => {
+            super::time::parse_duration(text).map(|ns| Limit::Time(Duration::from_nanos(ns))).map_err(|_| {
                 Error::new(Code::Invalid, text, "neither a number of tries nor a length of time like 10m")
-            }),
+            })
+        }
     }
 }
 
@@ -65,9 +64,8 @@ pub(super) fn open(
         None
     } else {
         KEYS.get_or_init(|| {
-            let store = Store::open(super::keys::dir(None)?);
-            let login = sys::users::user_name(rustix::process::geteuid().as_raw());
-            Some(Arc::new(ClientKeys::new(store, set("WOOF_IDENTITY"), login)))
+            let store = Store::open(super::keys::dir()?);
+            Some(Arc::new(ClientKeys::new(store, set("WOOF_IDENTITY"), super::keys::login())))
         })
         .clone()
     };

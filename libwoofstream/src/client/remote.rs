@@ -4,6 +4,7 @@ use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
 use super::putting::Putting;
 use super::{Dial, reading};
+use crate::access::{AccessList, Change};
 use crate::error::{Code, Error, Result};
 use crate::name::{Address, Host, STATE_DIR};
 use crate::net::{self, Request};
@@ -158,9 +159,10 @@ impl Remote {
         }
         // The directory that is served is the nearest one above with a socket.
         let path = Path::new(name);
-        let root = path.ancestors().find(|dir| dir.join(STATE_DIR).join(SOCKET).exists()).ok_or_else(|| {
-            Error::new(Code::Unreachable, name, "no server on this machine serves it (wserve DIR)")
-        })?;
+        let root =
+            path.ancestors().find(|dir| dir.join(STATE_DIR).join(SOCKET).exists()).ok_or_else(|| {
+                Error::new(Code::Unreachable, name, "no server on this machine serves it (wserve DIR)")
+            })?;
         let inside = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
         let shown = root.to_string_lossy().into_owned();
         Ok(Target {
@@ -306,6 +308,14 @@ impl Space for Remote {
         .map_err(Failure::into_error)
     }
 
+    fn access(&self, namespace: &str) -> Result<AccessList> {
+        self.ask_access(namespace, None)
+    }
+
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
+        self.ask_access(namespace, Some(change.to_string()))
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let target = self.target(name)?;
         let request = Request::Remove(net::Named { name: target.path.clone() });
@@ -314,11 +324,8 @@ impl Space for Remote {
 }
 
 impl Remote {
-    /// The access list of a namespace, in its text form, after a change if one is given.
-    ///
-    /// # Errors
-    /// When it may not be looked at or changed.
-    pub fn access_text(&self, namespace: &str, change: Option<String>) -> Result<String> {
+    /// The access list of a namespace, after a change if one is given.
+    fn ask_access(&self, namespace: &str, change: Option<String>) -> Result<AccessList> {
         let target = self.target(namespace)?;
         let mut text = String::new();
         let request = Request::Access(net::Access { name: target.path.clone(), change });
@@ -328,6 +335,6 @@ impl Remote {
             }
             Ok(())
         })?;
-        Ok(text)
+        AccessList::parse(&text).map_err(|err| err.of(namespace))
     }
 }

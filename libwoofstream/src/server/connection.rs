@@ -483,8 +483,13 @@ fn begin(
                 Some(change) => AccessList::update(&path, &Change::parse(change.split_whitespace())?),
                 None => AccessList::load(&path),
             };
-            let text = list.map_err(about(name))?.to_string();
-            encode::bytes(answer.buffer(), text.as_bytes());
+            let list = list.map_err(about(name))?;
+            // Elsewhere nobody knows whose the directory is.
+            let owner = match (list.owner(), list.directory_owner()) {
+                (None, (_, Some(login))) => format!("owner {login}\n"),
+                _ => String::new(),
+            };
+            encode::bytes(answer.buffer(), format!("{owner}{list}").as_bytes());
         }
     }
     answer.end(Ok(()));

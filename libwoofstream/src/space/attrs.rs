@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 /// True for the attributes that are times, in nanoseconds since 1970.
 pub fn is_time(name: &str) -> bool {
-    matches!(name, "created" | "first_time" | "last_time" | "mtime" | "time")
+    matches!(name, "created" | "first_time" | "last_time" | "mtime" | "not_after" | "not_before" | "time")
 }
 
 impl Attributes for Dir {

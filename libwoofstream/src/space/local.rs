@@ -3,6 +3,7 @@
 use super::elements::{Elements, Step};
 use super::find::Walk;
 use super::{Create, Put, Selection, Sink, Space, Told, attrs};
+use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Appender, Stamp, Woof};
@@ -104,6 +105,14 @@ impl Space for Local {
     fn remove(&self, name: &str) -> Result<()> {
         let path = name::local_woof(name)?;
         log::remove(&path).map_err(|err| err.of(name))
+    }
+
+    fn access(&self, namespace: &str) -> Result<AccessList> {
+        AccessList::load(name::local(namespace)?).map_err(|err| err.of(namespace))
+    }
+
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
+        AccessList::update(name::local(namespace)?, change).map_err(|err| err.of(namespace))
     }
 }
 

@@ -28,6 +28,7 @@ pub use spaces::{Loader, Opener, Spaces};
 pub use stop::Stop;
 pub use table::{Resolved, Table, Target, asks_table};
 
+use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{Options, Run, Stamp};
@@ -157,4 +158,14 @@ pub trait Space {
     /// # Errors
     /// When there is none, or it may not be removed.
     fn remove(&self, name: &str) -> Result<()>;
+    /// The access list of a namespace.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or it may not be looked at.
+    fn access(&self, namespace: &str) -> Result<AccessList>;
+    /// Makes a change to the access list of a namespace; gives the list as it is then.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or the list may not or cannot be changed.
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList>;
 }

@@ -11,6 +11,7 @@
 //! what goes wrong then is the error of that name.
 
 use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target, Told, asks_table};
+use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::limits::UNION_NAMES_MAX;
@@ -230,13 +231,7 @@ impl Space for Spaces {
         })
     }
 
-    fn find(
-        &self,
-        path: &str,
-        predicate: Option<&Predicate>,
-        get: bool,
-        sink: &mut dyn Sink,
-    ) -> Result<()> {
+    fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {
         let targets = self.resolve(path)?.targets;
         let mut seen = (targets.len() > 1).then(HashSet::new);
         let (mut found, mut failures) = (false, Vec::new());
@@ -272,6 +267,14 @@ impl Space for Spaces {
             }
         }
         failures.iter().filter(|err| told(err)).try_for_each(|err| sink.fault(&Fault::from(err)))
+    }
+
+    fn access(&self, namespace: &str) -> Result<AccessList> {
+        self.foremost(namespace, |space, given| space.access(given))
+    }
+
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
+        self.foremost(namespace, |space, given| space.set_access(given, change))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -41,6 +41,12 @@ impl Space for Server {
             Local.find(path, predicate, get, &mut Renamed::new(Names { given: path, typed: name }, sink))
         })
     }
+    fn access(&self, name: &str) -> Result<AccessList> {
+        self.inside(name, |path| Local.access(path))
+    }
+    fn set_access(&self, name: &str, change: &Change) -> Result<AccessList> {
+        self.inside(name, |path| Local.set_access(path, change))
+    }
     fn remove(&self, name: &str) -> Result<()> {
         self.inside(name, |path| Local.remove(path))
     }

@@ -1,0 +1,101 @@
+//! `wattr`: shows and changes who may do what in a namespace.
+
+use crate::support::prelude::*;
+use libwoofstream::access::{AccessList, Change, Rights};
+use libwoofstream::space::Space as _;
+use libwoofstream::wire::Value;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "wattr",
+    about: "shows and changes who may do what in a namespace",
+    group: Group::Security,
+    define,
+    verb: Verb::Show(run),
+};
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about(
+            "Shows or changes the access list of a namespace: who of those that come through a server may do what. Without a \
+             CHANGE the list is shown. A CHANGE is one of\n\n\
+             grant user NAME RIGHT..., grant group NAME RIGHT..., grant any RIGHT...: gives rights besides those that are there; \
+             any is everybody of whom the server knows who they are.\n\n\
+             revoke user NAME [RIGHT...], revoke group NAME [RIGHT...], revoke any [RIGHT...]: takes rights away, without RIGHT \
+             all of them.\n\n\
+             owner NAME: makes a user the owner for those who come over TLS; owner alone goes back to the user who owns the \
+             directory.\n\n\
+             A RIGHT is read, put, create, remove, trigger (have handlers run), admin (change this list) or all. The owner has \
+             all of them; without a list nobody else has any. The list is the file .woof/access in the namespace. On this \
+             machine, without a server, the permissions of the files decide.",
+        )
+        .arg(flags::operand("NAME", "The namespace"))
+        .arg(flags::operands("CHANGE", "What to change; without it the list is shown"))
+        .arg(flags::verbose().help("Show the list after a change"))
+        .arg(flags::timeout())
+        .after_long_help(
+            "EXAMPLES\n  wattr farm\n  wattr farm grant user alice read put\n  wattr farm grant group ops all\n  \
+             wattr farm grant any read\n  wattr farm revoke user alice put\n  wattr farm owner carol\n  \
+             wattr farm --json | jq 'select(.who == \"user\") | .name'",
+        )
+}
+
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    let name = args.text("NAME").unwrap_or_default();
+    let words: Vec<&str> = args.texts("CHANGE").collect();
+    let list = match words.as_slice() {
+        [] | ["access"] => env.spaces().access(name)?,
+        words => {
+            let change = Change::parse(words.iter().copied())
+                .map_err(|error| Failure::from(error).help("wattr NAME grant user alice read put"))?;
+            let list = env.spaces().set_access(name, &change)?;
+            if !args.has("verbose") {
+                return Ok(Outcome::Done);
+            }
+            list
+        }
+    };
+    let rows = rows(&list);
+    if out.form() == Form::Text {
+        let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        for Row { who, name, rights } in &rows {
+            out.bytes(format!("{who:<5}  {name:<width$}  {rights}\n").as_bytes())?;
+        }
+    } else {
+        for row in &rows {
+            out.dir(&row.dir(name))?;
+        }
+    }
+    if let Some(fault) = list.fault() {
+        out.error(&Error::new(Code::Invalid, name, format!("only the owner has rights: {fault}")))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A line of what is shown.
+struct Row {
+    who: &'static str,
+    name: String,
+    rights: Rights,
+}
+
+impl Row {
+    fn dir(&self, namespace: &str) -> Dir {
+        let rights: Vec<Value> = self.rights.iter().map(|right| Value::from(right.as_str())).collect();
+        let dir = Dir::new().set("path", namespace).set("type", "access").set("who", self.who);
+        let dir = if self.name.is_empty() { dir } else { dir.set("name", self.name.clone()) };
+        dir.set("rights", rights)
+    }
+}
+
+/// The owner first, then the rules.
+fn rows(list: &AccessList) -> Vec<Row> {
+    let (uid, login) = list.directory_owner();
+    let owner = list.owner().or(login).map(str::to_owned);
+    let owner = owner.or_else(|| uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
+    let mut rows = vec![Row { who: "owner", name: owner, rights: Rights::all() }];
+    for rule in list.rules() {
+        let name = rule.who.name().unwrap_or_default().to_owned();
+        rows.push(Row { who: rule.who.kind(), name, rights: rule.rights });
+    }
+    rows
+}
