@@ -22,9 +22,11 @@ mod wget;
 mod whead;
 mod wkey;
 mod wmerge;
+mod wns;
 mod wput;
 mod wrm;
 mod wrun;
+mod wserve;
 mod wsplit;
 mod wstat;
 mod wtail;
@@ -45,9 +47,11 @@ pub const COMMANDS: &[Command] = &[
     whead::COMMAND,
     wkey::COMMAND,
     wmerge::COMMAND,
+    wns::COMMAND,
     wput::COMMAND,
     wrm::COMMAND,
     wrun::COMMAND,
+    wserve::COMMAND,
     wsplit::COMMAND,
     wstat::COMMAND,
     wtail::COMMAND,

@@ -2,7 +2,7 @@
 
 use crate::support::prelude::*;
 use libwoofstream::access::{AccessList, Change, Rights};
-use libwoofstream::space::{Local, Space};
+use libwoofstream::space::Space as _;
 use libwoofstream::wire::Value;
 
 pub(crate) const COMMAND: Command = Command {
@@ -31,6 +31,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operand("NAME", "The namespace"))
         .arg(flags::operands("CHANGE", "What to change; without it the list is shown"))
         .arg(flags::verbose().help("Show the list after a change"))
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wattr farm\n  wattr farm grant user alice read put\n  wattr farm grant group ops all\n  \
              wattr farm grant any read\n  wattr farm revoke user alice put\n  wattr farm owner carol\n  \
@@ -38,15 +39,15 @@ fn define(command: clap::Command) -> clap::Command {
         )
 }
 
-fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
     let words: Vec<&str> = args.texts("CHANGE").collect();
     let list = match words.as_slice() {
-        [] | ["access"] => Local.access(name)?,
+        [] | ["access"] => env.spaces().access(name)?,
         words => {
             let change = Change::parse(words.iter().copied())
                 .map_err(|error| Failure::from(error).help("wattr NAME grant user alice read put"))?;
-            let list = Local.set_access(name, &change)?;
+            let list = env.spaces().set_access(name, &change)?;
             if !args.has("verbose") {
                 return Ok(Outcome::Done);
             }

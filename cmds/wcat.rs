@@ -36,6 +36,7 @@ fn define(command: clap::Command) -> clap::Command {
                 .conflicts_with_all(["raw", "json", "long", "framed", "from"]),
         )
         .args(flags::input())
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wcat farm/temp\n  wcat saved.woofs\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
              wcat --from json < lines | wput farm/temp\n  wget farm/temp .. | wcat --plot",

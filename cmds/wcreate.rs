@@ -3,7 +3,7 @@
 use crate::support::prelude::*;
 use libwoofstream::content::ContentType;
 use libwoofstream::log::Options;
-use libwoofstream::space::{Create, Local, Space};
+use libwoofstream::space::{Create, Space as _};
 
 pub(crate) const COMMAND: Command =
     Command { name: "wcreate", about: "makes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
@@ -25,6 +25,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("parents", 'p', "Make missing directories, the last of them a namespace"))
         .arg(flags::flag("namespace", '\0', "Make a namespace: a directory for woofs"))
         .arg(flags::verbose())
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wcreate -p farm/temp --type f64\n  wcreate events --history 1000000 --capacity 1GiB\n  \
              wcreate orders --type json --sync\n  wcreate --namespace farm",
@@ -53,10 +54,11 @@ fn run(args: &Args, env: &mut Env) -> Run {
     // What is wrong with the sizes is wrong for every name.
     options.check().map_err(|error| error.of(args.text("NAME").unwrap_or_default()))?;
     let create = Create { options, reset: args.has("reset"), parents: args.has("parents") };
+    let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
         let made =
-            if args.has("namespace") { Local.create_namespace(name) } else { Local.create(name, &create) };
+            if args.has("namespace") { spaces.create_namespace(name) } else { spaces.create(name, &create) };
         match made {
             Ok(()) => {
                 if args.has("verbose") {

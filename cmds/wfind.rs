@@ -2,7 +2,7 @@
 
 use crate::support::prelude::*;
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::{Local, Space};
+use libwoofstream::space::Space as _;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wfind",
@@ -26,13 +26,14 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::number("depth", '\0', "COUNT", "At most so many levels below PATH"))
         .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
         .arg(flags::flag("get", '\0', "Send the elements too"))
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wfind farm\n  wfind farm -u --delimiter nul | xargs -0 wstat\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
              wfind farm --get | wfilter 'value > 70'",
         )
 }
 
-fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let mut paths: Vec<&str> = args.texts("PATH").collect();
     let mut predicate = args.text("where").map(Predicate::compile).transpose()?;
     if let Some(last) = paths.last()
@@ -63,9 +64,10 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
     }
     let get = args.has("get");
     let mut found = Found { out, get };
+    let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);
     for path in paths {
-        match Local.find(path, predicate.as_ref(), get, &mut found) {
+        match spaces.find(path, predicate.as_ref(), get, &mut found) {
             Ok(()) => done += 1,
             Err(error) if error.is_broken_pipe() => return Err(error.into()),
             Err(error) => {

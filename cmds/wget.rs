@@ -2,7 +2,7 @@
 
 use crate::support::prelude::*;
 use crate::support::select::selection;
-use libwoofstream::space::{Local, Space};
+use libwoofstream::space::Space as _;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
@@ -26,13 +26,14 @@ fn define(command: clap::Command) -> clap::Command {
         .args(flags::bounds())
         .arg(flags::filter())
         .arg(flags::count().help("Of what is selected, only the newest so many"))
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wget farm/temp\n  wget farm/temp 98..100 -u\n  wget farm/temp -10.. --json\n  \
              wget farm/temp .. --since 1h --where 'value > 70' | wcount",
         )
 }
 
-fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
     let (mut selection, count) = selection(args)?;
     let bounded =
@@ -41,7 +42,7 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
         selection.range = Some(SeqRange::NEWEST);
     }
     selection.last = count;
-    Local.read(name, &selection, out)?;
+    env.spaces().read(name, &selection, out)?;
     Ok(Outcome::Done)
 }
 

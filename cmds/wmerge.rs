@@ -41,7 +41,7 @@ fn define(command: clap::Command) -> clap::Command {
                 .hide_possible_values(true),
         )
         .arg(flags::size("ahead", '\0', "How far a source is read ahead of the others (64MiB) in an order"))
-        .arg(flags::split())
+        .args([flags::split(), flags::timeout()])
         .after_long_help(
             "EXAMPLES\n  wmerge --by time <(wget farm/temp ..) <(wget farm/alerts ..) | wcat -l\n  \
              wmerge <(wtail farm/temp) <(wtail barn/temp) | wput all/temp",
@@ -90,10 +90,11 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
 fn open(name: &str, args: &Args, env: &mut Env) -> Result<Open, Error> {
     let split = flags::split_of(args);
     if name != "-"
-        && let Argument::Path(path) = argument(name)
-        && fs::metadata(path).map_err(|err| Error::io(name, "", err))?.file_type().is_fifo()
+        && let Argument::Path(_) = argument(name)
+        && let Some(path) = env.local_path(name)?
+        && fs::metadata(&path).map_err(|err| Error::io(name, "", err))?.file_type().is_fifo()
     {
-        let (name, path) = (name.to_owned(), path.to_owned());
+        let name = name.to_owned();
         return Ok(Box::new(move || {
             let file = File::open(path).map_err(|err| Error::io(&*name, "", err))?;
             Ok(Reader::new(OwnedFd::from(file), name).with_split(split))

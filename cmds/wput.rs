@@ -6,7 +6,7 @@ use libwoofstream::chan::{BeforeWait, Split};
 use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
 use libwoofstream::log::Options;
-use libwoofstream::space::{Create, Local, Put, Space, Told};
+use libwoofstream::space::{Create, Put, Space as _, Spaces, Told};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -30,6 +30,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("create", '\0', "Make the woof if it is not there"))
         .arg(flags::content_type().help("Content type of a woof that --create makes [default: that of the input, or text]"))
         .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
+        .args([flags::timeout(), flags::wait()])
         .after_long_help(
             "EXAMPLES\n  wput farm/temp 21.5\n  seq 100 | wput farm/temp\n  \
              wtail farm/temp --where 'value > 70' | wput --create farm/alerts\n  wput --sync orders '{\"id\":7}' | wcat",
@@ -41,7 +42,8 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     out.make_heedless();
     let name = args.text("NAME").unwrap_or_default();
     let create = args.has("create").then(|| args.get::<ContentType>("type").copied());
-    let mut target = Target { name, create, sync: args.has("sync"), put: None };
+    let spaces = env.spaces();
+    let mut target = Target { name, create, sync: args.has("sync"), spaces: &spaces, put: None };
     let mut data = args.bytes("DATA").peekable();
     if data.peek().is_some() {
         let mut batch = Batch::new(&mut target, out);
@@ -237,6 +239,7 @@ fn report(out: &mut Output, name: &str, lines: bool, what: Told) -> error::Resul
 /// The woof, opened or made when it is known what for.
 struct Target<'a> {
     name: &'a str,
+    spaces: &'a Spaces,
     /// Make it if need be, of this type if one was asked for.
     create: Option<Option<ContentType>>,
     sync: bool,
@@ -268,7 +271,7 @@ impl Target<'_> {
                 let content = asked.or(content).unwrap_or_default();
                 Create { options: Options { content, ..Options::default() }, ..Create::default() }
             });
-            let mut put = Local.put(self.name, create.as_ref())?;
+            let mut put = self.spaces.put(self.name, create.as_ref())?;
             put.set_sync(self.sync);
             self.put = Some(put);
         }

@@ -1,7 +1,7 @@
 //! `wrm`: removes woofs.
 
 use crate::support::prelude::*;
-use libwoofstream::space::{Local, Space};
+use libwoofstream::space::Space as _;
 
 pub(crate) const COMMAND: Command =
     Command { name: "wrm", about: "removes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
@@ -15,13 +15,15 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operands("NAME", "What to remove").required(true))
         .arg(flags::flag("force", 'f', "Say nothing about names that are not there"))
         .arg(flags::verbose())
+        .arg(flags::timeout())
         .after_long_help("EXAMPLES\n  wrm farm/alerts\n  wrm -f farm/old farm/older")
 }
 
 fn run(args: &Args, env: &mut Env) -> Run {
+    let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
-        match Local.remove(name) {
+        match spaces.remove(name) {
             Err(error) if error.code() == Code::NotFound && args.has("force") => done += 1,
             Err(error) => {
                 env.error(&error);

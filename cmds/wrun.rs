@@ -4,8 +4,8 @@
 //! than a buffer of it. A program that fails is an error in the stream, never silence.
 
 mod elements;
+mod follow;
 mod lines;
-mod position;
 mod program;
 mod stop;
 mod stream;
@@ -34,7 +34,8 @@ fn define(command: clap::Command) -> clap::Command {
              that is not found, or cannot be run, is status 2. Standard error is the program's own.\n\n\
              With -e PROG is run for each data message, which is its standard input, and what it writes stands in the \
              place of the message. With --on PROG is run for each new element of a woof, in order and at least once: \
-             how far it has come is kept under a name in the directory .woof/positions beside the woof, so that the next \
+             how far it has come is kept under a name in the directory .woof/positions beside the woof (of a woof at a server \
+             in woofstream/positions in $XDG_STATE_HOME or ~/.local/state), so that the next \
              run goes on from there. The first run begins with what is put from then on, or with the element of --from. \
              A program that fails is tried again, later each time; when it still fails wrun ends with status 1, and the \
              next run begins with the same element. ^C and SIGTERM end it between two elements, with status 130 and 0; \
@@ -62,6 +63,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::number("retries", '\0', "COUNT", "How often to try again when it fails (default 3)").requires("on"))
         .arg(flags::count().help("Stop after this many elements").requires("on"))
+        .arg(flags::timeout().requires("on"))
         .args(flags::input())
         .after_long_help(
             "EXAMPLES\n  seq 10 | wrun sed 's/$/ degrees/' | wcat\n  wget farm/temp .. | wrun -e sh -c 'read t; echo \"$WOOF_SEQNO: $t\"'\n  \

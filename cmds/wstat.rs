@@ -2,7 +2,7 @@
 
 use crate::support::prelude::*;
 use crate::support::{time, units};
-use libwoofstream::space::{Local, Space};
+use libwoofstream::space::Space as _;
 use libwoofstream::wire::Value;
 
 pub(crate) const COMMAND: Command = Command {
@@ -20,14 +20,16 @@ fn define(command: clap::Command) -> clap::Command {
              newest element, what their elements are.",
         )
         .arg(flags::operands("NAME", "What to look at").required(true))
+        .arg(flags::timeout())
         .after_long_help("EXAMPLES\n  wstat farm/temp\n  wstat farm/temp --json | jq .elements")
 }
 
-fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let text = out.form() == Form::Text;
+    let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
-        match Local.stat(name) {
+        match spaces.stat(name) {
             Err(error) => {
                 out.error(&error)?;
                 failed += 1;

@@ -3,7 +3,7 @@
 use crate::support::prelude::*;
 use crate::support::select::selection;
 use crate::support::shared_output::Shared;
-use libwoofstream::space::{Follow, Local, Selection, Space, Stop};
+use libwoofstream::space::{Follow, Selection, Space as _, Spaces, Stop};
 
 pub(crate) const COMMAND: Command =
     Command { name: "wtail", about: "follows woofs", group: Group::Woofs, define, verb: Verb::Stream(run) };
@@ -21,13 +21,14 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::filter())
         .arg(flags::number("stop-after", '\0', "COUNT", "Stop after so many elements").long("count"))
         .arg(flags::flag("no-follow", '\0', "Stop when all that is there was sent"))
+        .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wtail farm/temp\n  wtail farm/temp -n 3 --count 3 --json | jq .value\n  \
              wtail farm/temp --where 'value > 70' | wput farm/alerts\n  wtail farm/temp farm/wind --since 10m",
         )
 }
 
-fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
+fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let names: Vec<&str> = args.texts("NAME").collect();
     let (mut selection, last) = selection(args)?;
     selection.last = last;
@@ -44,22 +45,29 @@ fn run(args: &Args, _env: &mut Env, out: &mut Output) -> Run {
             });
         }
     }
+    let spaces = env.spaces();
     match names[..] {
-        [name] => Local.read(name, &selection, out)?,
-        _ => follow_all(&names, &selection, &stop, out)?,
+        [name] => spaces.read(name, &selection, out)?,
+        _ => follow_all(&spaces, &names, &selection, &stop, out)?,
     }
     Ok(Outcome::Done)
 }
 
 /// Reads several woofs at once, a thread each, into one output.
-fn follow_all(names: &[&str], selection: &Selection, stop: &Stop, out: &mut Output) -> Result<(), Failure> {
+fn follow_all(
+    spaces: &Spaces,
+    names: &[&str],
+    selection: &Selection,
+    stop: &Stop,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let shared = Shared::new(out, selection.limit);
     std::thread::scope(|scope| {
         for name in names {
             let mut sink = shared.sink(stop.clone());
             let selection = Selection { limit: None, ..selection.clone() };
             scope.spawn(move || {
-                let done = Local.read(name, &selection, &mut sink);
+                let done = spaces.read(name, &selection, &mut sink);
                 sink.end(done);
             });
         }

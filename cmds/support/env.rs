@@ -5,13 +5,17 @@ use super::args::Args;
 use super::command::Failure;
 use super::messages::{Color, Messages};
 use super::output::{Default, Form, Output, is_pipe};
-use super::{flags, output, woof_input};
+use super::remote::RemoteOptions;
+use super::{flags, names, output, woof_input};
 use libwoofstream::chan::{Argument, Channels, Input, Reader, argument};
 use libwoofstream::error::{Code, Error};
+use libwoofstream::name::REMOTE;
+use libwoofstream::space::{Spaces, asks_table};
 use libwoofstream::wire::Raw;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub struct Env {
     told: bool,
     messages: Messages,
     failed: bool,
+    spaces: Arc<Spaces>,
 }
 
 impl Env {
@@ -39,7 +44,10 @@ impl Env {
             },
         };
         match channels {
-            Ok(channels) => Ok(Env { channels, told: told.is_some(), messages, failed: false }),
+            Ok(channels) => {
+                let spaces = Arc::new(names::spaces(RemoteOptions::of(args), messages));
+                Ok(Env { channels, told: told.is_some(), messages, failed: false, spaces })
+            }
             Err(error) => Err((messages, Failure::from(error))),
         }
     }
@@ -52,6 +60,24 @@ impl Env {
     /// The channels, for commands that have more of them than `in` and `out`.
     pub fn channels(&mut self) -> &mut Channels {
         &mut self.channels
+    }
+
+    /// All names: paths, servers, and what the name table makes of prefixes.
+    pub fn spaces(&self) -> Arc<Spaces> {
+        Arc::clone(&self.spaces)
+    }
+
+    /// The path that a name leads to, where it is one place on this machine; for what may be any file, and not only a woof.
+    ///
+    /// # Errors
+    /// When the name table cannot be read, or makes no name of it.
+    pub fn local_path(&self, name: &str) -> Result<Option<String>, Error> {
+        // A file may have a name that no woof has.
+        if name.starts_with(REMOTE) || asks_table(name).unwrap_or(false) {
+            self.spaces.local_path(name)
+        } else {
+            Ok(Some(name.to_owned()))
+        }
     }
 
     /// Says an error about one item on standard error; the work goes on and the exit status will be 1. For commands that write
@@ -85,13 +111,20 @@ impl Env {
         let channel = if name == "-" { Some("in") } else { None };
         let fd = match (channel, argument(name)) {
             (Some(channel), _) | (None, Argument::Channel(channel)) => self.channels.take_input(channel)?,
-            (None, Argument::Path(path)) => {
-                let file = File::open(path).map_err(|err| Error::io(name, "", err))?;
-                if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-                    return Err(Error::new(Code::Unsupported, name, "is a directory"));
+            (None, Argument::Path(_)) => match self.local_path(name)? {
+                Some(path) => {
+                    let file = File::open(path).map_err(|err| Error::io(name, "", err))?;
+                    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+                        return Err(Error::new(Code::Unsupported, name, "is a directory"));
+                    }
+                    if woof_input::is_woof(&file) {
+                        woof_input::elements(name, self.spaces())?
+                    } else {
+                        OwnedFd::from(file)
+                    }
                 }
-                if woof_input::is_woof(&file) { woof_input::elements(name)? } else { OwnedFd::from(file) }
-            }
+                None => woof_input::elements(name, self.spaces())?,
+            },
         };
         Ok(Reader::new(fd, name).with_split(flags::split_of(args)))
     }

@@ -137,6 +137,22 @@ pub fn content_type() -> Arg {
         .value_parser(ContentType::parse)
 }
 
+/// `--timeout`: how long a server may take.
+pub fn timeout() -> Arg {
+    duration("timeout", '\0', "How long connecting to a server may take [default: 30s]")
+}
+
+/// `--wait`: how long a server that was lost is tried again.
+pub fn wait() -> Arg {
+    option(
+        "wait",
+        '\0',
+        "HOW",
+        "How long to try when a server is lost: a time, or so many tries [default: 1h]",
+    )
+    .value_parser(super::remote::parse_wait)
+}
+
 /// `-q`: say less.
 pub fn quiet() -> Arg {
     flag("quiet", 'q', "Say only what went wrong")

@@ -30,6 +30,11 @@ pub fn store(args: &Args) -> Result<Store, Failure> {
     }
 }
 
+/// The directory of the keys, as [`store`] finds it without a flag.
+pub(crate) fn dir() -> Option<PathBuf> {
+    place(None, |name| std::env::var_os(name))
+}
+
 fn place(flag: Option<&str>, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = || set("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());

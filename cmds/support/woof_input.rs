@@ -4,11 +4,12 @@
 use libwoofstream::chan::Writer;
 use libwoofstream::error::{Error, Result};
 use libwoofstream::log;
-use libwoofstream::space::{Local, Selection, Sink, Space};
+use libwoofstream::space::{Selection, Sink, Space as _, Spaces};
 use libwoofstream::wire::{Dir, Fault};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// True for an open woof. Nothing is read off `file`.
 pub(super) fn is_woof(file: &File) -> bool {
@@ -19,13 +20,13 @@ pub(super) fn is_woof(file: &File) -> bool {
 }
 
 /// The elements that the woof `name` keeps, as a stream to read.
-pub(super) fn elements(name: &str) -> Result<OwnedFd> {
+pub(super) fn elements(name: &str, spaces: Arc<Spaces>) -> Result<OwnedFd> {
     let (from, to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|err| Error::io(name, "pipe", std::io::Error::from(err)))?;
     let name = name.to_owned();
     std::thread::spawn(move || {
         let mut sink = Piped(Writer::new(to, &*name));
-        let done = Local.read(&name, &Selection::default(), &mut sink);
+        let done = spaces.read(&name, &Selection::default(), &mut sink);
         let fault = done.as_ref().err().map(Fault::from);
         // A reader that has had enough is no failure, and there is nobody else to tell.
         let _ = sink.0.end(fault.as_ref().map_or(Ok(()), Err));

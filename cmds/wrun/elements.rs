@@ -4,9 +4,9 @@
 //! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most, and the
 //! program it leaves behind still has the whole of its element.
 
-use super::position::Position;
 use super::program::{About, Job, failure};
 use super::stop::Stop;
+use crate::support::position::{Place, Position};
 use crate::support::prelude::*;
 use libwoofstream::log::{self, Item, Woken};
 use nix::sys::signal::Signal;
@@ -14,13 +14,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How often a failing program is tried again when `--retries` does not say.
-const RETRIES: u64 = 3;
+pub(super) const RETRIES: u64 = 3;
 /// How long it is left alone after its first failure, and at most. It doubles in between.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What became of the work on one element.
-enum Worked {
+pub(super) enum Worked {
     Done,
     GivenUp,
     Stopped,
@@ -29,7 +29,8 @@ enum Worked {
 /// Follows the woof of `--on`.
 pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("on").unwrap_or_default();
-    let path = Path::new(name);
+    let Some(path) = env.local_path(name)? else { return super::follow::run(job, args, env, out) };
+    let path = Path::new(&path);
     let woof = log::open(path).map_err(|err| err.of(name))?;
     let content = woof.options().content;
     let about_woof = |err: Error| if err.object().is_empty() { err.of(name) } else { err };
@@ -37,11 +38,14 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
     // A new position is kept at once: what is put from now on is not missed when this process ends before it comes to it.
     let begin = args.number("from").unwrap_or_else(|| woof.next_seqno()) - 1;
     let keep = position_name(args, path, job);
-    let mut position = Position::take(path, made_ns, &keep, begin).map_err(about_woof)?;
-    let first = go_on(&mut position, &woof, name, env)?;
+    let mut position = Position::take(&Place::beside(path), made_ns, &keep, begin).map_err(about_woof)?;
+    let first = go_on(&mut position, woof.next_seqno(), name, env)?;
     let mut cursor = woof.cursor(first);
     let waker = cursor.waker();
-    let stop = Stop::on_signals(waker.clone());
+    let stop = {
+        let waker = waker.clone();
+        Stop::on_signals(move || waker.stop())
+    };
     let retries = args.number("retries").unwrap_or(RETRIES);
     let mut left = args.number("count").unwrap_or(u64::MAX);
     let mut text = Vec::new();
@@ -96,15 +100,14 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
 }
 
 /// `--keep`, or the file names of the woof and of the program.
-fn position_name(args: &Args, path: &Path, job: &Job<'_>) -> String {
+pub(super) fn position_name(args: &Args, path: &Path, job: &Job<'_>) -> String {
     let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let own = || format!("{}-{}", file(path), file(Path::new(job.program.name())));
     args.text("keep").map_or_else(own, str::to_owned)
 }
 
 /// The first element to work on.
-fn go_on(position: &mut Position, woof: &log::Woof, name: &str, env: &Env) -> Result<u64, Error> {
-    let next = woof.next_seqno();
+pub(super) fn go_on(position: &mut Position, next: u64, name: &str, env: &Env) -> Result<u64, Error> {
     let mut done = position.done();
     if position.is_of_another() {
         env.messages().note(&format!("{name}: woof was made anew since: beginning with its first element"));
@@ -119,7 +122,7 @@ fn go_on(position: &mut Position, woof: &log::Woof, name: &str, env: &Env) -> Re
 }
 
 /// Runs the program for one element until it succeeds, a signal comes, or it failed too often.
-fn element(
+pub(super) fn element(
     job: &Job<'_>,
     about: &About<'_>,
     text: &[u8],
@@ -159,7 +162,7 @@ fn element(
 }
 
 /// Whoever sends a TERM asked for a clean end and got it; a ^C ends the script around us too.
-fn stopped(signal: Signal) -> Outcome {
+pub(super) fn stopped(signal: Signal) -> Outcome {
     match signal {
         Signal::SIGINT => Outcome::Status(130),
         _ => Outcome::Done,

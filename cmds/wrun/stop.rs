@@ -2,7 +2,6 @@
 //!
 //! Failure contract: where signals cannot be waited for, they end the process at once, as they do without this.
 
-use libwoofstream::log::Waker;
 use nix::sys::signal::{SigSet, Signal};
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -16,8 +15,8 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Notes signals from now on, and ends the wait of a cursor when one comes.
-    pub(super) fn on_signals(waker: Waker) -> Stop {
+    /// Notes signals from now on; when one comes, `wake` ends what is waited for.
+    pub(super) fn on_signals(wake: impl FnOnce() + Send + 'static) -> Stop {
         let (send, signals) = channel();
         let mut set = SigSet::empty();
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
@@ -28,7 +27,7 @@ impl Stop {
             let waiter = std::thread::Builder::new().spawn(move || {
                 if let Ok(signal) = set.wait() {
                     let _ = send.send(signal);
-                    waker.stop();
+                    wake();
                 }
                 // A second one finds this thread without a block, and does what signals do.
                 let _ = set.thread_unblock();

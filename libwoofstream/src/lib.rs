@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod chan;
+pub mod client;
 pub mod content;
 pub mod error;
 pub mod keys;
@@ -14,6 +15,7 @@ pub mod log;
 pub mod name;
 pub mod net;
 pub mod predicate;
+pub mod server;
 pub mod space;
 pub mod sys;
 pub mod wire;

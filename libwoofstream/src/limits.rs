@@ -18,6 +18,15 @@ pub const NAME_MAX: usize = 255;
 /// The longest path of a woof as given by a user, in bytes.
 pub const PATH_MAX: usize = 4095;
 
+/// The longest name table, in bytes.
+pub const NAME_TABLE_MAX: usize = 1 << 20;
+
+/// The most targets of one prefix in a name table.
+pub const NAME_TARGETS_MAX: usize = 64;
+
+/// The most names that a find over a union remembers, so that none is shown twice.
+pub const UNION_NAMES_MAX: usize = 1 << 20;
+
 /// The most channels that `WOOF_CHANNELS` may name.
 pub const CHANNELS_MAX: usize = 64;
 
@@ -38,27 +47,6 @@ pub const ELEMENT_MAX: u64 = 1 << 30;
 
 /// The most processes (strictly: open appenders) that may append to one woof at once.
 pub const APPENDERS_MAX: u32 = 1024;
-
-/// The longest name of a user or a group, in bytes.
-pub const PERSON_MAX: usize = 64;
-
-/// The most groups of one identity.
-pub const GROUPS_MAX: usize = 64;
-
-/// The most names of one host certificate.
-pub const HOST_NAMES_MAX: usize = 64;
-
-/// The largest access list of a namespace, in bytes.
-pub const ACCESS_MAX: u64 = 1 << 20;
-
-/// The largest file with keys, certificates or revoked serial numbers, in bytes.
-pub const KEY_FILE_MAX: u64 = 4 << 20;
-
-/// The longest time for which a certificate is made, in days.
-pub const DAYS_MAX: u32 = 36_500;
-
-/// The most TLS sessions that a server keeps for resumption, by default.
-pub const TLS_SESSIONS: usize = 2048;
 
 /// The largest payload of a frame of the protocol, in bytes.
 pub const NET_FRAME_MAX: usize = 128 << 10;
@@ -83,3 +71,24 @@ pub const CREDIT_MAX: u64 = 1 << 31;
 
 /// The largest element that a server takes from a client, in bytes, unless it is told otherwise.
 pub const REMOTE_ELEMENT_MAX: usize = 64 << 20;
+
+/// The longest name of a user or a group, in bytes.
+pub const PERSON_MAX: usize = 64;
+
+/// The most groups of one identity.
+pub const GROUPS_MAX: usize = 64;
+
+/// The most names of one host certificate.
+pub const HOST_NAMES_MAX: usize = 64;
+
+/// The largest access list of a namespace, in bytes.
+pub const ACCESS_MAX: u64 = 1 << 20;
+
+/// The largest file with keys, certificates or revoked serial numbers, in bytes.
+pub const KEY_FILE_MAX: u64 = 4 << 20;
+
+/// The longest time for which a certificate is made, in days.
+pub const DAYS_MAX: u32 = 36_500;
+
+/// The most TLS sessions that a server keeps for resumption, by default.
+pub const TLS_SESSIONS: usize = 2048;

@@ -3,6 +3,10 @@
 //! A local name is a path. Blanks and bytes of any script are welcome in it; what breaks lines of output or leads out of
 //! a namespace through a symbolic link is refused, with the reason.
 
+mod address;
+
+pub use address::{Address, DEFAULT_PORT, Host};
+
 use crate::error::{Code, Error, Result};
 use crate::limits::{NAME_MAX, PATH_MAX};
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub const STATE_DIR: &str = ".woof";
 
 /// The beginning of a remote name.
-const REMOTE: &str = "woof://";
+pub const REMOTE: &str = "woof://";
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ pub fn local(name: &str) -> Result<&Path> {
         Place::Remote(_) => Err(Error::new(
             Code::Unsupported,
             name,
-            "names on other hosts need the namespace server, which this version does not have",
+            "a name on a server cannot stand for a path of this machine",
         )),
     }
 }
@@ -172,7 +176,10 @@ mod tests {
         assert_eq!(refusal("farm/.woof"), "farm/.woof: names that begin with .woof are the namespace's own");
         let long = format!("farm/{}", "ä".repeat(150));
         assert!(refusal(&long).contains("is 300 bytes long, the limit is 255"), "{}", refusal(&long));
-        assert!(refusal("woof://edge7/x").contains("need the namespace server"));
+        assert_eq!(
+            refusal("woof://edge7/x"),
+            "woof://edge7/x: a name on a server cannot stand for a path of this machine"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod wget;
 mod whead;
 mod wkey;
 mod wmerge;
+mod wns;
 mod woofs;
 mod wput;
 mod wput_faults;

@@ -63,6 +63,9 @@ impl Sandbox {
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.dir()).env("PATH", path).env("TZ", "UTC");
+        // What the user who runs the tests has set up is none of their business.
+        command.env("XDG_CONFIG_HOME", self.links.path().join("config"));
+        command.env("XDG_STATE_HOME", self.links.path().join("state"));
         command.env("WOOF_KEYS", self.dir().join(".keys"));
         for name in ["WOOF_CHANNELS", "WOOF_NAMES", "NO_COLOR"] {
             command.env_remove(name);

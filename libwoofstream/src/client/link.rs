@@ -66,7 +66,7 @@ pub(super) enum Wait<'a> {
     /// Only send and take what can be at once.
     No,
     /// Until something came; a follow that is told to stop by this.
-    Yes(&'a Stop),
+    Yes(Option<&'a Stop>),
 }
 
 /// A connection to a server.
@@ -185,7 +185,9 @@ impl Link {
                 Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 // What the server had to say before it closed is more telling than that it closed.
-                Err(err) if err.kind() == ErrorKind::BrokenPipe || err.kind() == ErrorKind::ConnectionReset => {
+                Err(err)
+                    if err.kind() == ErrorKind::BrokenPipe || err.kind() == ErrorKind::ConnectionReset =>
+                {
                     while self.read()? {}
                     return Err(self.broken(&err));
                 }
@@ -254,9 +256,11 @@ impl Link {
     }
 
     /// Waits until something can be done; true when it was stopped.
-    fn wait(&mut self, stop: &Stop) -> std::result::Result<bool, Failure> {
+    fn wait(&mut self, stop: Option<&Stop>) -> std::result::Result<bool, Failure> {
         let now = self.dial.now();
-        let until = self.deadline.unwrap_or(self.heard.max(Duration::ZERO) + SILENCE * if self.pinged { 2 } else { 1 });
+        let until = self
+            .deadline
+            .unwrap_or(self.heard.max(Duration::ZERO) + SILENCE * if self.pinged { 2 } else { 1 });
         if now >= until {
             if self.deadline.is_some() {
                 return Err(self.lost("no answer to the handshake in time (--timeout)"));

@@ -17,5 +17,5 @@ mod remote;
 mod transport;
 
 pub use dial::Dialer;
-pub use remote::{Patience, Remote};
+pub use remote::{Limit, Patience, Remote};
 pub use transport::{Dial, Transport, Waited};

@@ -12,8 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::log::{Run, Stamp};
 use crate::net::{self, Request, answer};
 use crate::space::{Put, Stop, Told};
-use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
 use crate::wire::{ELEM_PREFIX, Fault};
+use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
 use std::collections::VecDeque;
 
 /// So many bytes may wait for an answer before more are taken.
@@ -174,13 +174,12 @@ impl Putting {
         enough: &dyn Fn(&Putting) -> bool,
         report: &mut dyn FnMut(Told),
     ) -> std::result::Result<(), Failure> {
-        let never = Stop::default();
         loop {
             self.take_answers(report)?;
             self.send();
             let done = enough(self);
             let Some(Connected { link, answer, .. }) = &mut self.connected else { return Ok(()) };
-            let how = if wait && !done { Wait::Yes(&never) } else { Wait::No };
+            let how = if wait && !done { Wait::Yes(None) } else { Wait::No };
             match link.next(answer, how, &mut || Ok(()))? {
                 Came::End => answer.cut()?,
                 Came::Nothing | Came::Stopped => return Ok(()),
@@ -217,7 +216,9 @@ impl Putting {
             match answer.next() {
                 Ok(Step::Need) => break Ok(()),
                 Ok(Step::End(Ok(()))) => {
-                    break Err(Failure::Lost(self.error(Code::Unreachable, "the server ended the put early")));
+                    break Err(Failure::Lost(
+                        self.error(Code::Unreachable, "the server ended the put early"),
+                    ));
                 }
                 Ok(Step::End(Err(fault))) => break Err(Failure::from(self.target.told(&fault))),
                 Ok(Step::Message(raw)) if raw.kind == Kind::APP => match raw.decode() {
@@ -442,7 +443,8 @@ fn skip_answered(bytes: &[u8], answered: u64) -> usize {
         let header = Header::decode(*header);
         if first {
             let prefix = bytes.get(at + HEADER_SIZE..at + HEADER_SIZE + ELEM_PREFIX);
-            let seq = prefix.and_then(|prefix| prefix.first_chunk()).map_or(0, |seq| u64::from_le_bytes(*seq));
+            let seq =
+                prefix.and_then(|prefix| prefix.first_chunk()).map_or(0, |seq| u64::from_le_bytes(*seq));
             if seq > answered {
                 break;
             }

@@ -1,13 +1,13 @@
 //! Reads: a range or a follow, through as many connections as it takes.
 
 use super::answer::{Answer, Step};
-use super::link::{Came, Failure, Link, Wait};
+use super::link::{Came, Failure, Wait};
 use super::remote::{Remote, Target};
+use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, Request};
 use crate::predicate::Predicate;
 use crate::space::{Bound, Selection, SeqRange, Sink, Stop, context};
-use crate::content::ContentType;
 use crate::wire::{Dir, Fault, Kind, Message, Raw, mark};
 
 /// How far a read has come.
@@ -90,8 +90,8 @@ fn once(
             }
             Step::Need => {}
         }
-        let stop = state.stop.clone();
-        match link.next(&mut answer, Wait::Yes(&stop), &mut || sink.before_wait())? {
+        let stop = state.request.follow.then(|| state.stop.clone());
+        match link.next(&mut answer, Wait::Yes(stop.as_ref()), &mut || sink.before_wait())? {
             Came::Stopped => {
                 link.cancel(&Error::new(Code::Cut, "", "the reader wants no more"));
                 // The server sees the end of the connection if this does not arrive.

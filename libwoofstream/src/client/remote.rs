@@ -4,8 +4,9 @@ use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
 use super::putting::Putting;
 use super::{Dial, reading};
+use crate::access::{AccessList, Change};
 use crate::error::{Code, Error, Result};
-use crate::name::{Address, Host, Place, STATE_DIR, place};
+use crate::name::{Address, Host, STATE_DIR};
 use crate::net::{self, Request};
 use crate::predicate::Predicate;
 use crate::space::{Create, Put, Selection, Sink, Space, Stop};
@@ -19,18 +20,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
-const WAIT: Duration = Duration::from_secs(3600);
+const WAIT: Limit = Limit::Time(Duration::from_secs(3600));
 
 /// The name of a server's Unix socket in the state directory of what it serves.
 pub(crate) const SOCKET: &str = "server.sock";
+
+/// How long something is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// For so long.
+    Time(Duration),
+    /// So many times.
+    Times(u64),
+}
 
 /// How patient a client is, and whom it tells what it waits for.
 #[derive(Clone)]
 pub struct Patience {
     /// How long connecting may take, and how long a read that is no follow goes on trying.
     pub timeout: Duration,
-    /// How long a put tries to reach the server: `None` is not at all at first, and an hour once it had been reached.
-    pub wait: Option<Duration>,
+    /// How long a put tries to reach the server: `None` is not at all at first, and for an hour once it had been reached.
+    pub wait: Option<Limit>,
     /// Is told, in one line, why it waits.
     pub notify: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -39,23 +49,25 @@ pub struct Patience {
 #[derive(Clone)]
 pub struct Remote {
     dial: Arc<dyn Dial>,
+    /// The server; its path says nothing.
+    address: Address,
     patience: Patience,
 }
 
 /// What a name stands for.
 pub(super) struct Target {
-    /// As the user typed it.
+    /// The name as it was given.
     pub(super) name: String,
     /// Where the server is.
-    pub(super) address: Address,
+    address: Address,
     /// The name within the server.
     pub(super) path: String,
-    /// What stands before the server's names to make names of ours: `woof://host`.
+    /// What stands before the server's names to make names as they are given: nothing, or the directory that is served.
     base: String,
 }
 
 impl Target {
-    /// What the server said, about what the user typed.
+    /// What the server said, about what was given.
     pub(super) fn told(&self, fault: &Fault) -> Error {
         let err = fault.to_error();
         let object = err.object();
@@ -73,7 +85,11 @@ impl Target {
 
     /// What a name of the server is called here.
     fn shown(&self, name: &str) -> String {
-        if name.is_empty() { self.base.clone() } else { format!("{}/{name}", self.base) }
+        match (self.base.as_str(), name) {
+            ("", name) => name.to_owned(),
+            (base, "") => base.to_owned(),
+            (base, name) => format!("{base}/{name}"),
+        }
     }
 }
 
@@ -82,7 +98,9 @@ pub(super) struct Trying<'a> {
     remote: &'a Remote,
     /// Since when it has been trying.
     since: Option<Duration>,
-    limit: Option<Duration>,
+    /// How often.
+    times: u64,
+    limit: Option<Limit>,
     pause: Duration,
     told: String,
 }
@@ -91,6 +109,7 @@ impl Trying<'_> {
     /// Notes that something worked.
     pub(super) fn is_rewarded(&mut self) {
         self.since = None;
+        self.times = 0;
         self.pause = PAUSE;
         self.told.clear();
     }
@@ -99,16 +118,20 @@ impl Trying<'_> {
     pub(super) fn wait(&mut self, why: &Error, stop: &Stop) -> Result<bool> {
         let dial = &self.remote.dial;
         let since = *self.since.get_or_insert_with(|| dial.now());
-        let again = |err: &Error, text: String| Error::new(err.code(), err.object(), text);
-        if let Some(limit) = self.limit
-            && dial.now().saturating_sub(since) >= limit
-        {
-            let text = match limit.as_secs() {
+        let tried_for = dial.now().saturating_sub(since);
+        let enough = match self.limit {
+            None => false,
+            Some(Limit::Time(limit)) => tried_for >= limit,
+            Some(Limit::Times(times)) => self.times >= times,
+        };
+        if enough {
+            let text = match self.times {
                 0 => why.text().to_owned(),
-                limit => format!("{}; tried for {limit} s", why.text()),
+                times => format!("{}; tried {} times in {} s", why.text(), times + 1, tried_for.as_secs()),
             };
-            return Err(again(why, text));
+            return Err(Error::new(why.code(), why.object(), text));
         }
+        self.times += 1;
         let text = why.to_string();
         if text != self.told {
             (self.remote.patience.notify)(&format!("{text}; trying again"));
@@ -122,29 +145,22 @@ impl Trying<'_> {
 }
 
 impl Remote {
-    /// The server's namespaces as reached through `dial`.
-    pub fn new(dial: Arc<dyn Dial>, patience: Patience) -> Remote {
-        Remote { dial, patience }
+    /// The namespaces of the server that `address` names, as reached through `dial`. Names are the paths of addresses.
+    pub fn new(dial: Arc<dyn Dial>, address: Address, patience: Patience) -> Remote {
+        Remote { dial, address, patience }
     }
 
     /// What a name stands for.
     pub(super) fn target(&self, name: &str) -> Result<Target> {
-        let Place::Remote(rest) = place(name)? else {
-            return Err(Error::new(Code::Invalid, name, "is no name at a server"));
-        };
-        let address = Address::parse(rest)?;
+        let address = &self.address;
         if address.host != Host::ThisMachine {
-            let base = name.trim_end_matches('/');
-            let base = base.strip_suffix(&*address.path).unwrap_or(base).trim_end_matches('/').to_owned();
-            let path = address.path.clone();
-            return Ok(Target { name: name.to_owned(), address, path, base });
+            let path = name.trim_end_matches('/').to_owned();
+            return Ok(Target { name: name.to_owned(), address: address.clone(), path, base: String::new() });
         }
         // The directory that is served is the nearest one above with a socket.
-        let path = Path::new(&address.path);
-        let root = path
-            .ancestors()
-            .find(|dir| dir.join(STATE_DIR).join(SOCKET).exists())
-            .ok_or_else(|| {
+        let path = Path::new(name);
+        let root =
+            path.ancestors().find(|dir| dir.join(STATE_DIR).join(SOCKET).exists()).ok_or_else(|| {
                 Error::new(Code::Unreachable, name, "no server on this machine serves it (wserve DIR)")
             })?;
         let inside = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
@@ -152,23 +168,23 @@ impl Remote {
         Ok(Target {
             name: name.to_owned(),
             path: inside,
-            base: format!("woof://{}", shown.trim_end_matches('/')),
-            address: Address { path: shown, ..address },
+            base: shown.trim_end_matches('/').to_owned(),
+            address: Address { path: shown, ..address.clone() },
         })
     }
 
     /// How long to try.
     pub(super) fn patience(&self, follow: bool) -> Trying<'_> {
-        self.trying(if follow { None } else { Some(self.patience.timeout) })
+        self.trying(if follow { None } else { Some(Limit::Time(self.patience.timeout)) })
     }
 
     /// How long a put tries at first, and once the server had been reached.
     pub(super) fn patience_of_put(&self, reached: bool) -> Trying<'_> {
-        self.trying(Some(self.patience.wait.unwrap_or(if reached { WAIT } else { Duration::ZERO })))
+        self.trying(Some(self.patience.wait.unwrap_or(if reached { WAIT } else { Limit::Times(0) })))
     }
 
-    fn trying(&self, limit: Option<Duration>) -> Trying<'_> {
-        Trying { remote: self, since: None, limit, pause: PAUSE, told: String::new() }
+    fn trying(&self, limit: Option<Limit>) -> Trying<'_> {
+        Trying { remote: self, since: None, times: 0, limit, pause: PAUSE, told: String::new() }
     }
 
     /// A random number that names a put.
@@ -178,7 +194,7 @@ impl Remote {
 
     /// Connects.
     pub(super) fn connect(&self, target: &Target) -> std::result::Result<Link, Failure> {
-        Link::connect(&self.dial, &target.address, &target.base, self.patience.timeout)
+        Link::connect(&self.dial, &target.address, &self.address.server(), self.patience.timeout)
     }
 
     /// Makes a request whose answer is short, and hands its messages to `take`.
@@ -201,7 +217,7 @@ impl Remote {
         let mut link = self.connect(target)?;
         link.open(&request)?;
         link.end();
-        let (mut answer, never) = (Answer::new(), Stop::default());
+        let mut answer = Answer::new();
         loop {
             match answer.next()? {
                 Step::Message(raw) => {
@@ -214,20 +230,10 @@ impl Remote {
                 }
                 Step::Need => {}
             }
-            if link.next(&mut answer, Wait::Yes(&never), before_wait)? == Came::End {
+            if link.next(&mut answer, Wait::Yes(None), before_wait)? == Came::End {
                 answer.cut()?;
             }
         }
-    }
-
-    /// Makes a directory of the server a namespace.
-    ///
-    /// # Errors
-    /// When it may not, or cannot be made.
-    pub fn create_namespace(&self, name: &str) -> Result<()> {
-        let target = self.target(name)?;
-        let request = Request::Namespace(net::Named { name: target.path.clone() });
-        self.ask(&target, request, &mut |_| Ok(()))
     }
 }
 
@@ -244,6 +250,12 @@ impl Space for Remote {
             reset: create.reset,
             parents: create.parents,
         });
+        self.ask(&target, request, &mut |_| Ok(()))
+    }
+
+    fn create_namespace(&self, name: &str) -> Result<()> {
+        let target = self.target(name)?;
+        let request = Request::Namespace(net::Named { name: target.path.clone() });
         self.ask(&target, request, &mut |_| Ok(()))
     }
 
@@ -270,13 +282,7 @@ impl Space for Remote {
         found.ok_or_else(|| Error::new(Code::Damaged, name, "the server's answer has no attributes"))
     }
 
-    fn find(
-        &self,
-        path: &str,
-        predicate: Option<&Predicate>,
-        get: bool,
-        sink: &mut dyn Sink,
-    ) -> Result<()> {
+    fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {
         let target = self.target(path)?;
         let (filter, now) = reading::filter(predicate);
         let request = Request::Find(net::Find { name: target.path.clone(), filter, now, get });
@@ -302,6 +308,14 @@ impl Space for Remote {
         .map_err(Failure::into_error)
     }
 
+    fn access(&self, namespace: &str) -> Result<AccessList> {
+        self.ask_access(namespace, None)
+    }
+
+    fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
+        self.ask_access(namespace, Some(change.to_string()))
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let target = self.target(name)?;
         let request = Request::Remove(net::Named { name: target.path.clone() });
@@ -309,13 +323,9 @@ impl Space for Remote {
     }
 }
 
-/// The text of an access list.
 impl Remote {
-    /// The access list of a namespace, in its text form, after a change if one is given.
-    ///
-    /// # Errors
-    /// When it may not be looked at or changed.
-    pub fn access_text(&self, namespace: &str, change: Option<String>) -> Result<String> {
+    /// The access list of a namespace, after a change if one is given.
+    fn ask_access(&self, namespace: &str, change: Option<String>) -> Result<AccessList> {
         let target = self.target(namespace)?;
         let mut text = String::new();
         let request = Request::Access(net::Access { name: target.path.clone(), change });
@@ -325,7 +335,6 @@ impl Remote {
             }
             Ok(())
         })?;
-        Ok(text)
+        AccessList::parse(&text).map_err(|err| err.of(namespace))
     }
 }
-

@@ -34,11 +34,11 @@ pub trait Transport: Send {
     fn write_early(&mut self, _bytes: &[u8]) -> usize {
         0
     }
-    /// Waits until something can be read, or taken if `write` is set.
+    /// Waits until something can be read, or taken if `write` is set. A connection is given the same `stop` always.
     ///
     /// # Errors
     /// When the connection is broken.
-    fn wait(&mut self, write: bool, timeout: Option<Duration>, stop: &Stop) -> io::Result<Waited>;
+    fn wait(&mut self, write: bool, timeout: Option<Duration>, stop: Option<&Stop>) -> io::Result<Waited>;
     /// What an error of reading or writing means, if this knows better than the error itself.
     fn explain(&self, _error: &io::Error) -> Option<crate::error::Error> {
         None

@@ -35,16 +35,6 @@ impl Answer {
         self.bytes.len() - self.sent < ENOUGH
     }
 
-    /// Whether something waits to be sent.
-    pub(super) fn is_pending(&self) -> bool {
-        self.sent < self.bytes.len()
-    }
-
-    /// Whether the stream has its end.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Ends the stream.
     pub(super) fn end(&mut self, status: Result<()>) {
         let fault = status.err().map(|err| Fault::from(&err));

@@ -123,6 +123,16 @@ impl Connection {
         self.closed || (self.stopping && self.exchanges.is_empty())
     }
 
+    /// Whether [`Connection::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Notes that so many bytes of output were sent.
+    pub fn wrote(&self, len: usize) {
+        self.site.metrics().bytes_out.add(len as u64);
+    }
+
     /// Takes bytes that came.
     ///
     /// # Errors
@@ -452,9 +462,7 @@ fn begin(
         Request::Namespace(_) => {
             let path = site.path(name)?;
             site.allow(context.peer, &path, Right::Create, name)?;
-            Local
-                .create_namespace(path.to_str().unwrap_or_default())
-                .map_err(|err| err.of(name))?;
+            Local.create_namespace(path.to_str().unwrap_or_default()).map_err(|err| err.of(name))?;
         }
         Request::Stat(_) => {
             let path = site.woof_path(name)?;
@@ -475,8 +483,13 @@ fn begin(
                 Some(change) => AccessList::update(&path, &Change::parse(change.split_whitespace())?),
                 None => AccessList::load(&path),
             };
-            let text = list.map_err(about(name))?.to_string();
-            encode::bytes(answer.buffer(), text.as_bytes());
+            let list = list.map_err(about(name))?;
+            // Elsewhere nobody knows whose the directory is.
+            let owner = match (list.owner(), list.directory_owner()) {
+                (None, (_, Some(login))) => format!("owner {login}\n"),
+                _ => String::new(),
+            };
+            encode::bytes(answer.buffer(), format!("{owner}{list}").as_bytes());
         }
     }
     answer.end(Ok(()));

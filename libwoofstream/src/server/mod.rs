@@ -10,14 +10,13 @@
 mod answer;
 mod connection;
 mod finding;
+mod io;
 mod limits;
 mod listen;
 mod metrics;
 mod putting;
 mod reading;
 mod site;
-#[cfg(test)]
-mod tests;
 mod watch;
 mod writers;
 

@@ -89,9 +89,8 @@ impl Putting {
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
         let content = woof.options().content;
-        let element_max = usize::try_from(appender.element_max())
-            .unwrap_or(usize::MAX)
-            .min(site.limits().element);
+        let element_max =
+            usize::try_from(appender.element_max()).unwrap_or(usize::MAX).min(site.limits().element);
         opened(out, &woof, made, element_max, content);
         session.widen(exchange, PUT_WINDOW);
         Ok(Putting {
@@ -203,8 +202,7 @@ impl Putting {
                     self.append(site, &mut batch, out)?;
                     if header.kind == Kind::ELEM {
                         let whole = std::mem::take(self.decoder.assembled_mut());
-                        let mut alone =
-                            Batch { items: Vec::new(), input: &whole, converted: Vec::new() };
+                        let mut alone = Batch { items: Vec::new(), input: &whole, converted: Vec::new() };
                         self.element(site, 0..whole.len(), &mut alone, out)?;
                         self.append(site, &mut alone, out)?;
                     }

@@ -84,6 +84,7 @@ impl Reading {
                     encode::seqno(answer.buffer(), looked_at, &self.name);
                     self.elements.told();
                 }
+                let woof = self.elements.woof();
                 if self.armed != self.elements.seqno() {
                     self.armed = self.elements.seqno();
                     follower.arm(woof, self.armed, context.wake, exchange);

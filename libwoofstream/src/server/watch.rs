@@ -13,10 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// The stack of a thread that sleeps, in bytes.
 const STACK: usize = 128 << 10;
 
+/// Watches by the file of their woof.
+type ByFile = HashMap<(u64, u64), Arc<Watch>>;
+
 /// The woofs that are followed.
 #[derive(Debug)]
 pub(super) struct Watches {
-    watches: Arc<Mutex<HashMap<(u64, u64), Arc<Watch>>>>,
+    watches: Arc<Mutex<ByFile>>,
     max: usize,
 }
 
@@ -51,7 +54,7 @@ struct Armed {
 pub(super) struct Follower {
     watch: Arc<Watch>,
     key: (u64, u64),
-    watches: Arc<Mutex<HashMap<(u64, u64), Arc<Watch>>>>,
+    watches: Arc<Mutex<ByFile>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,14 +17,6 @@ use std::path::Path;
 pub struct Local;
 
 impl Local {
-    /// Makes a directory a namespace; one that is one already stays as it is.
-    ///
-    /// # Errors
-    /// When the directory cannot be made.
-    pub fn create_namespace(&self, name: &str) -> Result<()> {
-        make_namespace(name::local(name)?).map_err(|err| err.of(name))
-    }
-
     fn open(name: &str) -> Result<Woof> {
         let path = name::local_woof(name)?;
         log::open(&path).map_err(|err| err.of(name))
@@ -53,6 +45,10 @@ impl Space for Local {
             unmake_namespace(dir, above);
         }
         made.map_err(named)
+    }
+
+    fn create_namespace(&self, name: &str) -> Result<()> {
+        make_namespace(name::local(name)?).map_err(|err| err.of(name))
     }
 
     fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>> {

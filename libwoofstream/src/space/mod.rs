@@ -2,7 +2,8 @@
 //!
 //! [`Space`] is the trait behind every name. Its verbs take streams in and give streams out, so that no engine needs a
 //! round trip for each element: a source pushes into a [`Sink`], a [`Put`] takes elements by the batch. [`Local`] are the woofs
-//! in the directories of this machine; a server on another host, or a replicated engine, is one more implementation.
+//! in the directories of this machine; a server on another host, or a replicated engine, is one more implementation. [`Spaces`]
+//! are all of them behind one: it knows from a name, and the name [`Table`], where to go.
 //!
 //! Failure contract: errors name the object as the user typed it. What concerns single elements (gone, damaged) is told to the
 //! sink in its place, and the source goes on.
@@ -13,7 +14,9 @@ mod find;
 mod local;
 mod range;
 mod selection;
+mod spaces;
 mod stop;
+pub mod table;
 
 pub use attrs::{context, is_context, is_time};
 pub use elements::{Elements, Step};
@@ -21,11 +24,13 @@ pub use find::Walk;
 pub use local::Local;
 pub use range::{Bound, SeqRange};
 pub use selection::{Follow, Selection};
+pub use spaces::{Loader, Opener, Spaces};
 pub use stop::Stop;
+pub use table::{Resolved, Table, Target, asks_table};
 
 use crate::access::{AccessList, Change};
 use crate::content::ContentType;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
@@ -120,6 +125,13 @@ pub trait Space {
     /// # Errors
     /// When it exists, or cannot be made.
     fn create(&self, name: &str, create: &Create) -> Result<()>;
+    /// Makes a namespace; one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn create_namespace(&self, name: &str) -> Result<()> {
+        Err(Error::new(Code::Unsupported, name, "no namespace can be made there"))
+    }
     /// Opens a woof for putting; where there is none, it is made first if `create` says how.
     ///
     /// # Errors

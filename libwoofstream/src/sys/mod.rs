@@ -33,6 +33,22 @@ pub fn boot_id() -> Result<[u8; 16]> {
     Ok(id)
 }
 
+/// Has the kernel find out that the other end of a TCP connection has gone: it asks after 30 s of silence, and gives up what was sent and
+/// not acknowledged for 60 s.
+///
+/// # Errors
+/// When the system refuses.
+pub fn keep_alive(socket: impl std::os::fd::AsFd) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    let seconds = std::time::Duration::from_secs;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, seconds(30))?;
+    sockopt::set_tcp_keepintvl(&socket, seconds(10))?;
+    sockopt::set_tcp_keepcnt(&socket, 3)?;
+    sockopt::set_tcp_user_timeout(&socket, 60_000)?;
+    Ok(())
+}
+
 /// A random number of 64 bits from the system.
 pub fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];

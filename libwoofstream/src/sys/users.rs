@@ -24,6 +24,24 @@ pub fn group_names(gids: &[u32]) -> Vec<String> {
     gids.iter().filter_map(|gid| name_in(&text, *gid)).collect()
 }
 
+/// The numbers of the groups that a user is in: `gid` first, then those that list the user's name.
+pub fn gids_of(uid: u32, gid: u32) -> Vec<u32> {
+    let mut gids = vec![gid];
+    if let (Some(user), Some(text)) = (user_name(uid), read("/etc/group")) {
+        gids.extend(groups_with(&text, &user).filter(|other| *other != gid));
+    }
+    gids
+}
+
+/// The numbers of the groups whose members' list has `user`. Lines are `name:password:number:members`.
+fn groups_with<'a>(text: &'a str, user: &'a str) -> impl Iterator<Item = u32> + 'a {
+    text.lines().filter_map(move |line| {
+        let mut fields = line.split(':');
+        let number = fields.nth(2)?.parse().ok()?;
+        fields.next()?.split(',').any(|member| member == user).then_some(number)
+    })
+}
+
 fn read(path: &str) -> Option<String> {
     let mut text = String::new();
     std::fs::File::open(path).ok()?.take(FILE_MAX).read_to_string(&mut text).ok()?;
@@ -52,6 +70,13 @@ mod tests {
         assert_eq!(name_in(text, 1000).as_deref(), Some("alice"));
         assert_eq!(name_in(text, 7), None);
         assert_eq!(name_in(text, 1001), None);
+    }
+
+    #[test]
+    fn groups_are_found_by_their_members() {
+        let text = "root:x:0:\nops:x:27:alice,bob\nbad\nweb:x:33:bob\nhalf:x:5\nodd:x:zz:bob\n";
+        assert_eq!(groups_with(text, "bob").collect::<Vec<_>>(), [27, 33]);
+        assert_eq!(groups_with(text, "bo").count(), 0);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How far a reader of a woof has come, kept under a name beside the woof: `.woof/positions/NAME`.
+//! How far a reader of a woof has come, kept under a name: beside a woof of this machine in `.woof/positions/NAME`, of a woof at a
+//! server in `woofstream/positions/NAME` in the user's state directory.
 //!
 //! The file is text of five lines, the last of them a checksum (CRC-32C) of the others:
 //!
@@ -10,7 +11,7 @@
 //! sum 8c4a10fd
 //! ```
 //!
-//! `woof` is the file name of the woof, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
+//! `woof` is the file name of the woof, or its name at a server, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
 //! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. The numbers are
 //! filled up with blanks, so that the file keeps its length and is written in place: see
 //! `docs/decisions/0006-positions.md`.
@@ -34,9 +35,38 @@ const FIRST_LINE: &str = "woofstream position 1";
 /// Of larger files no more is read: they are no positions.
 const FILE_MAX: u64 = 4096;
 
+/// Where the positions of a woof are kept, and what they call it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    dir: PathBuf,
+    woof: String,
+}
+
+impl Place {
+    /// Beside the woof at this path.
+    pub(crate) fn beside(path: &Path) -> Place {
+        let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Place {
+            dir: beside.join(".woof/positions"),
+            woof: format!("{:?}", path.file_name().unwrap_or_default()),
+        }
+    }
+
+    /// In the state directory of this user, for a woof that is somewhere else.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub(crate) fn of_user(woof: &str) -> Result<Place> {
+        let text = "no place for its position: neither XDG_STATE_HOME nor HOME is set";
+        let state = super::names::user_dir("XDG_STATE_HOME", ".local/state")
+            .ok_or_else(|| Error::new(Code::NotFound, woof, text))?;
+        Ok(Place { dir: state.join("woofstream/positions"), woof: format!("{woof:?}") })
+    }
+}
+
 /// A position, held by this process.
 #[derive(Debug)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// Locked as long as this lives.
     file: File,
     path: PathBuf,
@@ -49,13 +79,13 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Takes the position `name` for the woof at `path`, which was made at `made_ns`. A new one begins after element `done`,
+    /// Takes the position `name` for the woof of `place`, which was made at `made_ns`. A new one begins after element `done`,
     /// and is durable when this returns.
     ///
     /// # Errors
     /// When the name can be no file name, somebody else holds the position, it is one of another woof, or its file is
     /// empty or damaged.
-    pub(super) fn take(path: &Path, made_ns: u64, name: &str, done: u64) -> Result<Position> {
+    pub(crate) fn take(place: &Place, made_ns: u64, name: &str, done: u64) -> Result<Position> {
         let legal = |name: &str| {
             !name.is_empty() && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
         };
@@ -63,10 +93,8 @@ impl Position {
             let text = "cannot be the name of a position: up to 200 bytes without / and control characters, no dot first";
             return Err(Error::new(Code::Invalid, name, format!("{text} (--keep)")));
         }
-        let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let dir = beside.join(".woof/positions");
+        let Place { dir, woof } = place.clone();
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
-        let woof = format!("{:?}", path.file_name().unwrap_or_default());
         let path = dir.join(name);
         let file = hold(&path, name, &compose(&woof, made_ns, done))?;
         let mut position = Position { file, path, woof, made_ns, done, of_another: false };
@@ -75,12 +103,12 @@ impl Position {
     }
 
     /// The last element that is done with.
-    pub(super) fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.done
     }
 
     /// Whether what was kept is about an earlier woof of the same name; then [`Position::done`] is 0.
-    pub(super) fn is_of_another(&self) -> bool {
+    pub(crate) fn is_of_another(&self) -> bool {
         self.of_another
     }
 
@@ -88,7 +116,7 @@ impl Position {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn keep(&mut self, seqno: u64) -> Result<()> {
+    pub(crate) fn keep(&mut self, seqno: u64) -> Result<()> {
         if self.done == seqno && !self.of_another {
             return Ok(());
         }
@@ -195,7 +223,7 @@ mod tests {
     use super::*;
 
     fn take(dir: &Path) -> Result<Position> {
-        Position::take(&dir.join("temp"), 7, "temp-log", 3)
+        Position::take(&Place::beside(&dir.join("temp")), 7, "temp-log", 3)
     }
 
     #[test]
@@ -250,11 +278,12 @@ mod tests {
     fn a_woof_that_was_made_anew_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         take(dir.path()).unwrap().keep(41).unwrap();
-        let mut position = Position::take(&dir.path().join("temp"), 8, "temp-log", 3).unwrap();
+        let mut position =
+            Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 3).unwrap();
         assert_eq!((position.done(), position.is_of_another()), (0, true));
         position.keep(0).unwrap();
         drop(position);
-        let position = Position::take(&dir.path().join("temp"), 8, "temp-log", 3).unwrap();
+        let position = Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 3).unwrap();
         assert_eq!((position.done(), position.is_of_another()), (0, false));
     }
 
@@ -262,11 +291,11 @@ mod tests {
     fn a_position_of_another_woof_or_without_a_good_name_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         take(dir.path()).unwrap().keep(1).unwrap();
-        let err = Position::take(&dir.path().join("wind"), 7, "temp-log", 3).unwrap_err();
+        let err = Position::take(&Place::beside(&dir.path().join("wind")), 7, "temp-log", 3).unwrap_err();
         assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");
         for name in ["", ".hidden", "a/b", "a\nb", &"x".repeat(201)] {
             assert_eq!(
-                Position::take(&dir.path().join("temp"), 7, name, 3).unwrap_err().code(),
+                Position::take(&Place::beside(&dir.path().join("temp")), 7, name, 3).unwrap_err().code(),
                 Code::Invalid
             );
         }

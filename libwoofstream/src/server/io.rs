@@ -1,0 +1,233 @@
+//! Bytes between a socket and a [`Connection`], in one task: whatever can be done is done, then the task sleeps.
+
+use super::Limits;
+use super::connection::{Connection, Pumped, Wake};
+use crate::error::{Code, Error, Result};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// So much is read at once.
+const READ: usize = 128 << 10;
+
+/// With so much waiting to be sent nothing is read: who does not read answers gets no more of them.
+const OUTPUT_MAX: usize = 1 << 20;
+
+/// A buffer of the output larger than this is given back once it is empty.
+const KEPT_MAX: usize = 16 << 10;
+
+/// How long a client may take for the last bytes of a connection.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    // One for each thread and none for each connection: nothing is kept in it between two polls.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Which exchanges were woken, and how to wake the task of their connection.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    woken: Vec<u32>,
+    waker: Option<Waker>,
+}
+
+impl Wake for Mailbox {
+    fn wake(&self, exchange: u32) {
+        let waker = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.woken.push(exchange);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Mailbox {
+    /// Takes what was woken; when nothing was, the task is woken by the next.
+    fn take(&self, context: &Context<'_>) -> Vec<u32> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.woken.is_empty()
+            && inner.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker()))
+        {
+            inner.waker = Some(context.waker().clone());
+        }
+        std::mem::take(&mut inner.woken)
+    }
+}
+
+/// What happened that is worth a look at the connection.
+enum Happened {
+    /// Bytes came or went, or an exchange was woken.
+    Something,
+    /// The client has gone.
+    Closed,
+}
+
+/// What concerns a connection and does not come over it.
+pub(super) struct Signals<'a> {
+    /// True once the server stops.
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Changes when certificates may have been revoked.
+    pub(super) keys_changed: watch::Receiver<u64>,
+    /// Whether the client may still be served.
+    pub(super) admitted: &'a (dyn Fn() -> Result<()> + Sync),
+}
+
+/// Why the task woke.
+enum Event {
+    Io(Happened),
+    Stop,
+    KeysChanged,
+    Deadline,
+}
+
+/// Carries bytes until the connection is over.
+///
+/// # Errors
+/// What the client did wrong, or a limit that it was over.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    connection: &mut Connection,
+    mailbox: &Mailbox,
+    limits: &Limits,
+    signals: &mut Signals<'_>,
+) -> Result<()> {
+    let (mut wrong, mut sent) = (None, 0);
+    let mut deadline = Some(Instant::now() + limits.handshake);
+    loop {
+        match connection.pump(false) {
+            Pumped::Idle | Pumped::Full => {}
+            Pumped::Heavy => {
+                tokio::task::block_in_place(|| connection.pump(true));
+                continue;
+            }
+        }
+        if connection.is_over() && connection.output().len() == sent {
+            break;
+        }
+        if connection.is_greeted() && !connection.is_stopping() {
+            deadline = None;
+        }
+        let event = tokio::select! {
+            biased;
+            happened = poll_fn(|context| {
+                poll(&mut stream, connection, mailbox, &mut sent, &mut wrong, context)
+            }) => Event::Io(happened),
+            _ = signals.stopping.wait_for(|stopping| *stopping), if deadline.is_none() => Event::Stop,
+            _ = signals.keys_changed.changed() => Event::KeysChanged,
+            () = sleep_until(deadline) => Event::Deadline,
+        };
+        match event {
+            Event::Io(Happened::Something) => {}
+            Event::Io(Happened::Closed) => break,
+            Event::Stop => {
+                deadline = Some(Instant::now() + limits.stop);
+                tokio::task::block_in_place(|| connection.stop());
+            }
+            Event::KeysChanged => {
+                if let Err(err) = (signals.admitted)() {
+                    connection.close(&err);
+                    wrong.get_or_insert(err);
+                }
+            }
+            Event::Deadline => {
+                if !connection.is_greeted() {
+                    let text = format!("no greeting in {} s, the limit", limits.handshake.as_secs());
+                    wrong.get_or_insert(Error::new(Code::Denied, "", text));
+                }
+                break;
+            }
+        }
+    }
+    connection.finish();
+    // What TLS has to say last goes out if the client takes it.
+    let goodbye = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    wrong.map_or(Ok(()), Err)
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does what can be done now: takes what was woken, writes, reads.
+fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    connection: &mut Connection,
+    mailbox: &Mailbox,
+    sent: &mut usize,
+    wrong: &mut Option<Error>,
+    context: &mut Context<'_>,
+) -> Poll<Happened> {
+    let mut something = false;
+    for exchange in mailbox.take(context) {
+        connection.wake(exchange);
+        something = true;
+    }
+    // Written first, so that a client that only reads is served.
+    let mut wrote = false;
+    while *sent < connection.output().len() {
+        let rest = connection.output().get(*sent..).unwrap_or_default();
+        match Pin::new(&mut *stream).poll_write(context, rest) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Happened::Closed),
+            Poll::Ready(Ok(len)) => {
+                *sent += len;
+                wrote = true;
+            }
+            Poll::Pending => break,
+        }
+    }
+    if *sent > 0 && *sent == connection.output().len() {
+        connection.wrote(*sent);
+        *sent = 0;
+        let output = connection.output();
+        output.clear();
+        output.shrink_to(KEPT_MAX);
+    }
+    if wrote || *sent == 0 {
+        match Pin::new(&mut *stream).poll_flush(context) {
+            Poll::Ready(Err(_)) => return Poll::Ready(Happened::Closed),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+    something |= wrote;
+    if connection.output().len() - *sent < OUTPUT_MAX && !connection.is_over() {
+        let read = BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Some(Happened::Closed),
+                Poll::Ready(Ok(())) => {
+                    // The client was told, and what was said goes out before the end.
+                    if let Err(err) = connection.receive(buffer.filled()) {
+                        wrong.get_or_insert(err);
+                    }
+                    Some(Happened::Something)
+                }
+                Poll::Ready(Err(_)) => Some(Happened::Closed),
+                Poll::Pending => None,
+            }
+        });
+        match read {
+            Some(Happened::Closed) => return Poll::Ready(Happened::Closed),
+            Some(Happened::Something) => something = true,
+            None => {}
+        }
+    }
+    if something { Poll::Ready(Happened::Something) } else { Poll::Pending }
+}

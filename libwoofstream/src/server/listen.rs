@@ -1,0 +1,352 @@
+//! The sockets of a server: listening, handshakes, who is there, and a clean stop. The only part that names tokio, with [`super::io`].
+
+use super::connection::{Connection, stopped};
+use super::io::{self, Mailbox};
+use super::site::Site;
+use crate::access::Peer;
+use crate::error::{Code, Error, Result};
+use crate::keys::{Admitted, ServerKeys, Us, explain_io};
+use crate::sys;
+use std::collections::HashMap;
+use std::future::Future;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+/// After accepting failed, mostly for want of descriptors, it is left alone for so long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether certificates of open connections were revoked.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where connections come from.
+pub enum Listener {
+    /// A Unix socket, whose peers the kernel names.
+    Unix(UnixListener),
+    /// TCP with TLS.
+    Tls(std::net::TcpListener, Arc<ServerKeys>),
+    /// TCP without TLS: nobody knows who is there. For loopback addresses.
+    Plain(std::net::TcpListener),
+}
+
+/// A server.
+pub struct Server {
+    site: Arc<Site>,
+    /// True once what was accepted is to be finished, and nothing else is taken.
+    stopping: watch::Sender<bool>,
+    /// True once nothing is to be finished any more.
+    killed: watch::Sender<bool>,
+    /// How many connections each user has.
+    users: Mutex<HashMap<String, usize>>,
+    /// Changes when certificates may have been revoked.
+    keys_changed: watch::Sender<u64>,
+}
+
+/// The place of a connection among those of its user.
+struct Place<'a>(&'a Server, String);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = users.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                users.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// A connection in the counts, as long as it lives.
+struct Counted<'a>(&'a Site);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.metrics().connections.take(1);
+    }
+}
+
+impl Server {
+    /// A server of `site`.
+    pub fn new(site: Arc<Site>) -> Arc<Server> {
+        Arc::new(Server {
+            site,
+            stopping: watch::Sender::new(false),
+            killed: watch::Sender::new(false),
+            users: Mutex::default(),
+            keys_changed: watch::Sender::new(0),
+        })
+    }
+
+    /// What is served.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// Has the server stop: the first time what was accepted is finished, the second time nothing is.
+    pub fn stop(&self) {
+        if self.stopping.send_replace(true) {
+            self.killed.send_replace(true);
+        }
+    }
+
+    /// Serves until it is stopped. `ready` is called once connections are taken.
+    ///
+    /// # Errors
+    /// When the sockets cannot be used.
+    pub fn run(self: &Arc<Server>, listeners: Vec<Listener>, ready: impl FnOnce()) -> Result<()> {
+        let failed = |err| Error::io("", "start the server", err);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("woof-server")
+            .build()
+            .map_err(failed)?;
+        let served = runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for listener in listeners {
+                self.listen(listener, &mut tasks)?;
+            }
+            ready();
+            let (mut stopping, mut killed) = (self.stopping.subscribe(), self.killed.subscribe());
+            // The senders live as long as this.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+            let finished = async { while tasks.join_next().await.is_some() {} };
+            tokio::select! {
+                () = finished => {}
+                _ = killed.wait_for(|killed| *killed) => {}
+                () = tokio::time::sleep(self.site.limits().stop + Duration::from_secs(1)) => {}
+            }
+            Ok(())
+        });
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        served
+    }
+
+    fn listen(self: &Arc<Server>, listener: Listener, tasks: &mut tokio::task::JoinSet<()>) -> Result<()> {
+        let failed = |err| Error::io("", "listen", err);
+        let server = Arc::clone(self);
+        match listener {
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
+                tasks.spawn(async move {
+                    server
+                        .accept(
+                            || async { listener.accept().await.map(|(stream, _)| stream) },
+                            |server, stream| async move { server.unix(stream).await },
+                        )
+                        .await;
+                });
+            }
+            Listener::Tls(listener, keys) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                let (watched, watcher) = (Arc::clone(&keys), Arc::clone(self));
+                tasks.spawn(async move { watcher.watch_keys(&watched).await });
+                tasks.spawn(async move {
+                    server
+                        .accept(
+                            || async { listener.accept().await },
+                            move |server, (stream, from)| {
+                                let keys = Arc::clone(&keys);
+                                async move { server.tls(stream, from, keys).await }
+                            },
+                        )
+                        .await;
+                });
+            }
+            Listener::Plain(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                tasks.spawn(async move {
+                    server
+                        .accept(
+                            || async { listener.accept().await.map(|(stream, _)| stream) },
+                            |server, stream| async move {
+                                let _ = stream.set_nodelay(true);
+                                server.serve(stream, Peer::unknown(), None).await;
+                            },
+                        )
+                        .await;
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes connections until the server stops, then waits for those that are open.
+    async fn accept<S, A, Serve>(
+        self: &Arc<Server>,
+        mut accept: impl FnMut() -> A,
+        mut serve: impl FnMut(Arc<Server>, S) -> Serve,
+    ) where
+        A: Future<Output = std::io::Result<S>>,
+        Serve: Future<Output = ()> + Send + 'static,
+    {
+        let mut stopping = self.stopping.subscribe();
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept() => accepted,
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+                // Those that are over are let go of.
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let metrics = self.site.metrics();
+                    metrics.accepted.add(1);
+                    if metrics.connections.get() >= self.site.limits().connections as u64 {
+                        metrics.refused.add(1);
+                        tracing::warn!(
+                            limit = self.site.limits().connections,
+                            "connection turned away: the limit of connections is reached"
+                        );
+                        continue;
+                    }
+                    metrics.connections.add(1);
+                    let server = Arc::clone(self);
+                    let served = serve(Arc::clone(self), stream);
+                    connections.spawn(async move {
+                        let _counted = Counted(&server.site);
+                        served.await;
+                    });
+                }
+                Err(err) => {
+                    tracing::warn!(error = %Error::io("", "accept", err), "no connection was taken");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        drop(accept);
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// A connection of somebody on this machine.
+    async fn unix(self: Arc<Server>, stream: tokio::net::UnixStream) {
+        let peer = match stream.peer_cred() {
+            Ok(cred) => Peer::unix(cred.uid(), sys::users::gids_of(cred.uid(), cred.gid())),
+            Err(err) => {
+                tracing::warn!(error = %err, "the kernel does not say who is there");
+                return;
+            }
+        };
+        self.serve(stream, peer, None).await;
+    }
+
+    /// A connection over TCP that begins with a TLS handshake.
+    async fn tls(
+        self: Arc<Server>,
+        stream: tokio::net::TcpStream,
+        from: std::net::SocketAddr,
+        keys: Arc<ServerKeys>,
+    ) {
+        let metrics = self.site.metrics();
+        let set_up = stream.set_nodelay(true).and_then(|()| sys::keep_alive(&stream));
+        if let Err(err) = set_up {
+            tracing::debug!(%from, error = %err, "connection could not be set up");
+            return;
+        }
+        if let Err(err) = keys.reload() {
+            tracing::error!(error = %err, "keys could not be read again; those read before stay in force");
+        }
+        let acceptor = tokio_rustls::TlsAcceptor::from(keys.config());
+        let limit = self.site.limits().handshake;
+        let mut stopping = self.stopping.subscribe();
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(limit, acceptor.accept(stream)) => accepted,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let failed = |text: String| {
+            metrics.handshakes_failed.add(1);
+            tracing::warn!(%from, error = text, "handshake failed");
+        };
+        let stream = match accepted {
+            Err(_) => return failed(format!("not complete after {} s, the limit", limit.as_secs())),
+            Ok(Err(err)) => return failed(explain_io(err, "", Us::Server).to_string()),
+            Ok(Ok(stream)) => stream,
+        };
+        match keys.admit(stream.get_ref().1.peer_certificates()) {
+            Ok(admitted) => {
+                let peer = admitted.peer.clone();
+                self.serve(stream, peer, Some((keys, admitted))).await;
+            }
+            Err(err) => failed(err.to_string()),
+        }
+    }
+
+    /// Takes a place among the connections of a user.
+    fn place(&self, peer: &Peer) -> Result<Place<'_>> {
+        let name = peer.to_string();
+        let max = self.site.limits().connections_of_user;
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = users.entry(name.clone()).or_default();
+        if *count >= max {
+            let text = format!("{name} has {max} connections, the limit of this server");
+            return Err(Error::new(Code::TooLarge, "", text));
+        }
+        *count += 1;
+        Ok(Place(self, name))
+    }
+
+    /// Serves a connection to its end.
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        peer: Peer,
+        admitted: Option<(Arc<ServerKeys>, Admitted)>,
+    ) {
+        let place = self.place(&peer);
+        let mailbox = Arc::new(Mailbox::default());
+        let shown = peer.to_string();
+        let mut connection = Connection::new(Arc::clone(&self.site), peer, mailbox.clone());
+        if let Err(err) = &place {
+            self.site.metrics().refused.add(1);
+            tracing::warn!(peer = shown, error = %err, "connection turned away");
+            connection.close(err);
+        }
+        tracing::debug!(peer = shown, how = ?admitted.as_ref().map_or("local", |_| "tls"), "connected");
+        let still_admitted = || match &admitted {
+            Some((keys, admitted)) if keys.is_revoked(&admitted.serial) => {
+                let text = format!("the certificate of {} is revoked", admitted.peer);
+                Err(Error::new(Code::Denied, "", text))
+            }
+            _ => Ok(()),
+        };
+        let mut signals = io::Signals {
+            stopping: self.stopping.subscribe(),
+            keys_changed: self.keys_changed.subscribe(),
+            admitted: &still_admitted,
+        };
+        let ended = io::run(stream, &mut connection, &mailbox, self.site.limits(), &mut signals).await;
+        if let Err(err) = ended {
+            self.site.metrics().refused.add(1);
+            tracing::warn!(peer = shown, error = %err, "connection ended");
+        } else {
+            tracing::debug!(peer = shown, "disconnected");
+        }
+    }
+
+    /// Reads the keys again now and then, so that a revoked identity loses its open connections too.
+    async fn watch_keys(&self, keys: &ServerKeys) {
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+            match keys.reload() {
+                Ok(true) => self.keys_changed.send_modify(|times| *times += 1),
+                Ok(false) => {}
+                Err(err) => tracing::error!(error = %err, "keys could not be read again"),
+            }
+        }
+    }
+
+    /// The error that a client sees of a server that stops.
+    pub fn stopped() -> Error {
+        stopped()
+    }
+}
