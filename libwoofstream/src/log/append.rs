@@ -7,7 +7,7 @@
 //!
 //! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
 
-use super::format::{CHUNK_ELEMENTS, Record, UNSYNCED_UNKNOWN, record_len, shared};
+use super::format::{CHUNK_ELEMENTS, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
 use super::lock::{Slot, Taken};
 use super::region::Region;
 use super::repair;
@@ -74,7 +74,8 @@ impl Appender {
     #[inline]
     pub fn append(&mut self, data: &[u8]) -> Result<u64> {
         self.check(data)?;
-        let seqno = self.write_chunk(&[data], record_len(data.len() as u64))?;
+        let chunk = [(data, Payload::of(None, data))];
+        let seqno = self.write_chunk(&chunk, record_len(data.len() as u64))?;
         if self.sync {
             self.sync_published(&[Run { first: seqno, count: 1 }])?;
         }
@@ -127,7 +128,7 @@ impl Appender {
         items: impl IntoIterator<Item = E>,
         report: &mut dyn FnMut(Run),
     ) -> Result<()> {
-        let mut chunk = [E::EMPTY; CHUNK_ELEMENTS];
+        let mut chunk = [(E::EMPTY, Payload::default()); CHUNK_ELEMENTS];
         let (mut count, mut bytes) = (0, 0);
         for item in items {
             let checked = self.check(item.data());
@@ -140,7 +141,8 @@ impl Appender {
                 (count, bytes) = (0, 0);
             }
             checked?;
-            chunk[count] = item;
+            // Before the lock is taken, so that nobody waits for it.
+            chunk[count] = (item, Payload::of(item.stamp(), item.data()));
             count += 1;
             bytes += len;
         }
@@ -165,7 +167,7 @@ impl Appender {
 
     /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first.
     #[inline]
-    fn write_chunk<E: Entry>(&mut self, items: &[E], bytes: u64) -> Result<u64> {
+    fn write_chunk<E: Entry>(&mut self, items: &[(E, Payload)], bytes: u64) -> Result<u64> {
         if self.failed {
             return Err(Error::new(
                 Code::Io,
@@ -179,6 +181,10 @@ impl Appender {
         let writer = Locked { region, slot, scratch, sync: *sync };
         let written = writer.write(taken, now, items, bytes);
         Slot::unlock(&region.map, shared::APPEND_LOCK);
+        // One that fell asleep while we published.
+        if region.followers_wait() {
+            wake_late(region, slot);
+        }
         written
     }
 
@@ -209,7 +215,7 @@ struct Locked<'a> {
 
 impl Locked<'_> {
     #[inline]
-    fn write<E: Entry>(self, taken: Taken, now: u64, items: &[E], bytes: u64) -> Result<u64> {
+    fn write<E: Entry>(self, taken: Taken, now: u64, items: &[(E, Payload)], bytes: u64) -> Result<u64> {
         let region = self.region;
         let map = &region.map;
         repair::before_writing(region, taken)?;
@@ -223,30 +229,16 @@ impl Locked<'_> {
         if self.sync {
             self.scratch.clear();
         }
-        for (number, item) in items.iter().enumerate() {
-            let (stamp, data) = (item.stamp(), item.data());
+        for (seqno, (item, payload)) in (first_new..).zip(items) {
             let unsynced = (pos.saturating_sub(synced) / 8).min(u64::from(UNSYNCED_UNKNOWN));
             #[expect(clippy::cast_possible_truncation, reason = "limited to 24 bits in the line above")]
-            let record = Record::new(
-                region.seed(),
-                first_new + number as u64,
-                time,
-                pos,
-                unsynced as u32,
-                stamp,
-                data,
-            );
+            let record = Record::new(region.seed(), seqno, time, pos, unsynced as u32, *payload);
             if self.sync {
-                self.scratch.extend_from_slice(&record.encode());
-                if let Some(stamp) = stamp {
-                    self.scratch.extend_from_slice(&stamp.encode());
-                }
-                self.scratch.extend_from_slice(data);
-                self.scratch.resize(self.scratch.len().next_multiple_of(8), 0);
+                record_into(self.scratch, &record.encode(), item);
             } else {
-                region.put(&record, stamp, data);
+                region.put(&record, item.stamp(), item.data());
             }
-            region.set_index(record.seqno, pos);
+            region.set_index(seqno, pos);
             pos += record.size();
         }
         if self.sync {
@@ -263,7 +255,6 @@ impl Locked<'_> {
         if next - region.first_seqno() > history {
             forget(region, next - history, next, pos);
         }
-        map.increment32(shared::EVENT);
         region.wake_followers();
         Ok(first_new)
     }
@@ -294,6 +285,29 @@ impl Locked<'_> {
             super::sync::wait_for_sync(region, self.slot, end);
         }
     }
+}
+
+/// Puts a record behind what is to be written with one call.
+#[inline(never)]
+fn record_into<E: Entry>(to: &mut Vec<u8>, header: &[u8], item: &E) {
+    to.extend_from_slice(header);
+    if let Some(stamp) = item.stamp() {
+        to.extend_from_slice(&stamp.encode());
+    }
+    to.extend_from_slice(item.data());
+    to.resize(to.len().next_multiple_of(8), 0);
+}
+
+/// Wakes followers when the append lock was given back already. It is taken again for that, so that who takes the mark away is
+/// found out if it is killed before it has woken them.
+#[cold]
+fn wake_late(region: &Region, slot: &Slot) {
+    let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+    if taken == Taken::FromDead {
+        repair::mark(region);
+    }
+    region.wake_sleepers();
+    Slot::unlock(&region.map, shared::APPEND_LOCK);
 }
 
 /// Stores that `first` is the oldest element kept.

@@ -269,7 +269,12 @@ impl Cursor {
                 continue;
             }
             map.store32(shared::WAITING, 1, std::sync::atomic::Ordering::SeqCst);
-            // A writer that publishes after this load sees the mark; one that did before it changed the event.
+            // A writer publishes, gives the lock back, and looks for the mark; we set the mark and look what is published. Both in
+            // the one order of all such operations, so one of the two notices: else we would sleep and nobody would wake us.
+            if map.load(shared::NEXT_SEQNO, std::sync::atomic::Ordering::SeqCst) > self.seqno {
+                continue;
+            }
+            // A writer that saw the mark has changed the event since it was loaded, or wakes us.
             super::futex::wait(map.word(shared::EVENT), event, None);
         }
     }

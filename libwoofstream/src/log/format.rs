@@ -35,7 +35,7 @@ pub(super) mod shared {
     pub(in crate::log) const FIRST_POS: usize = PAGE + 88;
     /// The time of the last element. Follows from the last record.
     pub(in crate::log) const LAST_TIME: usize = PAGE + 96;
-    /// Changes with every publish and every change of state; followers wait on it.
+    /// Changes whenever followers are woken; they wait on it.
     pub(in crate::log) const EVENT: usize = PAGE + 104;
     /// 1 when a follower may be asleep.
     pub(in crate::log) const WAITING: usize = PAGE + 128;
@@ -311,7 +311,8 @@ pub(super) const SEQNO_AT: u64 = 8;
 /// Bytes a record takes in the ring, for a payload of `len` bytes.
 #[inline]
 pub(super) const fn record_len(len: u64) -> u64 {
-    RECORD_HEADER_LEN + len.next_multiple_of(8)
+    // Lengths are of 32 bits, so the sum is one.
+    RECORD_HEADER_LEN + ((len + 7) & !7)
 }
 
 /// The header of a record: what stands in the ring in front of each payload.
@@ -326,8 +327,9 @@ pub(super) struct Record {
     pub(super) flags: u8,
     /// How far before this record everything was durable when it was written, in units of 8 bytes.
     pub(super) unsynced: u32,
-    pub(super) head_check: u32,
-    pub(super) data_crc: u32,
+    /// The check of the header in the lower half, the check of the payload in the upper. One word, as it is written as one: put together
+    /// from two halves in memory it would have to wait for both.
+    pub(super) checks: u64,
 }
 
 /// Of the flags of a record: its payload begins with a stamp. The next one, bit 1, is kept for the name of a handler.
@@ -343,7 +345,7 @@ impl Record {
     /// Where the word with length and flags is in the header.
     pub(super) const LAST_AT: u64 = 32;
 
-    /// A record for `data`, with its checksums.
+    /// A record for a payload, with its checksums.
     #[inline]
     pub(super) fn new(
         seed: u32,
@@ -351,25 +353,18 @@ impl Record {
         time_ns: u64,
         pos: u64,
         unsynced: u32,
-        stamp: Option<Stamp>,
-        data: &[u8],
+        payload: Payload,
     ) -> Record {
-        let stamp = stamp.map(Stamp::encode);
-        let (flags, before) = if stamp.is_some() { (FLAG_STAMPED, Stamp::LEN) } else { (0, 0) };
-        // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
-        let len = u32::try_from(before + data.len()).unwrap_or(u32::MAX);
-        let mut record = Record { seqno, time_ns, pos, len, flags, unsynced, head_check: 0, data_crc: 0 };
-        record.head_check = record.checksum(seed);
-        let start = stamp.map_or(record.head_check, |stamp| crc32c::crc32c_append(record.head_check, &stamp));
-        record.data_crc = crc32c::crc32c_append(start, data);
+        let Payload { len, flags, crc } = payload;
+        let mut record = Record { seqno, time_ns, pos, len, flags, unsynced, checks: 0 };
+        record.checks = both(record.checksum(seed), crc);
         record
     }
 
     /// The same record with the checksums that belong to it and its payload.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn sealed(mut self, seed: u32, payload: &[u8]) -> Record {
-        self.head_check = self.checksum(seed);
-        self.data_crc = crc32c::crc32c_append(self.head_check, payload);
+        self.checks = both(self.checksum(seed), crc32c::crc32c(payload));
         self
     }
 
@@ -424,8 +419,7 @@ impl Record {
     /// The five words of the header.
     #[inline]
     pub(super) fn words(&self) -> [u64; 5] {
-        let checks = u64::from(self.head_check) | u64::from(self.data_crc) << 32;
-        [checks, self.seqno, self.time_ns, self.pos, self.last()]
+        [self.checks, self.seqno, self.time_ns, self.pos, self.last()]
     }
 
     /// The header as bytes.
@@ -446,7 +440,7 @@ impl Record {
             word.copy_from_slice(&bytes[at..at + 8]);
             u64::from_le_bytes(word)
         };
-        let (checks, last) = (word(0), word(32));
+        let last = word(32);
         #[expect(clippy::cast_possible_truncation, reason = "each field is cut out of its word")]
         Record {
             seqno: word(8),
@@ -455,21 +449,19 @@ impl Record {
             len: last as u32,
             flags: (last >> 32) as u8,
             unsynced: (last >> 40) as u32,
-            head_check: checks as u32,
-            data_crc: (checks >> 32) as u32,
+            checks: word(0),
         }
     }
 
     /// True when the header is what was once written.
     pub(super) fn head_ok(&self, seed: u32) -> bool {
-        self.checksum(seed) == self.head_check
+        u64::from(self.checksum(seed)) == self.checks & u64::from(u32::MAX)
     }
 
     /// True when header and payload are what was once written.
     #[inline]
     pub(super) fn data_ok(&self, seed: u32, payload: &[u8]) -> bool {
-        let head = self.checksum(seed);
-        head == self.head_check && crc32c::crc32c_append(head, payload) == self.data_crc
+        both(self.checksum(seed), crc32c::crc32c(payload)) == self.checks
     }
 
     /// Bytes the record takes in the ring.
@@ -477,6 +469,34 @@ impl Record {
     pub(super) fn size(&self) -> u64 {
         record_len(u64::from(self.len))
     }
+}
+
+/// What the header of a record says of its payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Payload {
+    len: u32,
+    flags: u8,
+    crc: u32,
+}
+
+impl Payload {
+    /// Of data, with a stamp or without.
+    #[inline]
+    pub(super) fn of(stamp: Option<Stamp>, data: &[u8]) -> Payload {
+        let (before, flags, crc) = match stamp.map(Stamp::encode) {
+            None => (0, 0, crc32c::crc32c(data)),
+            Some(stamp) => (Stamp::LEN, FLAG_STAMPED, crc32c::crc32c_append(crc32c::crc32c(&stamp), data)),
+        };
+        // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
+        Payload { len: u32::try_from(before + data.len()).unwrap_or(u32::MAX), flags, crc }
+    }
+}
+
+/// The word with both checks. The check of the payload is its CRC, changed by all of the header: with the exclusive or, the two are
+/// worked out side by side.
+#[inline]
+fn both(head_check: u32, data_crc: u32) -> u64 {
+    u64::from(head_check) | u64::from(data_crc ^ head_check) << 32
 }
 
 #[cfg(test)]
@@ -532,7 +552,7 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_knows_a_changed_header_from_a_changed_payload() {
-        let record = Record::new(5, 42, 1_000, 80, 3, None, b"21.5");
+        let record = Record::new(5, 42, 1_000, 80, 3, Payload::of(None, b"21.5"));
         let back = Record::decode(&record.encode());
         assert_eq!(back, record);
         assert!(back.head_ok(5) && back.data_ok(5, b"21.5"));

@@ -141,10 +141,12 @@ impl Slot {
         }
     }
 
-    /// Gives the lock at `offset` back.
+    /// Gives the lock at `offset` back. Everything stored before is seen by all before anything that is loaded after it is loaded.
     #[inline]
     pub(super) fn unlock(map: &Map, offset: usize) {
-        if map.swap32(offset, 0, Ordering::Release) & WAITERS != 0 {
+        let old = map.swap32(offset, 0, Ordering::SeqCst);
+        map.stores_before_loads_after_exchange();
+        if old & WAITERS != 0 {
             futex::wake_one(map.word(offset));
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Map {
     raw: MmapRaw,
     len: usize,
     writable: bool,
+    /// `len` where stores are possible, or else 0: one comparison for both.
+    store_len: usize,
     #[cfg(any(test, feature = "testing"))]
     recorder: std::sync::OnceLock<super::record::Recorder>,
 }
@@ -37,6 +39,7 @@ impl Map {
             raw,
             len,
             writable,
+            store_len: if writable { len } else { 0 },
             #[cfg(any(test, feature = "testing"))]
             recorder: std::sync::OnceLock::new(),
         })
@@ -49,16 +52,18 @@ impl Map {
 
     #[inline]
     fn check(&self, offset: usize, len: usize, align: usize) {
-        assert!(
-            offset.is_multiple_of(align) && offset <= self.len && len <= self.len - offset,
-            "{len} bytes at {offset} are outside of the mapping or not aligned"
-        );
+        // In this order and with one way out, this is two jumps that are never taken.
+        if !offset.is_multiple_of(align) || offset.checked_add(len).is_none_or(|end| end > self.len) {
+            outside(offset, len);
+        }
     }
 
     #[inline]
     fn check_store(&self, offset: usize, len: usize, align: usize) {
-        assert!(self.writable, "a store into a mapping for reading");
-        self.check(offset, len, align);
+        if !offset.is_multiple_of(align) || offset.checked_add(len).is_none_or(|end| end > self.store_len) {
+            assert!(self.writable, "a store into a mapping for reading");
+            outside(offset, len);
+        }
     }
 
     /// The word of 32 bits at `offset`, to load from or to wait on.
@@ -165,7 +170,8 @@ impl Map {
     /// Copies `words` to `offset` (a multiple of 8) and `data` behind them, as [`Map::copy_in`] does.
     #[inline]
     pub(super) fn copy_in_two(&self, offset: usize, words: &[u64], data: &[u8]) {
-        self.check_store(offset, words.len() * 8 + data.len().next_multiple_of(8), 8);
+        // No slice is so long that this goes over the end of the numbers.
+        self.check_store(offset, words.len() * 8 + ((data.len() + 7) & !7), 8);
         let mut at = self.raw.as_mut_ptr().wrapping_add(offset).cast::<u64>();
         for value in words {
             // SAFETY: `check_store` above keeps all words of this copy inside of a writable mapping and aligned.
@@ -173,25 +179,41 @@ impl Map {
             word.store(*value, Ordering::Relaxed);
             at = at.wrapping_add(1);
         }
-        let mut chunks = data.chunks_exact(8);
-        for chunk in &mut chunks {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(chunk);
+        let (chunks, rest) = data.as_chunks::<32>();
+        for chunk in chunks {
+            for bytes in chunk.as_chunks::<8>().0 {
+                // SAFETY: as above.
+                let word = unsafe { AtomicU64::from_ptr(at) };
+                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+                at = at.wrapping_add(1);
+            }
+        }
+        let (words_left, rest) = rest.as_chunks::<8>();
+        for bytes in words_left {
             // SAFETY: as above.
             let word = unsafe { AtomicU64::from_ptr(at) };
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
             at = at.wrapping_add(1);
         }
-        let rest = chunks.remainder();
         if !rest.is_empty() {
-            let mut bytes = [0; 8];
-            bytes[..rest.len()].copy_from_slice(rest);
             // SAFETY: as above; the length was rounded up to a whole word for the check.
             let word = unsafe { AtomicU64::from_ptr(at) };
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            word.store(last_word(data, rest), Ordering::Relaxed);
         }
         self.record_words(offset, words);
         self.record_copy(offset + words.len() * 8, data);
+    }
+
+    /// After a sequentially consistent exchange: what was stored before it is seen by all before what is loaded from here on is
+    /// loaded.
+    #[inline]
+    pub(super) fn stores_before_loads_after_exchange(&self) {
+        // On x86-64 such an exchange is a locked instruction, which does that by itself. The compiler moves nothing over it, as
+        // it both acquires and releases. Elsewhere its own store and what is loaded later may change places.
+        #[cfg(not(target_arch = "x86_64"))]
+        fence(Ordering::SeqCst);
+        #[cfg(target_arch = "x86_64")]
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
     }
 
     /// What was loaded before is not moved behind what is loaded after.
@@ -217,6 +239,23 @@ impl Map {
     #[cfg(not(any(test, feature = "testing")))]
     #[inline(always)]
     fn record_copy(&self, _offset: usize, _data: &[u8]) {}
+}
+
+/// The 1 to 7 bytes of `rest`, which end `data`, and zeros. Out of the 8 bytes before the end where there are as many: bytes that are
+/// put together in memory are waited for when they are loaded as a word.
+#[inline]
+fn last_word(data: &[u8], rest: &[u8]) -> u64 {
+    match data.last_chunk::<8>() {
+        Some(bytes) => u64::from_le_bytes(*bytes) >> (64 - rest.len() * 8),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[expect(clippy::panic, reason = "a mistake of ours, before memory is touched")]
+fn outside(offset: usize, len: usize) -> ! {
+    panic!("{len} bytes at {offset} are outside of the mapping or not aligned")
 }
 
 #[cfg(any(test, feature = "testing"))]

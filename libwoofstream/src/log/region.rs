@@ -134,7 +134,7 @@ impl Region {
         let (place, left) = self.place(record.pos);
         let header = record.words();
         match stamp {
-            _ if record.size() > left as u64 => self.put_around(record, stamp, data),
+            _ if record.size() > left as u64 => self.put_around(record.pos, header, stamp, data),
             None => self.map.copy_in_two(place, &header, data),
             Some(stamp) => {
                 let mut words = [0; Record::LEN / 8 + Stamp::LEN / 8];
@@ -147,13 +147,11 @@ impl Region {
 
     /// The same for a record that goes round the end of the ring.
     #[cold]
-    fn put_around(&self, record: &Record, stamp: Option<Stamp>, data: &[u8]) {
-        let mut pos = record.pos;
-        self.ring_in(pos, &record.encode());
-        pos += RECORD_HEADER_LEN;
-        if let Some(stamp) = stamp {
-            self.ring_in(pos, &stamp.encode());
-            pos += Stamp::LEN as u64;
+    #[inline(never)]
+    fn put_around(&self, mut pos: u64, header: [u64; Record::LEN / 8], stamp: Option<Stamp>, data: &[u8]) {
+        for word in header.into_iter().chain(stamp.into_iter().flat_map(Stamp::words)) {
+            self.ring_in(pos, &word.to_le_bytes());
+            pos += 8;
         }
         self.ring_in(pos, data);
     }
@@ -252,16 +250,24 @@ impl Region {
         at.is_multiple_of(8) && pos.wrapping_sub(at) <= self.geometry.ring_len
     }
 
-    /// Wakes all followers, if any may be asleep, after [`shared::EVENT`] was changed. The append lock is ours: should we
-    /// be killed between taking the mark away and the wake-up, who takes the lock over wakes them.
+    /// Wakes all followers, if any may be asleep, after something was published. The append lock is ours: should we
+    /// be killed between taking the mark away and the wake-up, who takes the lock over wakes them. A follower that sets the
+    /// mark just now may be missed: whoever gives the lock back has to ask [`Region::followers_wait`] once more.
     #[inline]
     pub(super) fn wake_followers(&self) {
-        if self.map.load32(shared::WAITING, Ordering::SeqCst) != 0 {
+        if self.followers_wait() {
             self.wake_sleepers();
         }
     }
 
-    /// Wakes all followers.
+    /// True when a follower may be asleep. Asked after the append lock was given back, this misses nobody: by then all can see what was
+    /// published. A follower sets its mark, looks what is published, and then sleeps; so either it sees that, or we see its mark.
+    #[inline]
+    pub(super) fn followers_wait(&self) -> bool {
+        self.map.load32(shared::WAITING, Ordering::SeqCst) != 0
+    }
+
+    /// Wakes all followers. The append lock is ours.
     #[cold]
     pub(super) fn wake_sleepers(&self) {
         self.map.store32(shared::WAITING, 0, Ordering::SeqCst);

@@ -117,3 +117,37 @@ fn the_waker_ends_a_wait_from_another_thread() {
         assert_eq!(waiting.join().unwrap(), Woken::Stopped);
     });
 }
+
+#[test]
+fn two_who_wait_for_each_other_are_always_woken() {
+    // More threads than cores, so that most waits end in sleep. A wake-up that is lost would be the end of both.
+    const PAIRS: usize = 6;
+    const ROUNDS: u64 = 2_000;
+    let woofs: Vec<_> = (0..PAIRS * 2).map(|_| woof(&fixed(10, 8))).collect();
+    std::thread::scope(|scope| {
+        for pair in woofs.chunks(2) {
+            let follow = |from: &Woof, to: &Woof, first: bool| {
+                let (mut cursor, mut appender) = (from.cursor(1), to.appender().unwrap());
+                let waker = cursor.waker();
+                for round in 1..=ROUNDS {
+                    if first {
+                        assert_eq!(appender.append(b"ball").unwrap(), round);
+                    }
+                    while cursor.seqno() == round {
+                        match cursor.next() {
+                            None => assert_eq!(cursor.wait(&waker), Woken::More),
+                            Some(item) => assert!(matches!(item, Item::Elem { seqno, .. } if seqno == round)),
+                        }
+                    }
+                    if !first {
+                        assert_eq!(appender.append(b"ball").unwrap(), round);
+                    }
+                }
+            };
+            let (a, b) = (&pair[0].2, &pair[1].2);
+            scope.spawn(move || follow(a, b, true));
+            scope.spawn(move || follow(b, a, false));
+        }
+    });
+    assert!(woofs.iter().all(|(_, _, woof)| woof.next_seqno() == ROUNDS + 1));
+}

@@ -1,6 +1,6 @@
 //! Kills at every store, and power losses that lose any pages.
 
-use super::super::format::{PAGE, shared};
+use super::super::format::{PAGE, Payload, Record, shared};
 use super::super::record::{Recorder, Step, image_after_kill, image_after_power_loss};
 use super::*;
 
@@ -196,7 +196,7 @@ fn what_a_payload_looks_like_is_never_taken_for_a_record() {
     // A payload that is a true copy of what the record of element 9 at its own place would be.
     let geometry = woof.region().geometry.clone();
     let inside = 2 * 48 + 40;
-    let forged = super::super::format::Record::new(geometry.seed(), 9, 1, inside - 8, 0, None, b"forged");
+    let forged = Record::new(geometry.seed(), 9, 1, inside - 8, 0, Payload::of(None, b"forged"));
     let mut payload = forged.encode().to_vec();
     payload.extend_from_slice(b"forged\0\0");
     appender.append(&payload).unwrap();

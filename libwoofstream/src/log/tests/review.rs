@@ -1,7 +1,7 @@
 //! What a review of the log found, each shown by the state that made it fail.
 
 use super::super::files;
-use super::super::format::{NO_RECORD, PAGE, Record, UNSYNCED_UNKNOWN, shared};
+use super::super::format::{NO_RECORD, PAGE, Payload, Record, UNSYNCED_UNKNOWN, shared};
 use super::super::lock::{Slot, Taken};
 use super::super::record::Step;
 use super::super::region::Region;
@@ -112,9 +112,9 @@ fn a_failed_write_leaves_nothing_that_a_recovery_takes_for_an_element() {
     // What such a write could leave: the third of a chunk, whole, where the third will stand.
     let pos = made.region().index(1) + 40 + 16;
     let phantom = content(3);
-    let second = Record::new(geometry.seed(), 2, 9, pos, 0, None, &content(2));
+    let second = Record::new(geometry.seed(), 2, 9, pos, 0, Payload::of(None, &content(2)));
     made.region().put(&second, None, &content(2));
-    let third = Record::new(geometry.seed(), 3, 9, pos + second.size(), 0, None, &phantom);
+    let third = Record::new(geometry.seed(), 3, 9, pos + second.size(), 0, Payload::of(None, &phantom));
     made.region().put(&third, None, &phantom);
     let mut appender = open(&path).unwrap().appender().unwrap();
     assert_eq!(appender.append(&content(2)).unwrap(), 2);
@@ -291,8 +291,14 @@ fn a_record_inside_a_payload_that_goes_round_the_end_is_data() {
     // The next payload goes round the end, and holds a true record of the far future at its place.
     let payload_at = pos(shared::NEXT_POS) + 40;
     let head = geometry.ring_len - payload_at + 64;
-    let forged =
-        Record::new(geometry.seed(), 1 << 40, 1, 64 + (geometry.ring_len << 20), UNSYNCED_UNKNOWN, None, b"");
+    let forged = Record::new(
+        geometry.seed(),
+        1 << 40,
+        1,
+        64 + (geometry.ring_len << 20),
+        UNSYNCED_UNKNOWN,
+        Payload::of(None, b""),
+    );
     let mut payload = vec![b'-'; head as usize];
     payload.extend_from_slice(&forged.encode());
     appender.append(&payload).unwrap();
