@@ -1,12 +1,13 @@
 //! `wput`: appends elements to a woof.
 
+mod batch;
+mod sources;
+
 use crate::support::output::Context;
 use crate::support::prelude::*;
-use libwoofstream::chan::{BeforeWait, Split};
+use batch::{Batch, Target, over_limit, report};
+use libwoofstream::chan::Split;
 use libwoofstream::content::ContentType;
-use libwoofstream::error;
-use libwoofstream::log::{Options, Run as Appended};
-use libwoofstream::space::{Create, Put, Space as _, Spaces};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -50,7 +51,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         for item in data {
             batch.add(item, ContentType::Text)?;
         }
-        batch.append()?;
+        batch.settle()?;
         return Ok(Outcome::Done);
     }
     // That there is no such woof is told before any input is waited for.
@@ -68,6 +69,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     {
         raw_lines(&mut input, delimiter, &mut target, out)?;
         target.open(None)?;
+        Batch::new(&mut target, out).settle()?;
     } else {
         // Made also when nothing came, of the type that would have come.
         let content = messages(&mut input, delimiter, &mut target, out)?;
@@ -163,7 +165,7 @@ fn messages(
     let mut context = Context::default();
     let taken = take(input, delimiter, &mut batch, &mut context);
     // Also of a stream that was cut or is damaged, what came before is put.
-    let put = batch.append();
+    let put = batch.settle();
     taken?;
     put?;
     Ok((!context.woof.is_empty()).then_some(context.content))
@@ -179,7 +181,15 @@ fn take(
     loop {
         match input.next(batch)? {
             Input::Message(raw) => match raw.kind {
-                Kind::ELEM => batch.add(raw.elem()?.data, context.content)?,
+                Kind::ELEM => {
+                    let elem = raw.elem()?;
+                    batch.add_from(&context.woof, elem.seqno, elem.data, context.content)?;
+                }
+                Kind::POSITION => {
+                    if let Message::Position(position) = raw.decode()? {
+                        batch.position(&position)?;
+                    }
+                }
                 Kind::DIR => {
                     if let Message::Dir(dir) = raw.decode()? {
                         context.enter(&dir);
@@ -211,155 +221,4 @@ fn take(
             Input::Eof => return Ok(()),
         }
     }
-}
-
-fn over_limit(len: usize, max: u64) -> String {
-    format!("element is {len} bytes, the limit of this woof is {max}")
-}
-
-/// Tells of elements that are in.
-fn report(out: &mut Output, name: &str, run: Appended) -> error::Result<()> {
-    (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name))
-}
-
-/// The woof, opened or made when it is known what for.
-struct Target<'a> {
-    name: &'a str,
-    spaces: &'a Spaces,
-    /// Make it if need be, of this type if one was asked for.
-    create: Option<Option<ContentType>>,
-    sync: bool,
-    put: Option<Box<dyn Put>>,
-}
-
-impl Target<'_> {
-    /// True for an open woof of bytes.
-    fn takes_bytes(&self) -> bool {
-        self.put.as_ref().is_some_and(|put| put.content() == ContentType::Bytes)
-    }
-
-    /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
-    fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
-        if self.put.is_none() {
-            let mut put = match (self.spaces.put(self.name), self.create) {
-                (Err(err), Some(asked)) if err.code() == Code::NotFound => {
-                    let content = asked.or(content).unwrap_or_default();
-                    let create =
-                        Create { options: Options { content, ..Options::default() }, ..Create::default() };
-                    match self.spaces.create(self.name, &create) {
-                        // Made by somebody else meanwhile is as good.
-                        Err(err) if err.code() != Code::Exists => return Err(err.into()),
-                        _ => self.spaces.put(self.name)?,
-                    }
-                }
-                (put, _) => put?,
-            };
-            put.set_sync(self.sync);
-            self.put = Some(put);
-        }
-        match &mut self.put {
-            Some(put) => Ok(put),
-            None => Err(Failure::invalid(self.name, "is not open")),
-        }
-    }
-}
-
-/// Elements that came together, and where it is told that they are in.
-struct Batch<'b, 'a> {
-    target: &'b mut Target<'a>,
-    out: &'b mut Output,
-    data: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl<'b, 'a> Batch<'b, 'a> {
-    /// So many bytes are appended at once.
-    const FULL: usize = 256 << 10;
-
-    fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
-        Batch { target, out, data: Vec::new(), ends: Vec::new() }
-    }
-
-    /// Takes one element, given as `source`. What does not fit is told and left out.
-    fn add(&mut self, data: &[u8], source: ContentType) -> Result<(), Failure> {
-        self.add_numbered(data, source, 0)
-    }
-
-    /// As [`Batch::add`], for the line of this number.
-    fn add_numbered(&mut self, data: &[u8], source: ContentType, line: u64) -> Result<(), Failure> {
-        let put = self.target.open(Some(source))?;
-        let (content, max) = (put.content(), put.element_max());
-        let start = self.data.len();
-        let converted = convert(data, source, content, &mut self.data);
-        let len = self.data.len() - start;
-        let fits = match converted {
-            Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
-            fits => fits,
-        };
-        match fits {
-            Ok(()) => self.ends.push(self.data.len()),
-            Err(err) => {
-                self.data.truncate(start);
-                let place = if line > 0 { format!("line {line}: ") } else { String::new() };
-                let text = format!("{place}{}", err.text());
-                self.out.error(&Error::new(err.code(), self.target.name, text))?;
-            }
-        }
-        if self.data.len() >= Self::FULL || self.ends.len() >= Self::FULL / 8 {
-            self.append()?;
-        }
-        Ok(())
-    }
-
-    /// Appends what was taken.
-    fn append(&mut self) -> error::Result<()> {
-        if self.ends.is_empty() {
-            return Ok(());
-        }
-        let Some(put) = &mut self.target.put else { return Ok(()) };
-        let (data, mut start) = (&self.data, 0);
-        let mut items = self.ends.iter().map(|end| {
-            let item = &data[start..*end];
-            start = *end;
-            item
-        });
-        let (out, name) = (&mut *self.out, self.target.name);
-        let listened = out.form() != Form::Nothing;
-        let mut told = Ok(());
-        let done = put.put(&mut items, &mut |run| {
-            if listened && told.is_ok() {
-                told = report(out, name, run);
-            }
-        });
-        self.data.clear();
-        self.ends.clear();
-        done?;
-        told
-    }
-}
-
-impl BeforeWait for Batch<'_, '_> {
-    fn before_wait(&mut self) -> error::Result<()> {
-        self.append()?;
-        self.out.flush()
-    }
-
-    fn pending(&self) -> bool {
-        !self.ends.is_empty() || self.out.pending()
-    }
-}
-
-/// Turns data of one content type into an element of another, appended to `out`: numbers meet through their decimals.
-fn convert(data: &[u8], from: ContentType, to: ContentType, out: &mut Vec<u8>) -> error::Result<()> {
-    if from == to {
-        to.check(data)?;
-        out.extend_from_slice(data);
-        return Ok(());
-    }
-    if from.is_number() {
-        let mut text = Vec::new();
-        from.write_text(data, &mut text);
-        return to.encode_text(&text, out);
-    }
-    to.encode_text(data, out)
 }

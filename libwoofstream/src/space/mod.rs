@@ -93,6 +93,23 @@ pub trait Put {
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Run),
     ) -> Result<()>;
+    /// The writer sequences over `seq` of a writer that are in already, in order: they are not to be put again. Nothing where
+    /// [`Put::put_stamped`] itself appends none twice.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
+        let _ = (writer, seq);
+        Ok(Vec::new())
+    }
+    /// Waits until all that was put is reported, where a put returns before that.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn settle(&mut self, report: &mut dyn FnMut(Run)) -> Result<()> {
+        let _ = report;
+        Ok(())
+    }
 }
 
 /// What is behind a name.
