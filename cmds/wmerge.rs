@@ -183,7 +183,7 @@ impl Merged<'_> {
         let Some(raw) = lane.batch.first() else { return Ok(false) };
         let dir = |payload| Raw { kind: Kind::DIR, ..Raw::bytes(payload) };
         // What says itself what it is about needs no context.
-        let bare = matches!(raw.kind, Kind::DIR | Kind::SEQNO | Kind::ADDR | Kind::ERR);
+        let bare = matches!(raw.kind, Kind::DIR | Kind::SEQNO | Kind::ADDR | Kind::ERR | Kind::POSITION);
         if lane.pending || !(bare || lane.dir == self.shown) {
             // A source without a `Dir` must not be taken for the one before it.
             const NONE: &[u8] = b"\x80";

@@ -1,12 +1,13 @@
 //! `wput`: appends elements to a woof.
 
+mod batch;
+mod sources;
+
 use crate::support::output::Context;
 use crate::support::prelude::*;
-use libwoofstream::chan::{BeforeWait, Split};
-use libwoofstream::content::{self, ContentType};
-use libwoofstream::error;
-use libwoofstream::log::Options;
-use libwoofstream::space::{Create, Put, Space as _, Spaces, Told};
+use batch::{Batch, Settling, Target, over_limit, report};
+use libwoofstream::chan::Split;
+use libwoofstream::content::ContentType;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -50,8 +51,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         for item in data {
             batch.add(item, ContentType::Text)?;
         }
-        batch.append()?;
-        target.settle(out, false)?;
+        batch.settle()?;
         return Ok(Outcome::Done);
     }
     // That there is no such woof is told before any input is waited for.
@@ -69,12 +69,12 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     {
         raw_lines(&mut input, delimiter, &mut target, out)?;
         target.open(None)?;
-        target.settle(out, true)?;
+        Settling { target: &mut target, out }.settle()?;
     } else {
         // Made also when nothing came, of the type that would have come.
         let content = messages(&mut input, delimiter, &mut target, out)?;
         target.open(content)?;
-        target.settle(out, false)?;
+        Batch::new(&mut target, out).settle()?;
     }
     Ok(Outcome::Done)
 }
@@ -129,7 +129,7 @@ fn lines_as_they_are(
     let mut told = Ok(());
     let done = put.put(&mut fitting, &mut |what| {
         if told.is_ok() {
-            told = report(out, name, true, what);
+            told = report(out, name, true, &what);
         }
     });
     done?;
@@ -167,10 +167,7 @@ fn messages(
     let mut context = Context::default();
     let taken = take(input, delimiter, &mut batch, &mut context);
     // Also of a stream that was cut or is damaged, what came before is put.
-    let put = batch.append();
-    if taken.is_err() {
-        target.settle(out, false)?;
-    }
+    let put = batch.settle();
     taken?;
     put?;
     Ok((!context.woof.is_empty()).then_some(context.content))
@@ -186,7 +183,15 @@ fn take(
     loop {
         match input.next(batch)? {
             Input::Message(raw) => match raw.kind {
-                Kind::ELEM => batch.add(raw.elem()?.data, context.content)?,
+                Kind::ELEM => {
+                    let elem = raw.elem()?;
+                    batch.add_from(&context.woof, elem.seqno, elem.data, context.content)?;
+                }
+                Kind::POSITION => {
+                    if let Message::Position(position) = raw.decode()? {
+                        batch.position(&position)?;
+                    }
+                }
                 Kind::DIR => {
                     if let Message::Dir(dir) = raw.decode()? {
                         context.enter(&dir);
@@ -217,174 +222,5 @@ fn take(
             }
             Input::Eof => return Ok(()),
         }
-    }
-}
-
-fn over_limit(len: usize, max: u64) -> String {
-    format!("element is {len} bytes, the limit of this woof is {max}")
-}
-
-/// Tells what became of elements, which were lines or something else.
-fn report(out: &mut Output, name: &str, lines: bool, what: Told) -> error::Result<()> {
-    match what {
-        Told::In(_) if out.form() == Form::Nothing => Ok(()),
-        Told::In(run) => (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name)),
-        Told::Refused(number, err) => {
-            let place = if lines { format!("line {number}: ") } else { String::new() };
-            out.error(&Error::new(err.code(), name, format!("{place}{}", err.text())))
-        }
-    }
-}
-
-/// The woof, opened or made when it is known what for.
-struct Target<'a> {
-    name: &'a str,
-    spaces: &'a Spaces,
-    /// Make it if need be, of this type if one was asked for.
-    create: Option<Option<ContentType>>,
-    sync: bool,
-    put: Option<Box<dyn Put>>,
-}
-
-impl Target<'_> {
-    /// True for an open woof of bytes.
-    fn takes_bytes(&self) -> bool {
-        self.put.as_ref().is_some_and(|put| put.content() == Some(ContentType::Bytes))
-    }
-
-    /// Waits until it is known of everything whether it is in.
-    fn settle(&mut self, out: &mut Output, lines: bool) -> error::Result<()> {
-        let Some(put) = &mut self.put else { return Ok(()) };
-        let (mut told, name) = (Ok(()), self.name);
-        put.settle(&mut |what| {
-            if told.is_ok() {
-                told = report(out, name, lines, what);
-            }
-        })?;
-        told
-    }
-
-    /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
-    fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
-        if self.put.is_none() {
-            let create = self.create.map(|asked| {
-                let content = asked.or(content).unwrap_or_default();
-                Create { options: Options { content, ..Options::default() }, ..Create::default() }
-            });
-            let mut put = self.spaces.put(self.name, create.as_ref())?;
-            put.set_sync(self.sync);
-            self.put = Some(put);
-        }
-        match &mut self.put {
-            Some(put) => Ok(put),
-            None => Err(Failure::invalid(self.name, "is not open")),
-        }
-    }
-}
-
-/// A target of raw lines that waits for more of them.
-struct Settling<'b, 'a> {
-    target: &'b mut Target<'a>,
-    out: &'b mut Output,
-}
-
-impl BeforeWait for Settling<'_, '_> {
-    fn before_wait(&mut self) -> error::Result<()> {
-        self.target.settle(self.out, true)?;
-        self.out.flush()
-    }
-}
-
-/// Elements that came together, and where it is told that they are in.
-struct Batch<'b, 'a> {
-    target: &'b mut Target<'a>,
-    out: &'b mut Output,
-    data: Vec<u8>,
-    ends: Vec<usize>,
-    /// What the data is, where it is made into elements elsewhere.
-    source: ContentType,
-    /// The elements are the lines of raw input.
-    lines: bool,
-}
-
-impl<'b, 'a> Batch<'b, 'a> {
-    /// So many bytes are appended at once.
-    const FULL: usize = 256 << 10;
-
-    fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
-        Batch { target, out, data: Vec::new(), ends: Vec::new(), source: ContentType::Text, lines: false }
-    }
-
-    /// Takes one element, given as `source`. What does not fit is told and left out.
-    fn add(&mut self, data: &[u8], source: ContentType) -> Result<(), Failure> {
-        self.add_numbered(data, source, 0)
-    }
-
-    /// As [`Batch::add`], for the line of this number.
-    fn add_numbered(&mut self, data: &[u8], source: ContentType, line: u64) -> Result<(), Failure> {
-        let put = self.target.open(Some(source))?;
-        let (target, max) = (put.content(), put.element_max().unwrap_or(u64::MAX));
-        if target.is_none() && self.source != source {
-            self.append()?;
-        }
-        self.source = source;
-        let start = self.data.len();
-        let converted = content::convert(data, source, target.unwrap_or(source), &mut self.data);
-        let len = self.data.len() - start;
-        let fits = match converted {
-            Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
-            fits => fits,
-        };
-        match fits {
-            Ok(()) => self.ends.push(self.data.len()),
-            Err(err) => {
-                self.data.truncate(start);
-                let place = if line > 0 { format!("line {line}: ") } else { String::new() };
-                let text = format!("{place}{}", err.text());
-                self.out.error(&Error::new(err.code(), self.target.name, text))?;
-            }
-        }
-        if self.data.len() >= Self::FULL || self.ends.len() >= Self::FULL / 8 {
-            self.append()?;
-        }
-        Ok(())
-    }
-
-    /// Appends what was taken.
-    fn append(&mut self) -> error::Result<()> {
-        if self.ends.is_empty() {
-            return Ok(());
-        }
-        let Some(put) = &mut self.target.put else { return Ok(()) };
-        put.data_is(self.source);
-        let (data, mut start) = (&self.data, 0);
-        let mut items = self.ends.iter().map(|end| {
-            let item = &data[start..*end];
-            start = *end;
-            item
-        });
-        let (out, name) = (&mut *self.out, self.target.name);
-        let (mut told, lines) = (Ok(()), self.lines);
-        let done = put.put(&mut items, &mut |what| {
-            if told.is_ok() {
-                told = report(out, name, lines, what);
-            }
-        });
-        self.data.clear();
-        self.ends.clear();
-        done?;
-        told
-    }
-}
-
-impl BeforeWait for Batch<'_, '_> {
-    fn before_wait(&mut self) -> error::Result<()> {
-        self.append()?;
-        self.target.settle(self.out, self.lines)?;
-        self.out.flush()
-    }
-
-    fn pending(&self) -> bool {
-        !self.ends.is_empty() || self.out.pending()
     }
 }

@@ -1,9 +1,13 @@
 //! `wtail`: follows woofs.
 
+use crate::support::position::{self, Place, Position};
 use crate::support::prelude::*;
 use crate::support::select::selection;
 use crate::support::shared_output::Shared;
-use libwoofstream::space::{Follow, Selection, Space as _, Spaces, Stop};
+use libwoofstream::error;
+use libwoofstream::space::{self, Follow, Selection, Space as _, Spaces, Stop};
+use libwoofstream::wire;
+use std::path::Path;
 
 pub(crate) const COMMAND: Command =
     Command { name: "wtail", about: "follows woofs", group: Group::Woofs, define, verb: Verb::Stream(run) };
@@ -13,20 +17,34 @@ fn define(command: clap::Command) -> clap::Command {
         .long_about(
             "Sends the elements that are appended to woofs from now on, each as soon as it is there. Before them, with -n, the \
              newest that are there already, or all from --from or --since on. Asleep it uses no CPU. It ends when nobody \
-             reads its output any more, when a woof is removed or reset, or after --count elements.",
+             reads its output any more, when a woof is removed or reset, or after --count elements.\n\n\
+             With --keep it goes on behind the last element that arrived: how far that is stands in a file of this name in the \
+             directory .woof/positions beside the woof (of a woof at a server in woofstream/positions in $XDG_STATE_HOME or \
+             ~/.local/state). The first time it begins with what is put from then on, or with --from. The position moves \
+             when the last command of the pipeline has the elements: wput when they are appended, any other when they \
+             are written. So nothing is lost when any of them is killed; what was under way is sent again, and wput appends each \
+             element once. Through a program (wrun without -e) a position moves at the end only.",
         )
         .arg(flags::operands("NAME", "Which woofs").required(true))
         .arg(flags::count().long("last").help("Send the newest so many first"))
         .args(flags::bounds())
         .arg(flags::filter())
         .arg(flags::number("stop-after", '\0', "COUNT", "Stop after so many elements").long("count"))
+        .arg(
+            flags::option("keep", '\0', "POSITION", "Go on from where this position is, and keep it")
+                .conflicts_with_all(["count", "since", "until", "to"]),
+        )
         .arg(flags::flag("no-follow", '\0', "Stop when all that is there was sent"))
         .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wtail farm/temp\n  wtail farm/temp -n 3 --count 3 --json | jq .value\n  \
-             wtail farm/temp --where 'value > 70' | wput farm/alerts\n  wtail farm/temp farm/wind --since 10m",
+             wtail farm/temp --where 'value > 70' | wput farm/alerts\n  wtail farm/temp farm/wind --since 10m\n  \
+             wtail --keep up farm/temp | wput woof://hub/farm/temp",
         )
 }
+
+/// So many bytes of elements are sent before it is said how far they go, while more come.
+const POSITION_EVERY: usize = 64 << 10;
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let names: Vec<&str> = args.texts("NAME").collect();
@@ -47,6 +65,10 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     }
     let spaces = env.spaces();
     match names[..] {
+        [name] if args.text("keep").is_some() => keep(name, args, env, selection, out)?,
+        [_, second, ..] if args.text("keep").is_some() => {
+            return Err(Failure::invalid(second, "a position is of one woof (--keep)"));
+        }
         [name] => spaces.read(name, &selection, out)?,
         _ => follow_all(&spaces, &names, &selection, &stop, out)?,
     }
@@ -73,4 +95,92 @@ fn follow_all(
         }
     });
     Ok(shared.finish()?)
+}
+
+/// Follows one woof from a kept position.
+fn keep(
+    name: &str,
+    args: &Args,
+    env: &Env,
+    mut selection: Selection,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let spaces = env.spaces();
+    let local = env.local_path(name)?;
+    let (made_ns, next) = position::attributes(&spaces, name)?;
+    let place = match &local {
+        Some(path) => Place::beside(Path::new(path)),
+        None => Place::of_user(&position::woof_of(&spaces, name)?)?,
+    };
+    let about_woof = |err: Error| if err.object().is_empty() { err.of(name) } else { err };
+    let begin = args.number("from").unwrap_or(next) - 1;
+    let keep = args.text("keep").unwrap_or_default();
+    let mut position = Position::take(&place, made_ns, keep, begin).map_err(about_woof)?;
+    let first = position.go_on(next, name, env)?;
+    selection.range = Some(SeqRange { from: Bound::Seqno(first), to: Bound::Open });
+    if first >= next && selection.follow.is_none() {
+        // Nothing has come since.
+        selection.range = None;
+        selection.limit = Some(0);
+    }
+    let message = position.message(name)?;
+    let told = message.seqno;
+    let mut kept = Kept { out, message, told, bytes: 0 };
+    let read = spaces.read(name, &selection, &mut kept);
+    // What was sent before it went wrong was sent.
+    let told = kept.tell();
+    read?;
+    Ok(told?)
+}
+
+/// Passes elements on, and says behind them how far they go.
+struct Kept<'a> {
+    out: &'a mut Output,
+    /// How far those go that were passed on.
+    message: wire::Position,
+    /// How far was said last.
+    told: u64,
+    /// Of elements since then.
+    bytes: usize,
+}
+
+impl Kept<'_> {
+    fn tell(&mut self) -> error::Result<()> {
+        if self.told == self.message.seqno { Ok(()) } else { self.say() }
+    }
+
+    fn say(&mut self) -> error::Result<()> {
+        (self.told, self.bytes) = (self.message.seqno, 0);
+        let payload = self.message.encode()?;
+        self.out.message(&Raw { kind: Kind::POSITION, ..Raw::bytes(&payload) })
+    }
+}
+
+impl space::Sink for Kept<'_> {
+    #[inline]
+    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> error::Result<()> {
+        self.out.elem(seqno, time_ns, data)?;
+        self.message.seqno = seqno;
+        self.bytes += data.len() + wire::ELEM_PREFIX;
+        if self.bytes < POSITION_EVERY { Ok(()) } else { self.say() }
+    }
+
+    fn dir(&mut self, dir: &Dir) -> error::Result<()> {
+        self.out.dir(dir)?;
+        // Before the first element: whoever appends them knows from here on that some may come again.
+        self.say()
+    }
+
+    fn mark(&mut self, name: &str) -> error::Result<()> {
+        self.out.mark(name)
+    }
+
+    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
+        self.out.own_fault(fault)
+    }
+
+    fn before_wait(&mut self) -> error::Result<()> {
+        self.tell()?;
+        self.out.flush()
+    }
 }

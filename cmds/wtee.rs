@@ -52,6 +52,10 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
             break Ok(());
         }
         match input.next(&mut targets) {
+            // A copy is not what the reader of a woof waits for before it goes on.
+            Ok(Input::Message(raw)) if raw.kind == Kind::POSITION => {
+                targets.only_out(|out| out.message(&raw))
+            }
             Ok(Input::Message(raw)) => targets.each(|out| out.message(&raw)),
             Ok(Input::End(status)) => {
                 carried = carried.or(status.as_ref().err().cloned());
@@ -113,6 +117,13 @@ impl Targets<'_> {
         }
         let lost = &mut self.lost;
         self.copies.retain_mut(|copy| put(copy).map_err(|error| lost.push(error)).is_ok());
+    }
+
+    /// Does something to `out` alone.
+    fn only_out(&mut self, put: impl FnOnce(&mut Output) -> Result<(), Error>) {
+        if self.out_lost.is_none() {
+            self.out_lost = put(self.out).err();
+        }
     }
 
     /// Says why copies were given up: in the stream where it is still read. Readers that have gone are no errors.

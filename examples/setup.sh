@@ -2,7 +2,10 @@
 # WOOF names the binary; without it the one on the path is used. Sets `data` to the directory with the readings.
 
 set -eu
-unset WOOF_CHANNELS WOOF_NAMES
+unset WOOF_CHANNELS
+# No name table: what the user has set up is none of their business.
+WOOF_NAMES=
+export WOOF_NAMES
 examples=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 data=$examples/data
 

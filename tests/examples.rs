@@ -49,7 +49,7 @@ fn every_short_example_holds() {
         .collect();
     names.retain(|name| name.ends_with(".sh") && name != "setup.sh" && name != "demo.sh");
     names.sort();
-    assert_eq!(names, ["alerts.sh", "merge.sh", "raw-tools.sh", "restart.sh"]);
+    assert_eq!(names, ["alerts.sh", "merge.sh", "raw-tools.sh", "restart.sh", "store-and-forward.sh"]);
     for name in names {
         let said = done(&name);
         assert!(

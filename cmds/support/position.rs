@@ -1,39 +1,48 @@
 //! How far a reader of a woof has come, kept under a name: beside a woof of this machine in `.woof/positions/NAME`, of a woof at a
 //! server in `woofstream/positions/NAME` in the user's state directory.
 //!
-//! The file is text of five lines, the last of them a checksum (CRC-32C) of the others:
+//! The file is text of seven lines, the last of them a checksum (CRC-32C) of the others:
 //!
 //! ```text
 //! woofstream position 1
 //! woof "temp"
 //! made 1795309323000000004
 //! done 41
+//! writer 5d0c8f1e22b7a903
+//! token 00112233445566778899aabbccddeeff
 //! sum 8c4a10fd
 //! ```
 //!
 //! `woof` is the file name of the woof, or its name at a server, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
-//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. The numbers are
+//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. `writer` is the id with
+//! which elements are stamped that are put elsewhere; it is made anew when numbers of the woof may come again. `token` is made anew by each
+//! process that takes the position: only a stream of that process moves it ([`Moved`], `docs/decisions/0008-kept-positions.md`). The numbers are
 //! filled up with blanks, so that the file keeps its length and is written in place: see
 //! `docs/decisions/0006-positions.md`.
 //!
 //! Failure contract: a kill leaves the record before or the one after, and so does a power loss where the disk writes a sector
 //! as a whole. A file that is neither is an error with its name and is left as it is. One process holds a position at a time,
-//! by a lock on the file.
+//! by a lock on the file; who changes the record holds a lock on its first byte meanwhile.
 
+mod moved;
+mod record;
+
+pub(crate) use moved::{Arrivals, Moved};
+
+use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
-use libwoofstream::sys;
+use libwoofstream::space::{Space as _, Spaces, Target};
+use libwoofstream::{sys, wire};
+use record::{Locked, Record};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// A name takes part in the name of a passing file.
 const NAME_MAX: usize = 200;
-const FIRST_LINE: &str = "woofstream position 1";
-/// Of larger files no more is read: they are no positions.
-const FILE_MAX: u64 = 4096;
 
 /// Where the positions of a woof are kept, and what they call it.
 #[derive(Clone, Debug)]
@@ -58,10 +67,14 @@ impl Place {
     /// When there is no such directory.
     pub(crate) fn of_user(woof: &str) -> Result<Place> {
         let text = "no place for its position: neither XDG_STATE_HOME nor HOME is set";
-        let state = super::names::user_dir("XDG_STATE_HOME", ".local/state")
-            .ok_or_else(|| Error::new(Code::NotFound, woof, text))?;
-        Ok(Place { dir: state.join("woofstream/positions"), woof: format!("{woof:?}") })
+        let dir = user_positions().ok_or_else(|| Error::new(Code::NotFound, woof, text))?;
+        Ok(Place { dir, woof: format!("{woof:?}") })
     }
+}
+
+/// Where positions of woofs are kept that are not files of this machine.
+fn user_positions() -> Option<PathBuf> {
+    Some(super::names::user_dir("XDG_STATE_HOME", ".local/state")?.join("woofstream/positions"))
 }
 
 /// A position, held by this process.
@@ -70,10 +83,7 @@ pub(crate) struct Position {
     /// Locked as long as this lives.
     file: File,
     path: PathBuf,
-    /// The woof as its line in the file has it.
-    woof: String,
-    made_ns: u64,
-    done: u64,
+    record: Record,
     /// The position is kept for a woof of this name that was made at another time.
     of_another: bool,
 }
@@ -96,15 +106,27 @@ impl Position {
         let Place { dir, woof } = place.clone();
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
         let path = dir.join(name);
-        let file = hold(&path, name, &compose(&woof, made_ns, done))?;
-        let mut position = Position { file, path, woof, made_ns, done, of_another: false };
-        position.load()?;
-        Ok(position)
+        let mut record = Record { woof, made_ns, done, writer: sys::random_u64(), token: token() };
+        let file = hold(&path, name, &record.compose())?;
+        let of_path = |err: Error| if err.object().is_empty() { err.of(shown(&path)) } else { err };
+        let held = {
+            // Who puts away what the last holder sent may be at work still. Behind this lock it knows that it is not its position any
+            // more.
+            let _locked = Locked::change(&file).map_err(of_path)?;
+            let mut held = load(&file, &path, &record.woof)?;
+            held.token = record.token;
+            file.write_all_at(held.compose().as_bytes(), 0)
+                .map_err(|err| Error::io(shown(&path), "write", err))?;
+            held
+        };
+        let of_another = held.made_ns != made_ns;
+        (record.done, record.writer) = if of_another { (0, record.writer) } else { (held.done, held.writer) };
+        Ok(Position { file, path, record, of_another })
     }
 
     /// The last element that is done with.
     pub(crate) fn done(&self) -> u64 {
-        self.done
+        self.record.done
     }
 
     /// Whether what was kept is about an earlier woof of the same name; then [`Position::done`] is 0.
@@ -117,40 +139,104 @@ impl Position {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn keep(&mut self, seqno: u64) -> Result<()> {
-        if self.done == seqno && !self.of_another {
+        if self.record.done == seqno && !self.of_another {
             return Ok(());
         }
-        let text = compose(&self.woof, self.made_ns, seqno);
+        if seqno < self.record.done {
+            // The numbers behind it come again for other elements, which must not be taken for those that had them.
+            self.record.writer = sys::random_u64();
+        }
+        self.record.done = seqno;
+        let of_path = |err: Error| err.of(shown(&self.path));
+        let _locked = Locked::change(&self.file).map_err(of_path)?;
+        let text = self.record.compose();
         let written = self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.sync_data());
         written.map_err(|err| Error::io(shown(&self.path), "write", err))?;
-        (self.done, self.of_another) = (seqno, false);
+        self.of_another = false;
         Ok(())
     }
 
-    fn load(&mut self) -> Result<()> {
-        let refused = |what: &str| {
-            let text = format!("position file is {what}: remove it to begin anew");
-            Err(Error::new(Code::Damaged, shown(&self.path), text))
-        };
-        let mut text = Vec::new();
-        let read = (&self.file).take(FILE_MAX).read_to_end(&mut text);
-        if read.map_err(|err| Error::io(shown(&self.path), "read", err))? == 0 {
-            return refused("empty");
+    /// The first element to go on with, of a woof whose next one will be `next`; what is odd about that is said.
+    ///
+    /// # Errors
+    /// When the position cannot be written.
+    pub(crate) fn go_on(&mut self, next: u64, name: &str, env: &Env) -> Result<u64> {
+        let mut done = self.done();
+        if self.is_of_another() {
+            env.messages()
+                .note(&format!("{name}: woof was made anew since: beginning with its first element"));
+        } else if done >= next {
+            // Numbers can come again when a power loss took elements that were not synced.
+            let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
+            env.messages().note(&format!("{lost}: going on from there"));
+            done = next - 1;
         }
-        let Some((woof, made_ns, done)) = std::str::from_utf8(&text).ok().and_then(parse) else {
-            return refused("damaged");
-        };
-        if woof != self.woof {
-            let text = format!(
-                "position is one of the woof {woof}, not of {} (--keep names another one)",
-                self.woof
-            );
-            return Err(Error::new(Code::Invalid, shown(&self.path), text));
-        }
-        self.of_another = made_ns != self.made_ns;
-        self.done = if self.of_another { 0 } else { done };
-        Ok(())
+        self.keep(done)?;
+        Ok(done + 1)
     }
+
+    /// The message that lets whoever puts elements of `woof` away move this position.
+    ///
+    /// # Errors
+    /// When the file has no absolute path that is text.
+    pub(crate) fn message(&self, woof: &str) -> Result<wire::Position> {
+        let path = fs::canonicalize(&self.path).map_err(|err| Error::io(shown(&self.path), "", err))?;
+        let path = path
+            .into_os_string()
+            .into_string()
+            .map_err(|_| Error::new(Code::Invalid, shown(&self.path), "its path is not UTF-8"))?;
+        let Record { made_ns, done, token, .. } = self.record;
+        Ok(wire::Position { seqno: done, made_ns, token, path, woof: woof.to_owned() })
+    }
+}
+
+/// What positions call a woof that is not one file of this machine.
+///
+/// # Errors
+/// For what can be no name.
+pub(crate) fn woof_of(spaces: &Spaces, name: &str) -> Result<String> {
+    Ok(match spaces.resolve(name)?.targets.as_slice() {
+        [Target::Remote(address)] => address.to_string(),
+        // Which one of a union it is may change; when it was made tells.
+        _ => name.to_owned(),
+    })
+}
+
+/// When a woof was made, and the seqno of its next element.
+pub(crate) fn attributes(spaces: &Spaces, name: &str) -> Result<(u64, u64)> {
+    let dir = spaces.stat(name)?;
+    let number = |attr: &str| {
+        dir.uint(attr)
+            .ok_or_else(|| Error::new(Code::Unsupported, name, format!("says nothing of its {attr}")))
+    };
+    Ok((number("created")?, number("next_seqno")?))
+}
+
+/// A number that nobody guesses.
+fn token() -> [u8; 16] {
+    let mut token = [0; 16];
+    token[..8].copy_from_slice(&sys::random_u64().to_le_bytes());
+    token[8..].copy_from_slice(&sys::random_u64().to_le_bytes());
+    token
+}
+
+/// What the file has in it.
+fn load(file: &File, path: &Path, woof: &str) -> Result<Record> {
+    let refused = |what: &str| {
+        let text = format!("position file is {what}: remove it to begin anew");
+        Err(Error::new(Code::Damaged, shown(path), text))
+    };
+    let text = Record::read(file).map_err(|err| Error::io(shown(path), "read", err))?;
+    if text.is_empty() {
+        return refused("empty");
+    }
+    let Some(record) = Record::parse(&text) else { return refused("damaged") };
+    if record.woof != woof {
+        let text =
+            format!("position is one of the woof {}, not of {woof} (--keep names another one)", record.woof);
+        return Err(Error::new(Code::Invalid, shown(path), text));
+    }
+    Ok(record)
 }
 
 /// Opens and locks the file of a position, which is made with `first` in it when it is not there.
@@ -168,7 +254,7 @@ fn hold(path: &Path, name: &str, first: &str) -> Result<File> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let text = format!("position {name} is in use by another wrun (--keep names another one)");
+                let text = format!("position {name} is in use by another program (--keep names another one)");
                 return Err(Error::new(Code::Exists, "", text));
             }
             Err(err) => return Err(failed("lock")(err.into())),
@@ -202,22 +288,6 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn compose(woof: &str, made_ns: u64, done: u64) -> String {
-    let lines = format!("{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\n");
-    let sum = crc32c::crc32c(lines.as_bytes());
-    format!("{lines}sum {sum:08x}\n")
-}
-
-/// The woof, when it was made, and what is done; `None` for anything that [`compose`] did not write.
-fn parse(text: &str) -> Option<(&str, u64, u64)> {
-    let mut lines = text.lines();
-    let _ = lines.next().filter(|line| *line == FIRST_LINE)?;
-    let woof = lines.next()?.strip_prefix("woof ")?;
-    let made_ns = lines.next()?.strip_prefix("made ")?.trim_end().parse().ok()?;
-    let done = lines.next()?.strip_prefix("done ")?.trim_end().parse().ok()?;
-    (compose(woof, made_ns, done) == text).then_some((woof, made_ns, done))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,9 +306,16 @@ mod tests {
         assert_eq!(position.done(), 3);
         position.keep(41).unwrap();
         drop(position);
+        let text = fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
-            fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap(),
-            "woofstream position 1\nwoof \"temp\"\nmade 7                   \ndone 41                  \nsum 1858ce5b\n"
+            lines[..4],
+            [
+                "woofstream position 1",
+                "woof \"temp\"",
+                "made 7                   ",
+                "done 41                  "
+            ]
         );
         assert_eq!(take(dir.path()).unwrap().done(), 41);
     }
@@ -248,7 +325,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let position = take(dir.path()).unwrap();
         let err = take(dir.path()).unwrap_err();
-        assert_eq!(err.to_string(), "position temp-log is in use by another wrun (--keep names another one)");
+        assert_eq!(
+            err.to_string(),
+            "position temp-log is in use by another program (--keep names another one)"
+        );
         drop(position);
         assert!(take(dir.path()).is_ok());
     }

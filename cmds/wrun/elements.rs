@@ -39,7 +39,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
     let begin = args.number("from").unwrap_or_else(|| woof.next_seqno()) - 1;
     let keep = position_name(args, path, job);
     let mut position = Position::take(&Place::beside(path), made_ns, &keep, begin).map_err(about_woof)?;
-    let first = go_on(&mut position, woof.next_seqno(), name, env)?;
+    let first = position.go_on(woof.next_seqno(), name, env)?;
     let mut cursor = woof.cursor(first);
     let waker = cursor.waker();
     let stop = {
@@ -104,21 +104,6 @@ pub(super) fn position_name(args: &Args, path: &Path, job: &Job<'_>) -> String {
     let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let own = || format!("{}-{}", file(path), file(Path::new(job.program.name())));
     args.text("keep").map_or_else(own, str::to_owned)
-}
-
-/// The first element to work on.
-pub(super) fn go_on(position: &mut Position, next: u64, name: &str, env: &Env) -> Result<u64, Error> {
-    let mut done = position.done();
-    if position.is_of_another() {
-        env.messages().note(&format!("{name}: woof was made anew since: beginning with its first element"));
-    } else if done >= next {
-        // Numbers can come again when a power loss took elements that were not synced.
-        let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
-        env.messages().note(&format!("{lost}: going on from there"));
-        done = next - 1;
-    }
-    position.keep(done)?;
-    Ok(done + 1)
 }
 
 /// Runs the program for one element until it succeeds, a signal comes, or it failed too often.

@@ -3,36 +3,27 @@
 //! Failure contract: that of `elements`. The position is kept in the user's state directory. Over elements that are gone or damaged
 //! it moves with the next one that is there, so they may be told once more.
 
-use super::elements::{RETRIES, Worked, element, go_on, position_name, stopped};
+use super::elements::{RETRIES, Worked, element, position_name, stopped};
 use super::program::{About, Job};
 use super::stop::Stop;
-use crate::support::position::{Place, Position};
+use crate::support::position::{self, Place, Position};
 use crate::support::prelude::*;
 use libwoofstream::content::ContentType;
 use libwoofstream::error;
-use libwoofstream::space::{self, Follow, Selection, Space as _, Target};
+use libwoofstream::space::{self, Follow, Selection, Space as _};
 use std::path::Path;
 
 /// Follows the woof of `--on`.
 pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("on").unwrap_or_default();
     let spaces = env.spaces();
-    let woof = match spaces.resolve(name)?.targets.as_slice() {
-        [Target::Remote(address)] => address.to_string(),
-        // Which one of a union it is may change; when it was made tells.
-        _ => name.to_owned(),
-    };
-    let dir = spaces.stat(name)?;
-    let number = |attr: &str| {
-        dir.uint(attr)
-            .ok_or_else(|| Error::new(Code::Unsupported, name, format!("says nothing of its {attr}")))
-    };
-    let (made_ns, next) = (number("created")?, number("next_seqno")?);
+    let woof = position::woof_of(&spaces, name)?;
+    let (made_ns, next) = position::attributes(&spaces, name)?;
     let about_woof = |err: Error| if err.object().is_empty() { err.of(name) } else { err };
     let begin = args.number("from").unwrap_or(next) - 1;
     let keep = position_name(args, Path::new(name), job);
     let mut position = Position::take(&Place::of_user(&woof)?, made_ns, &keep, begin).map_err(about_woof)?;
-    let first = go_on(&mut position, next, name, env)?;
+    let first = position.go_on(next, name, env)?;
     let follow = space::Stop::default();
     let stop = {
         let follow = follow.clone();

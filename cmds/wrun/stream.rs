@@ -21,6 +21,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 /// Data for the program is collected up to this many bytes, as long as more is at hand.
 const BATCH: usize = 64 << 10;
 
+/// Positions of so many files are held back at most.
+const POSITIONS_MAX: usize = 1024;
+
 /// What the other threads have to say.
 enum Note {
     /// A message that goes past the program.
@@ -69,10 +72,16 @@ pub(super) fn whole(job: &Job<'_>, input: Reader, out: &mut Output) -> Run {
     // Its thread is left behind in a read when the program ends before the stream does; it goes with the process.
     spawn(Box::new(move || feeder.run())).map_err(failed("feed it"))?;
 
-    let (mut ended, mut refused) = (None, None);
+    let (mut ended, mut refused) = (None::<ExitStatus>, None);
+    let (mut positions, mut whole) = (Vec::<Vec<u8>>::new(), false);
     loop {
         let more = lines.pass(out)?;
         if let (None, Some(status)) = (lines.fd(), ended.take()) {
+            if status.success() && refused.is_none() && whole {
+                for payload in &positions {
+                    out.message(&Raw { kind: Kind::POSITION, ..Raw::bytes(payload) })?;
+                }
+            }
             return close(name, status, refused, out);
         }
         if !more {
@@ -83,14 +92,30 @@ pub(super) fn whole(job: &Job<'_>, input: Reader, out: &mut Output) -> Run {
             // What the program wrote before goes out before.
             lines.pass(out)?;
             match note {
+                // What the program has made of the elements before it is known when it got all and has ended well.
+                Note::Past { kind: Kind::POSITION, payload, .. } => held(&mut positions, payload),
                 Note::Past { kind, flags, reserved, payload } => {
                     out.message(&Raw { kind, flags, reserved, payload: &payload })?;
                 }
-                Note::End(status) => out.ended(status)?,
+                Note::End(status) => {
+                    whole = status.is_ok();
+                    out.ended(status)?;
+                }
                 Note::Failed(error) => refused = Some(error),
                 Note::Ended(status) => ended = Some(status.map_err(failed("wait for it"))?),
             }
         }
+    }
+}
+
+/// Keeps the last position of each file.
+fn held(positions: &mut Vec<Vec<u8>>, payload: Vec<u8>) {
+    // What differs between two of one stream is the seqno in front.
+    if let Some(held) = positions.iter_mut().find(|held| held.get(8..) == payload.get(8..)) {
+        *held = payload;
+    } else if positions.len() < POSITIONS_MAX {
+        // One that is not moved only has elements sent again.
+        positions.push(payload);
     }
 }
 

@@ -332,7 +332,7 @@ fn a_position_is_used_by_one_at_a_time_and_a_bad_one_is_named() {
     let second = sandbox.run("wrun", &["-u", "--on", "farm/temp", "sh", "-c", "true"], b"");
     assert_eq!(
         (second.status, second.stderr.as_str()),
-        (2, "wrun: farm/temp: position temp-sh is in use by another wrun (--keep names another one)\n")
+        (2, "wrun: farm/temp: position temp-sh is in use by another program (--keep names another one)\n")
     );
     signal(&first, "INT");
     assert_eq!(end(first).status, 130);

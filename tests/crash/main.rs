@@ -13,6 +13,7 @@ mod child;
 mod containers;
 mod follower;
 mod keeper;
+mod kept;
 mod random;
 #[path = "../cmds/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands, which use all of it")]

@@ -56,6 +56,11 @@ pub(super) fn line(message: &Message<'_>, context: &Context, out: &mut Vec<u8>) 
             string(name, out);
             data(payload, out);
         }
+        Message::Position(position) => {
+            out.extend_from_slice(b"{\"type\":\"position\",\"woof\":");
+            string(&position.woof, out);
+            let _ = write!(out, ",\"seqno\":{}", position.seqno);
+        }
         Message::Unknown(raw) => {
             let _ = write!(
                 out,

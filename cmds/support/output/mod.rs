@@ -33,6 +33,7 @@ use super::args::Args;
 use super::command::{Failure, Outcome, Run};
 use super::env::Env;
 use super::messages::{FAILED, Messages};
+use super::position::Arrivals;
 use batch::Batch;
 use libwoofstream::chan::{BeforeWait, Writer};
 use libwoofstream::error::{Error, Result};
@@ -87,6 +88,8 @@ pub struct Output {
     copy: bool,
     /// The work goes on when nobody reads this any more.
     heedless: bool,
+    /// Positions of what was written and is not out of our hands yet.
+    arrivals: Arrivals,
 }
 
 #[derive(Debug)]
@@ -152,6 +155,7 @@ impl Output {
             failed: false,
             copy: false,
             heedless: false,
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Output {
             failed: false,
             heedless: false,
             copy: false,
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -253,6 +258,7 @@ impl Output {
     #[inline]
     pub fn message(&mut self, raw: &Raw<'_>) -> Result<()> {
         match &mut self.sink {
+            _ if raw.kind == Kind::POSITION => self.position(raw),
             Sink::Framed(writer) => writer.raw(raw),
             Sink::Text(text) => match raw.kind {
                 Kind::BYTES => text.bytes(raw.payload),
@@ -268,6 +274,27 @@ impl Output {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Passes on how far the elements go that were written; where nobody is behind us it is we who have put them away.
+    fn position(&mut self, raw: &Raw<'_>) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.raw(raw)?,
+            Sink::Text(text) if matches!(text.style(), Style::Long { .. }) => text.other(&raw.decode()?)?,
+            Sink::Text(_) | Sink::Nowhere => {}
+        }
+        if !self.passes_on()
+            && !self.copy
+            && let Message::Position(position) = raw.decode()?
+        {
+            self.arrivals.note(&position);
+        }
+        Ok(())
+    }
+
+    /// Whether another command gets the messages.
+    fn passes_on(&self) -> bool {
+        self.travels && matches!(self.sink, Sink::Framed(_))
     }
 
     /// Writes raw data.
@@ -443,7 +470,8 @@ impl Output {
             Sink::Text(text) => text.flush(),
             Sink::Nowhere => Ok(()),
         };
-        self.unless_gone(told)
+        self.unless_gone(told)?;
+        self.arrivals.arrived()
     }
 
     /// Ends a copy with this status, and says nothing about it.
@@ -456,7 +484,7 @@ impl Output {
 
     /// Ends the output as the command ended; the value is the exit status.
     pub fn finish(self, run: Run, env: &Env) -> u8 {
-        let Output { sink, messages, travels, carried, failed, .. } = self;
+        let Output { sink, messages, travels, carried, failed, mut arrivals, .. } = self;
         let name = match &sink {
             Sink::Framed(writer) => writer.name().to_owned(),
             Sink::Text(text) => text.batch.name().to_owned(),
@@ -470,7 +498,7 @@ impl Output {
             Err(failure) => (Some(Fault::from(&failure.error).from_origin(messages.command())), FAILED),
         };
         let framed = matches!(sink, Sink::Framed(_));
-        let written = sink.end(end.as_ref().map_or(Ok(()), Err));
+        let written = sink.end(end.as_ref().map_or(Ok(()), Err)).and_then(|()| arrivals.arrived());
         // A status that reached the next command is told there; everything else is told here.
         let told = framed && travels && written.is_ok();
         match &run {
@@ -513,9 +541,9 @@ impl BeforeWait for Output {
 
     fn pending(&self) -> bool {
         match &self.sink {
-            Sink::Framed(writer) => writer.is_pending(),
-            Sink::Text(text) => text.batch.is_pending(),
-            Sink::Nowhere => false,
+            Sink::Framed(writer) => writer.is_pending() || self.arrivals.is_waiting(),
+            Sink::Text(text) => text.batch.is_pending() || self.arrivals.is_waiting(),
+            Sink::Nowhere => self.arrivals.is_waiting(),
         }
     }
 }

@@ -100,6 +100,10 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
             let _ = write!(out, "{} ", clean(name));
             sized(data, ContentType::Bytes, out);
         }
+        Message::Position(position) => {
+            kind("position");
+            let _ = write!(out, "{} {}", clean(&position.woof), position.seqno);
+        }
         Message::Unknown(raw) => {
             kind("unknown");
             let _ = write!(out, "{} ", raw.kind.0);

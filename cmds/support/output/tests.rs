@@ -262,7 +262,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
             encode::ign(out, &Raw { kind: Kind(kind), flags: 0, reserved: 0, payload: &data });
         })),
         (name, data()).prop_map(move |(name, data)| one(&|out| encode::app(out, &name, &data).unwrap())),
-        (11..=254u8, any::<u8>(), any::<u16>(), data()).prop_map(move |(kind, flags, reserved, data)| one(
+        (12..=254u8, any::<u8>(), any::<u16>(), data()).prop_map(move |(kind, flags, reserved, data)| one(
             &|out| {
                 encode::raw(out, &Raw { kind: Kind(kind), flags: flags & !1, reserved, payload: &data });
             }

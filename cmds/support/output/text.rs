@@ -146,7 +146,11 @@ impl TextSink {
                 Message::Dir(dir) => self.pending = Some(dir.clone()),
                 Message::App { data, .. } => return self.bytes(data),
                 // Where a reader has caught up is no text, and does not make a heading a listing.
-                Message::Mark(_) | Message::FileEnd { .. } | Message::Ign { .. } | Message::Unknown(_) => {}
+                Message::Mark(_)
+                | Message::FileEnd { .. }
+                | Message::Ign { .. }
+                | Message::Position(_)
+                | Message::Unknown(_) => {}
                 _ => {
                     self.settle();
                     self.line_start();

@@ -64,7 +64,7 @@ impl Space for Local {
         };
         let content = woof.options().content;
         let appender = woof.appender().map_err(|err| err.of(name))?;
-        Ok(Box::new(LocalPut { name: name.to_owned(), content, appender }))
+        Ok(Box::new(LocalPut { name: name.to_owned(), content, woof, appender }))
     }
 
     fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
@@ -134,10 +134,14 @@ fn unmake_namespace(dir: &Path, above: &Path) {
     let _ = made.try_for_each(std::fs::remove_dir);
 }
 
+/// So many of the newest elements are looked at first for those of a writer.
+const STAMPS_LOOKED_AT: u64 = 4096;
+
 /// An open woof to put into.
 struct LocalPut {
     name: String,
     content: ContentType,
+    woof: Woof,
     appender: Appender,
 }
 
@@ -164,5 +168,23 @@ impl Put for LocalPut {
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
         self.appender.extend_stamped(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+    }
+
+    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
+        let (first, next) = (self.woof.first_seqno(), self.woof.next_seqno());
+        let mut count = STAMPS_LOOKED_AT;
+        loop {
+            // From the newest back. What a writer has put before `seq` says that all behind it was looked at.
+            let from = next.saturating_sub(count).max(first);
+            let runs = self.woof.stamps_of(writer, from);
+            if from > first && !runs.iter().any(|run| run.seq <= seq) {
+                count = count.saturating_mul(16);
+                continue;
+            }
+            let seqs = runs.iter().flat_map(|run| (0..run.count).map(|n| run.seq.wrapping_add(n)));
+            let mut seqs: Vec<u64> = seqs.filter(|found| *found > seq).collect();
+            seqs.sort_unstable();
+            return Ok(seqs);
+        }
     }
 }

@@ -109,11 +109,21 @@ pub trait Put {
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()>;
+    /// The writer sequences over `seq` of a writer that are in already, in order: they are not to be put again. Nothing where
+    /// [`Put::put_stamped`] itself appends none twice.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
+        let _ = (writer, seq);
+        Ok(Vec::new())
+    }
     /// Waits until of all that was put it is known and reported what became of it.
     ///
     /// # Errors
     /// As [`Put::put`].
-    fn settle(&mut self, _report: &mut dyn FnMut(Told)) -> Result<()> {
+    fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
+        let _ = report;
         Ok(())
     }
 }

@@ -440,6 +440,11 @@ impl Put for NamedPut {
         self.put.put_stamped(items, report).map_err(|err| names.error(err))
     }
 
+    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
+        let names = Names { given: &self.given, typed: &self.typed };
+        self.put.stamped_after(writer, seq).map_err(|err| names.error(err))
+    }
+
     fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
         let names = Names { given: &self.given, typed: &self.typed };
         self.put.settle(&mut |told| report(names.told(told))).map_err(|err| names.error(err))

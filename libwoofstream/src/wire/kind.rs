@@ -27,6 +27,8 @@ impl Kind {
     pub const IGN: Kind = Kind(9);
     /// Data of an application's own type.
     pub const APP: Kind = Kind(10);
+    /// How far the elements before it go, for whoever has them safe.
+    pub const POSITION: Kind = Kind(11);
     /// The end of the stream, with its status.
     pub const END: Kind = Kind(255);
 
@@ -49,6 +51,7 @@ impl Kind {
             Kind::ERR => "error",
             Kind::IGN => "ign",
             Kind::APP => "app",
+            Kind::POSITION => "position",
             Kind::END => "end",
             _ => "unknown",
         }

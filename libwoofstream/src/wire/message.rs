@@ -1,6 +1,6 @@
 //! Messages: as they stand in a stream ([`Raw`]), and taken apart ([`Message`]).
 
-use super::{Addr, Dir, ELEM_PREFIX, Fault, Kind, MORE, structured};
+use super::{Addr, Dir, ELEM_PREFIX, Fault, Kind, MORE, Position, structured};
 use crate::error::{Code, Error, Result};
 
 /// One whole message as it stood in the stream, borrowed.
@@ -72,6 +72,8 @@ pub enum Message<'a> {
         /// The data, laid out as the application has it.
         data: &'a [u8],
     },
+    /// How far the elements before it go.
+    Position(Position),
     /// Of a kind that this version does not know: to be forwarded as it is.
     Unknown(Raw<'a>),
 }
@@ -115,6 +117,7 @@ impl<'a> Raw<'a> {
                     app_parts(payload).ok_or_else(|| self.damaged("has no whole type name"))?;
                 Message::App { name: self.text(name)?, data }
             }
+            Kind::POSITION => Message::Position(Position::decode(payload)?),
             _ => Message::Unknown(*self),
         })
     }

@@ -39,6 +39,7 @@ mod fault;
 mod frame;
 mod kind;
 mod message;
+mod position;
 #[cfg(test)]
 mod properties;
 mod structured;
@@ -52,6 +53,7 @@ pub use fault::Fault;
 pub use frame::{Detected, ELEM_PREFIX, HEADER_SIZE, Header, MORE, PREAMBLE, VERSION, detect};
 pub use kind::Kind;
 pub use message::{Elem, Message, Raw};
+pub use position::Position;
 pub use value::Value;
 
 /// Names of marks that every part knows.

@@ -1,0 +1,113 @@
+//! What stands in the file of a position, and the locks on it.
+//!
+//! Failure contract: what was not written here is no record.
+
+use libwoofstream::error::{Error, Result};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+const FIRST_LINE: &str = "woofstream position 1";
+/// Of larger files no more is read: they are no positions.
+const FILE_MAX: usize = 4096;
+
+/// The record of a position.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(super) struct Record {
+    /// The woof as its line in the file has it.
+    pub(super) woof: String,
+    pub(super) made_ns: u64,
+    pub(super) done: u64,
+    pub(super) writer: u64,
+    pub(super) token: [u8; 16],
+}
+
+impl Record {
+    /// The text of the file.
+    pub(super) fn compose(&self) -> String {
+        let Record { woof, made_ns, done, writer, token } = self;
+        let token = u128::from_be_bytes(*token);
+        let lines = format!(
+            "{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\nwriter {writer:016x}\ntoken {token:032x}\n"
+        );
+        let sum = crc32c::crc32c(lines.as_bytes());
+        format!("{lines}sum {sum:08x}\n")
+    }
+
+    /// `None` for anything that [`Record::compose`] did not write.
+    pub(super) fn parse(text: &[u8]) -> Option<Record> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut lines = text.lines();
+        let _ = lines.next().filter(|line| *line == FIRST_LINE)?;
+        let mut value = |name: &str| Some(lines.next()?.strip_prefix(name)?.strip_prefix(' ')?.trim_end());
+        let record = Record {
+            woof: value("woof")?.to_owned(),
+            made_ns: value("made")?.parse().ok()?,
+            done: value("done")?.parse().ok()?,
+            writer: u64::from_str_radix(value("writer")?, 16).ok()?,
+            token: u128::from_str_radix(value("token")?, 16).ok()?.to_be_bytes(),
+        };
+        (record.compose() == text).then_some(record)
+    }
+
+    /// What is in the file, at most so much as can be a record.
+    pub(super) fn read(file: &File) -> std::io::Result<Vec<u8>> {
+        let mut text = vec![0; FILE_MAX];
+        let mut len = 0;
+        while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, len as u64)? {
+                0 => break,
+                more => len += more,
+            }
+        }
+        text.truncate(len);
+        Ok(text)
+    }
+}
+
+/// The byte that is locked while the record is changed.
+const CHANGE: i64 = 0;
+/// The first of the bytes that are locked by who puts away what the position is about. They are beyond the file.
+const SINK: i64 = 1 << 32;
+
+/// A lock on a byte of the file; whoever holds it may be killed, and then it is free.
+#[derive(Debug)]
+pub(super) struct Locked<'a>(&'a File);
+
+impl Locked<'_> {
+    /// Waits until nobody else changes the record.
+    pub(super) fn change(file: &File) -> Result<Locked<'_>> {
+        lock(file, CHANGE, libc::F_WRLCK).map(|()| Locked(file))
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let _ = lock(self.0, CHANGE, libc::F_UNLCK);
+    }
+}
+
+/// Waits until no other process puts what the position is about into `target`, and keeps others from it as long as `file` is open.
+pub(super) fn lock_target(file: &File, target: &str) -> Result<()> {
+    // Two targets on one byte would wait for each other for nothing; 2^31 bytes make that rare.
+    let at = SINK + i64::from(crc32c::crc32c(target.as_bytes()) >> 1);
+    lock(file, at, libc::F_WRLCK)
+}
+
+fn lock(file: &File, at: i64, kind: libc::c_int) -> Result<()> {
+    let range = libc::flock {
+        l_type: i16::try_from(kind).unwrap_or_default(),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
+        l_start: at,
+        l_len: 1,
+        l_pid: 0,
+    };
+    loop {
+        match fcntl(file, FcntlArg::F_OFD_SETLKW(&range)) {
+            Ok(_) => return Ok(()),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(err) => return Err(Error::io("", "lock", std::io::Error::from_raw_os_error(err as i32))),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Elements that came together, and the woof that they are appended to.
+//!
+//! Failure contract: what does not fit is told by name and left out. A position moves when all before it is in, or was told.
+
+use super::sources::{Sources, Verdict};
+use crate::support::prelude::*;
+use libwoofstream::chan::BeforeWait;
+use libwoofstream::content::{self, ContentType};
+use libwoofstream::error;
+use libwoofstream::log::{Options, Stamp};
+use libwoofstream::space::{Create, Put, Space as _, Spaces, Target as SpaceTarget, Told};
+use libwoofstream::wire;
+
+pub(super) fn over_limit(len: usize, max: u64) -> String {
+    format!("element is {len} bytes, the limit of this woof is {max}")
+}
+
+/// Tells what became of elements, which were lines or something else.
+pub(super) fn report(out: &mut Output, name: &str, lines: bool, what: &Told) -> error::Result<()> {
+    match what {
+        Told::In(_) if out.form() == Form::Nothing => Ok(()),
+        Told::In(run) => (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name)),
+        Told::Refused(number, err) => {
+            let place = if lines { format!("line {number}: ") } else { String::new() };
+            out.error(&Error::new(err.code(), name, format!("{place}{}", err.text())))
+        }
+    }
+}
+
+/// Of how many elements this tells.
+fn count(what: &Told) -> u64 {
+    match what {
+        Told::In(run) => run.count,
+        Told::Refused(..) => 1,
+    }
+}
+
+/// The woof, opened or made when it is known what for.
+pub(super) struct Target<'a> {
+    pub(super) name: &'a str,
+    pub(super) spaces: &'a Spaces,
+    /// Make it if need be, of this type if one was asked for.
+    pub(super) create: Option<Option<ContentType>>,
+    pub(super) sync: bool,
+    pub(super) put: Option<Box<dyn Put>>,
+}
+
+impl Target<'_> {
+    /// What the woof is called by all who put into it, whichever way they name it.
+    fn identity(&self) -> error::Result<String> {
+        Ok(match self.spaces.resolve(self.name)?.targets.as_slice() {
+            [SpaceTarget::Remote(address)] => address.to_string(),
+            [SpaceTarget::Local(path)] => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+                let real = path.parent().and_then(|dir| dir.canonicalize().ok());
+                let path = real.and_then(|dir| Some(dir.join(path.file_name()?))).unwrap_or(path);
+                path.to_string_lossy().into_owned()
+            }
+            _ => self.name.to_owned(),
+        })
+    }
+
+    /// True for an open woof of bytes.
+    pub(super) fn takes_bytes(&self) -> bool {
+        self.put.as_ref().is_some_and(|put| put.content() == Some(ContentType::Bytes))
+    }
+
+    /// The open woof. One that has to be made gets the content type of the input unless another was asked for.
+    pub(super) fn open(&mut self, content: Option<ContentType>) -> Result<&mut Box<dyn Put>, Failure> {
+        if self.put.is_none() {
+            let create = self.create.map(|asked| {
+                let content = asked.or(content).unwrap_or_default();
+                Create { options: Options { content, ..Options::default() }, ..Create::default() }
+            });
+            let mut put = self.spaces.put(self.name, create.as_ref())?;
+            put.set_sync(self.sync);
+            self.put = Some(put);
+        }
+        match &mut self.put {
+            Some(put) => Ok(put),
+            None => Err(Failure::invalid(self.name, "is not open")),
+        }
+    }
+}
+
+/// A woof that raw lines are put into as they are, while more of them are waited for.
+pub(super) struct Settling<'b, 'a> {
+    pub(super) target: &'b mut Target<'a>,
+    pub(super) out: &'b mut Output,
+}
+
+impl Settling<'_, '_> {
+    /// Waits until it is known of all lines what became of them.
+    pub(super) fn settle(&mut self) -> error::Result<()> {
+        let Some(put) = &mut self.target.put else { return Ok(()) };
+        let (mut told, name, out) = (Ok(()), self.target.name, &mut *self.out);
+        put.settle(&mut |what| {
+            if told.is_ok() {
+                told = report(out, name, true, &what);
+            }
+        })?;
+        told
+    }
+}
+
+impl BeforeWait for Settling<'_, '_> {
+    fn before_wait(&mut self) -> error::Result<()> {
+        self.settle()?;
+        self.out.flush()
+    }
+}
+
+/// Elements that came together, and where it is told that they are in.
+pub(super) struct Batch<'b, 'a> {
+    pub(super) target: &'b mut Target<'a>,
+    pub(super) out: &'b mut Output,
+    data: Vec<u8>,
+    ends: Vec<usize>,
+    /// The stamps of the elements; none, or one for each.
+    stamps: Vec<Stamp>,
+    sources: Sources,
+    /// What the data is, where it is made into elements elsewhere.
+    source: ContentType,
+    /// The elements are the lines of raw input.
+    pub(super) lines: bool,
+    /// How many elements were given to the woof, and of how many it is known what became of them.
+    given: u64,
+    arrived: u64,
+}
+
+impl<'b, 'a> Batch<'b, 'a> {
+    /// So many bytes are appended at once.
+    const FULL: usize = 256 << 10;
+
+    pub(super) fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
+        Batch {
+            target,
+            out,
+            data: Vec::new(),
+            ends: Vec::new(),
+            stamps: Vec::new(),
+            sources: Sources::default(),
+            source: ContentType::Text,
+            lines: false,
+            given: 0,
+            arrived: 0,
+        }
+    }
+
+    /// Takes one element, given as `source`. What does not fit is told and left out.
+    pub(super) fn add(&mut self, data: &[u8], source: ContentType) -> Result<(), Failure> {
+        self.take(data, source, 0, None)
+    }
+
+    /// As [`Batch::add`], for the line of this number.
+    pub(super) fn add_numbered(
+        &mut self,
+        data: &[u8],
+        source: ContentType,
+        line: u64,
+    ) -> Result<(), Failure> {
+        self.take(data, source, line, None)
+    }
+
+    /// As [`Batch::add`], for an element that came as number `seqno` of `woof`, unless it is in already.
+    pub(super) fn add_from(
+        &mut self,
+        woof: &str,
+        seqno: u64,
+        data: &[u8],
+        source: ContentType,
+    ) -> Result<(), Failure> {
+        if self.sources.is_empty() {
+            return self.take(data, source, 0, None);
+        }
+        let put = self.target.open(Some(source))?;
+        match self.sources.look(woof, seqno, &mut **put)? {
+            Verdict::Plain => self.take(data, source, 0, None),
+            Verdict::Stamped(stamp) => self.take(data, source, 0, Some(stamp)),
+            Verdict::Again => Ok(()),
+        }
+    }
+
+    fn take(
+        &mut self,
+        data: &[u8],
+        source: ContentType,
+        line: u64,
+        stamp: Option<Stamp>,
+    ) -> Result<(), Failure> {
+        // A batch has stamps or none.
+        if !self.ends.is_empty() && stamp.is_some() == self.stamps.is_empty() {
+            self.append()?;
+        }
+        let put = self.target.open(Some(source))?;
+        let (target, max) = (put.content(), put.element_max().unwrap_or(u64::MAX));
+        if target.is_none() && self.source != source {
+            self.append()?;
+        }
+        self.source = source;
+        let start = self.data.len();
+        let converted = content::convert(data, source, target.unwrap_or(source), &mut self.data);
+        let len = self.data.len() - start;
+        let fits = match converted {
+            Ok(()) if len as u64 > max => Err(Error::new(Code::TooLarge, "", over_limit(len, max))),
+            fits => fits,
+        };
+        match fits {
+            Ok(()) => {
+                self.ends.push(self.data.len());
+                self.stamps.extend(stamp);
+            }
+            Err(err) => {
+                self.data.truncate(start);
+                let place = if line > 0 { format!("line {line}: ") } else { String::new() };
+                let text = format!("{place}{}", err.text());
+                self.out.error(&Error::new(err.code(), self.target.name, text))?;
+            }
+        }
+        if self.data.len() >= Self::FULL || self.ends.len() >= Self::FULL / 8 {
+            self.append()?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of how far the elements before this place go, of a woof whose reader waits for that.
+    pub(super) fn position(&mut self, position: &wire::Position) -> Result<(), Failure> {
+        let count = self.given + self.ends.len() as u64;
+        let target = &*self.target;
+        Ok(self.sources.note(position, count, || target.identity())?)
+    }
+
+    /// Appends what was taken.
+    pub(super) fn append(&mut self) -> error::Result<()> {
+        let Some(put) = self.target.put.as_mut().filter(|_| !self.ends.is_empty()) else {
+            return self.sources.arrived(self.arrived);
+        };
+        put.data_is(self.source);
+        let (data, mut start) = (&self.data, 0);
+        let mut items = self.ends.iter().map(|end| {
+            let item = &data[start..*end];
+            start = *end;
+            item
+        });
+        let (out, name) = (&mut *self.out, self.target.name);
+        let (mut told, arrived, lines) = (Ok(()), &mut self.arrived, self.lines);
+        let mut report = |what: Told| {
+            *arrived += count(&what);
+            if told.is_ok() {
+                told = report(out, name, lines, &what);
+            }
+        };
+        let done = if self.stamps.is_empty() {
+            put.put(&mut items, &mut report)
+        } else {
+            put.put_stamped(&mut self.stamps.iter().copied().zip(items), &mut report)
+        };
+        self.given += self.ends.len() as u64;
+        self.data.clear();
+        self.ends.clear();
+        self.stamps.clear();
+        let kept = self.sources.arrived(self.arrived);
+        done?;
+        told?;
+        kept
+    }
+
+    /// Appends what was taken and waits until it is in.
+    pub(super) fn settle(&mut self) -> error::Result<()> {
+        self.append()?;
+        let Some(put) = &mut self.target.put else { return Ok(()) };
+        let (out, name) = (&mut *self.out, self.target.name);
+        let (mut told, arrived, lines) = (Ok(()), &mut self.arrived, self.lines);
+        let done = put.settle(&mut |what| {
+            *arrived += count(&what);
+            if told.is_ok() {
+                told = report(out, name, lines, &what);
+            }
+        });
+        let kept = if done.is_ok() { self.sources.arrived(u64::MAX) } else { Ok(()) };
+        done?;
+        told?;
+        kept
+    }
+}
+
+impl BeforeWait for Batch<'_, '_> {
+    fn before_wait(&mut self) -> error::Result<()> {
+        self.settle()?;
+        self.out.flush()
+    }
+
+    fn pending(&self) -> bool {
+        !self.ends.is_empty() || self.sources.is_waiting() || self.out.pending()
+    }
+}
