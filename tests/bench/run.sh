@@ -12,6 +12,7 @@ mkdir -p "$target/bench"
 
 # The flags of `make build`: nothing is built twice, and the empty program below is linked as ours is.
 static='-C target-feature=+crt-static -C relocation-model=static'
+case $host in x86_64-*) static='-C target-feature=+crt-static,+sse4.2 -C relocation-model=static' ;; esac
 
 # What starting a process costs at the least: a program that does nothing.
 EMPTY=$target/bench/empty

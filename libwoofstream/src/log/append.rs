@@ -168,7 +168,7 @@ impl Appender {
     /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first.
     #[inline]
     fn write_chunk<E: Entry>(&mut self, items: &[(E, Payload)], bytes: u64) -> Result<u64> {
-        if self.failed {
+        if self.failed || (self.sync && self.region.a_sync_failed()) {
             return Err(Error::new(
                 Code::Io,
                 "",

@@ -17,6 +17,8 @@ use std::time::Duration;
 const BLOCK: usize = 64 << 10;
 /// How much memory a cursor keeps. One large element makes it take more until that has been read.
 const KEPT: usize = BLOCK + BLOCK / 4;
+/// How much of that it takes at first.
+const LEAST: usize = 4 << 10;
 /// How long a follower looks at the woof before it sleeps, in turns of some nanoseconds, where a writer can run meanwhile.
 const SPINS: u32 = 2_000;
 /// How often a reader without the right to write looks again, as nobody can wake it.
@@ -329,7 +331,9 @@ fn copy_record(view: &View, seqno: u64, pos: u64, block: &mut Vec<u8>, end: usiz
     }
     let size = usize::try_from(record.size()).ok()?;
     if block.len() < end + size {
-        block.resize((end + size).max(KEPT), 0);
+        // At once only as much as a few elements need: a program that reads one is not to pay for pages it never uses.
+        let room = block.len().saturating_mul(4).clamp(LEAST, KEPT);
+        block.resize((end + size).max(room), 0);
     }
     let place = block.get_mut(end..end + size)?;
     let (head, data) = place.split_at_mut(RECORD_HEADER_LEN as usize);

@@ -84,12 +84,12 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// What the file is instead of a woof, by name: another version, truncated, a damaged header, a directory, a device.
 pub fn open(path: &Path) -> Result<Woof> {
-    let (file, writable) = match open_file(path, true) {
-        Ok(file) => (file, true),
+    let ((file, len), writable) = match open_file(path, true) {
+        Ok(opened) => (opened, true),
         Err(err) if matches!(err.code(), Code::Denied) => (open_file(path, false)?, false),
         Err(err) => return Err(err),
     };
-    let geometry = read_geometry(&file)?;
+    let geometry = read_geometry(&file, len)?;
     let region = Region::new(file, geometry, writable)?;
     let boot_id = sys::boot_id()?;
     if recover::boot_id(&region) == boot_id {
@@ -135,8 +135,8 @@ pub fn is_woof(start: &[u8]) -> bool {
     start.starts_with(&super::format::MAGIC)
 }
 
-/// Opens `path` as a regular file.
-fn open_file(path: &Path, write: bool) -> Result<File> {
+/// Opens `path` as a regular file, and gives its length.
+fn open_file(path: &Path, write: bool) -> Result<(File, u64)> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
     // Without NONBLOCK a FIFO of that name would make us wait for its other end.
     let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -150,7 +150,7 @@ fn open_file(path: &Path, write: bool) -> Result<File> {
     };
     let stat = rustix::fs::fstat(&file).map_err(|err| Error::io("", "open", err))?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(file),
+        FileType::RegularFile => Ok((file, u64::try_from(stat.st_size).unwrap_or(0))),
         FileType::Directory => Err(not_a_woof("a directory")),
         FileType::Fifo => Err(not_a_woof("a FIFO")),
         FileType::Socket => Err(not_a_woof("a socket")),
@@ -162,8 +162,8 @@ fn not_a_woof(what: &str) -> Error {
     Error::new(Code::Unsupported, "", format!("not a woof but {what}"))
 }
 
-/// Reads the fixed part and holds it against the length of the file.
-fn read_geometry(file: &File) -> Result<Geometry> {
+/// Reads the fixed part and holds it against the length of the file. It never gets shorter, so what it was when it was opened will do.
+fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
     let mut page = [0; PAGE];
     let mut len = 0;
     while len < PAGE {
@@ -175,7 +175,6 @@ fn read_geometry(file: &File) -> Result<Geometry> {
         }
     }
     let geometry = Geometry::decode(&page[..len])?;
-    let actual = file.metadata().map_err(|err| Error::io("", "open", err))?.len();
     if actual < geometry.file_len() {
         return Err(Error::new(
             Code::Damaged,
@@ -188,8 +187,8 @@ fn read_geometry(file: &File) -> Result<Geometry> {
 
 /// Opens a woof that is about to be removed or replaced. Also one that needs recovery, as nothing of it is kept.
 fn open_to_end(path: &Path) -> Result<Region> {
-    let file = open_file(path, true)?;
-    let geometry = read_geometry(&file)?;
+    let (file, len) = open_file(path, true)?;
+    let geometry = read_geometry(&file, len)?;
     Region::new(file, geometry, true)
 }
 

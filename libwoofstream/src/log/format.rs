@@ -51,6 +51,10 @@ pub(super) mod shared {
     pub(in crate::log) const RECOVERIES: usize = PAGE + 272;
     /// How many elements the last recovery had to cut off.
     pub(in crate::log) const LAST_CUT: usize = PAGE + 280;
+    /// How many syncs failed, ever. Who opened the woof before one of them cannot make anything durable any more.
+    pub(in crate::log) const FAILED_SYNCS: usize = PAGE + 288;
+    /// 1 from a failed sync until all is written again.
+    pub(in crate::log) const WRITE_AGAIN: usize = PAGE + 296;
     /// Generation numbers of the appenders' slots, 32 bits each.
     pub(in crate::log) const GENERATIONS: usize = 2 * PAGE;
 

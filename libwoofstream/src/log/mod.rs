@@ -39,6 +39,11 @@ impl Woof {
     pub fn record_to(&self, recorder: record::Recorder) {
         self.region().map.record_to(recorder);
     }
+
+    /// Has every later sync by way of this handle fail as a broken disk would have it, or no longer.
+    pub fn fail_syncs(&self, fail: bool) {
+        self.region().fail_syncs.store(fail, std::sync::atomic::Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub(super) struct Region {
     ring_offset: usize,
     slots: Wrap,
     ring: Wrap,
+    /// How many syncs had failed when it was opened.
+    failed_syncs: u64,
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fail_syncs: std::sync::atomic::AtomicBool,
     /// The most bytes of records written under one hold of the lock, unless one element alone is larger.
     pub(super) chunk_bytes: u64,
 }
@@ -41,6 +45,9 @@ impl Region {
             ring: Wrap::new(geometry.ring_len),
             // So small that, whatever is written, the newest element before it stays.
             chunk_bytes: CHUNK_BYTES.min(geometry.ring_len / 4),
+            failed_syncs: map.load(shared::FAILED_SYNCS, Ordering::Acquire),
+            #[cfg(any(test, feature = "testing"))]
+            fail_syncs: std::sync::atomic::AtomicBool::new(false),
             map,
             file,
             geometry,
@@ -166,6 +173,7 @@ impl Region {
                 continue;
             }
             if durable {
+                self.fail_if_told()?;
                 write_durably(&self.file, part, offset as u64)?;
             } else {
                 self.file.write_all_at(part, offset as u64)?;
@@ -203,10 +211,29 @@ impl Region {
 
     /// Makes everything durable that was stored or written so far.
     pub(super) fn sync_data(&self) -> std::io::Result<()> {
+        self.fail_if_told()?;
         self.file.sync_data()?;
         #[cfg(any(test, feature = "testing"))]
         self.map.record_all_durable();
         Ok(())
+    }
+
+    /// True when a sync of this woof failed since it was opened here, whoever made it.
+    #[inline]
+    pub(super) fn a_sync_failed(&self) -> bool {
+        self.map.load(shared::FAILED_SYNCS, Ordering::Acquire) != self.failed_syncs
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "in tests it fails")]
+    fn fail_if_told(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn fail_if_told(&self) -> std::io::Result<()> {
+        let told = self.fail_syncs.load(Ordering::Relaxed);
+        if told { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
     }
 
     /// The header at `pos`, right or wrong.

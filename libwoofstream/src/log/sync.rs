@@ -5,15 +5,16 @@
 //! published; the others sleep and find their elements durable too, or become the next. The flush covers the pages of
 //! the ring and no others: the header and the index are never needed durable, since a recovery finds all in the ring.
 //!
-//! Failure contract: an error means that nothing after `synced_seqno` may be counted on. The appender that saw it is done
-//! for; the file is to be opened again.
+//! Failure contract: an error means that nothing after `synced_seqno` may be counted on. All appenders of the woof that were open then,
+//! in any process, tell nobody any more that something is durable: after a failed write the kernel takes the pages for clean,
+//! and says of the next flush that it went well. Who opens the woof again writes everything anew that is not known to be durable.
 
 use super::append::Appender;
 use super::format::shared;
 use super::lock::Slot;
 use super::region::Region;
 use super::repair;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use std::sync::atomic::Ordering;
 
 /// More than this between durable and published is flushed with all that is dirty in the file instead of copied.
@@ -31,10 +32,12 @@ impl Appender {
             }
             // One that was killed in here may have left its mark.
             map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
-            let done = if map.load(shared::SYNCED_SEQNO, Ordering::Acquire) < next_seqno {
-                sync_all(region, slot, scratch)
-            } else {
+            let done = if map.load(shared::SYNCED_SEQNO, Ordering::Acquire) >= next_seqno {
                 Ok(())
+            } else if region.a_sync_failed() {
+                Err(Error::new(Code::Io, "", "an earlier sync failed"))
+            } else {
+                sync_all(region, slot, scratch)
             };
             map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
             Slot::unlock_for_all(map, shared::SYNC_LOCK);
@@ -53,11 +56,16 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
     let map = &region.map;
     let taken = slot.lock(map, shared::APPEND_LOCK);
     let bounds = repair::before_writing(region, taken).map(|()| {
-        let from = map.load(shared::SYNCED_POS, Ordering::Acquire);
+        let mut from = map.load(shared::SYNCED_POS, Ordering::Acquire);
         let to = map.load(shared::NEXT_POS, Ordering::Relaxed);
+        let mut most = COPY_MAX.min(region.geometry.ring_len / 2);
+        if map.load(shared::WRITE_AGAIN, Ordering::Acquire) != 0 {
+            // A flush would not write what it takes for clean: all of the ring that is not known to be durable is written.
+            (from, most) = (from.max(to.saturating_sub(region.geometry.ring_len)), region.geometry.ring_len);
+        }
         // A place that cannot be, of a damaged header, is more than can be copied too.
         let len = if from.is_multiple_of(8) { to.wrapping_sub(from) } else { u64::MAX };
-        let copied = usize::try_from(len).ok().filter(|_| len <= COPY_MAX.min(region.geometry.ring_len / 2));
+        let copied = Some(len).filter(|len| *len <= most);
         if copied.is_some() {
             // From now on nobody overwrites these records before they are durable: else what is copied out below would be
             // written over newer ones.
@@ -67,16 +75,35 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
     });
     Slot::unlock(map, shared::APPEND_LOCK);
     let (from, to, copied, next_seqno) = bounds?;
-    let flushed = if let Some(len) = copied {
-        scratch.resize(len, 0);
-        region.ring_out(from, scratch);
-        region.ring_write(from, scratch, true)
-    } else {
-        region.sync_data()
+    let flushed = match copied {
+        Some(len) => write_again(region, scratch, from, len),
+        None => region.sync_data(),
     };
-    flushed.map_err(|err| Error::io("", "", err))?;
+    flushed.map_err(|err| {
+        // Before the sync lock is given back, so that the next who has it knows. That lock guards the words.
+        map.store(shared::WRITE_AGAIN, 1, Ordering::Relaxed);
+        let failed = map.load(shared::FAILED_SYNCS, Ordering::Relaxed).wrapping_add(1);
+        map.store(shared::FAILED_SYNCS, failed, Ordering::Release);
+        Error::io("", "", err)
+    })?;
+    if map.load(shared::WRITE_AGAIN, Ordering::Relaxed) != 0 {
+        map.store(shared::WRITE_AGAIN, 0, Ordering::Release);
+    }
     map.store(shared::SYNCED_POS, to, Ordering::Release);
     map.store(shared::SYNCED_SEQNO, next_seqno, Ordering::Release);
+    Ok(())
+}
+
+/// Writes the same bytes again, durably, in parts that fit into memory.
+fn write_again(region: &Region, scratch: &mut Vec<u8>, mut from: u64, len: u64) -> std::io::Result<()> {
+    let to = from + len;
+    while from < to {
+        let part = (to - from).min(COPY_MAX);
+        scratch.resize(usize::try_from(part).unwrap_or(usize::MAX), 0);
+        region.ring_out(from, scratch);
+        region.ring_write(from, scratch, true)?;
+        from += part;
+    }
     Ok(())
 }
 

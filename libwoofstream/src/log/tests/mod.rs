@@ -7,6 +7,7 @@ mod golden;
 mod plain;
 mod review;
 mod stamps;
+mod sync_faults;
 mod twice;
 
 use super::*;
