@@ -112,7 +112,8 @@ fn every_command_takes_a_name_of_the_table() {
          name      home/farm/temp\n1\n10\n5\ntext\nwrm: home/farm/temp: removed\n"
     );
     assert!(sandbox.dir().join("data/.woof/positions/k").exists());
-    let far = "far/temp: names on other hosts need the namespace server, which this version does not have";
+    let far = "woof://edge7:7144: no keys here: wkey init makes an authority, wkey import takes what another \
+               machine's wkey exports";
     for command in
         ["wget far/temp", "wput far/temp x", "wstat far/temp", "wcat far/temp", "wrun --on far/temp cat"]
     {

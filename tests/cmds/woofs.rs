@@ -74,10 +74,7 @@ pub(crate) fn bad(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
         ("..", "a directory, and not the name of a woof".to_owned()),
         ("good/x", "open: not a directory".to_owned()),
         ("farm/", "a woof's name does not end in \"/\"".to_owned()),
-        (
-            "woof://edge7/x",
-            "names on other hosts need the namespace server, which this version does not have".to_owned(),
-        ),
+        ("woof:///nowhere/x", "no server on this machine serves it (wserve DIR)".to_owned()),
     ]
     .into()
 }

@@ -331,6 +331,8 @@ struct Renamed<'a> {
     sink: &'a mut dyn Sink,
     /// The names that other targets have shown; `None` where there is one target.
     seen: Option<HashSet<String>>,
+    /// What comes is of a name that another target has shown.
+    again: bool,
     /// What this target shows, so that it is not taken for what another one has shown.
     shown: Vec<String>,
     /// The sink takes no more, so the error is none of the source.
@@ -339,7 +341,7 @@ struct Renamed<'a> {
 
 impl<'a> Renamed<'a> {
     fn new(names: Names<'a>, sink: &'a mut dyn Sink) -> Renamed<'a> {
-        Renamed { names, sink, seen: None, shown: Vec::new(), failed: false }
+        Renamed { names, sink, seen: None, again: false, shown: Vec::new(), failed: false }
     }
 
     fn finish(self) -> Option<HashSet<String>> {
@@ -359,6 +361,9 @@ impl<'a> Renamed<'a> {
 impl Sink for Renamed<'_> {
     #[inline]
     fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+        if self.again {
+            return Ok(());
+        }
         let done = self.sink.elem(seqno, time_ns, data);
         self.pass(done)
     }
@@ -367,7 +372,8 @@ impl Sink for Renamed<'_> {
         let renamed = self.names.dir(dir);
         let dir = renamed.as_ref().unwrap_or(dir);
         if let (Some(seen), Some(path)) = (&self.seen, dir.text("path")) {
-            if seen.contains(path) {
+            self.again = seen.contains(path);
+            if self.again {
                 return Ok(());
             }
             if seen.len() + self.shown.len() >= UNION_NAMES_MAX {
