@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::mapping::Mapping;
+use crate::net::echo;
 use crate::place::Place;
 use libwoofstream::chan::{Input, Reader};
 use std::io::{Read, Write};
@@ -29,6 +30,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["framed"] => told_when_done(framed),
         ["raw"] => told_when_done(raw),
         ["pong", path] => pong(Path::new(path)),
+        ["tls-echo", keys] => echo::run(Path::new(keys), None),
+        ["tls-echo", keys, file] => echo::run(Path::new(keys), Some(Path::new(file))),
         _ => Err(format!("{FLAG}: no such role: {arguments:?}").into()),
     }
 }
