@@ -18,6 +18,7 @@ mod putting;
 mod reading;
 mod site;
 mod watch;
+mod woofs;
 mod writers;
 
 pub use connection::{Connection, Wake};

@@ -3,6 +3,7 @@
 //! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link.
 //! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
 
+use super::woofs::Woofs;
 use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
@@ -32,6 +33,7 @@ pub struct Site {
     metrics: Metrics,
     pub(super) writers: Writers,
     pub(super) watches: Watches,
+    pub(super) woofs: Woofs,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -72,6 +74,7 @@ impl Site {
             limits,
             metrics: Metrics::default(),
             writers: Writers::default(),
+            woofs: Woofs::default(),
             lists: Mutex::default(),
             _lock: lock,
         }))

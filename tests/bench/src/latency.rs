@@ -56,7 +56,11 @@ fn placed(place: &Place, report: &mut Report, how: &str) -> Result<()> {
 }
 
 /// The median time of `work` in seconds.
-pub(crate) fn p50(samples: u64, pause: Option<Duration>, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+pub(crate) fn p50(
+    samples: u64,
+    pause: Option<Duration>,
+    mut work: impl FnMut() -> Result<()>,
+) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..samples {
         if let Some(pause) = pause {

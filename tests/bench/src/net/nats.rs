@@ -33,7 +33,9 @@ impl Nats {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let always = if sync { "sync_interval: always" } else { "" };
         let shown = dir.display();
-        let config = format!("listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{shown}/store\" \n {always} }}\n");
+        let config = format!(
+            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{shown}/store\" \n {always} }}\n"
+        );
         fs::write(dir.join("config"), config)?;
         let said = dir.join("said");
         let mut command = place.other(program);

@@ -146,11 +146,7 @@ impl Server {
     /// The server, as the library sees it.
     pub(crate) fn remote(&self, dial: Arc<dyn Dial>) -> Result<Remote> {
         let address = Address::parse(&format!("{}:{}/", self.address, self.port))?;
-        Ok(Remote::new(
-            dial,
-            address,
-            Patience { timeout: TIMEOUT, wait: None, notify: Arc::new(|_| ()) },
-        ))
+        Ok(Remote::new(dial, address, Patience { timeout: TIMEOUT, wait: None, notify: Arc::new(|_| ()) }))
     }
 
     /// Bytes of it that are resident, what it has mapped of woofs included.

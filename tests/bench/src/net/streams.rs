@@ -1,9 +1,9 @@
 //! Streams over loopback TLS: puts against JetStream and Redis, ranges, a filter at the source, and a thousand followers.
 
+use super::Counter;
 use super::counted::Counted;
 use super::nats::Nats;
 use super::server::{Server, done};
-use super::Counter;
 use crate::Result;
 use crate::append::{LEN, elements};
 use crate::measure::{Pair, timed};
@@ -124,7 +124,8 @@ fn puts(place: &Place, report: &mut Report, server: &Server, sync: bool) -> Resu
         })
     };
     let pair = Pair::run(rounds, ours, beside)?;
-    let beside = if sync { "Redis XADD of 500, AOF always, no TLS" } else { "Redis XADD of 500, memory, no TLS" };
+    let beside =
+        if sync { "Redis XADD of 500, AOF always, no TLS" } else { "Redis XADD of 500, memory, no TLS" };
     report.pair(&what, beside, Unit::Rate, &pair, target)?;
     let here = figure(Unit::Rate, pair.beside());
     report.note(&format!("    (Redis was measured at {old}/s before; here and now {here})"))
@@ -135,7 +136,15 @@ fn reaches(report: &mut Report, what: &str, pair: &Pair, rate: f64) -> Result<()
     let ours = 1.0 / pair.ours();
     let text = format!("over {}", figure(Unit::Rate, 1.0 / rate));
     let ratio = format!("{:.2}x", ours / rate);
-    report.row(&format!("{what}: rate"), &figure(Unit::Rate, pair.ours()), "-", "-", &ratio, &text, ours > rate)
+    report.row(
+        &format!("{what}: rate"),
+        &figure(Unit::Rate, pair.ours()),
+        "-",
+        "-",
+        &ratio,
+        &text,
+        ours > rate,
+    )
 }
 
 fn range(place: &Place, report: &mut Report, server: &Server) -> Result<()> {
@@ -151,8 +160,7 @@ fn range(place: &Place, report: &mut Report, server: &Server) -> Result<()> {
             expect(counter.elements, count)
         })
     };
-    let command =
-        || timed(count, || done(server.command(place, "wget").arg(server.url("range")).arg("..")));
+    let command = || timed(count, || done(server.command(place, "wget").arg(server.url("range")).arg("..")));
     let pair = Pair::run(place.rounds(5), command, library)?;
     let what = "range of 1 M elements of 100 B, loopback TLS, wget";
     reaches(report, what, &pair, 2e6)?;
@@ -219,8 +227,7 @@ fn filter(place: &Place, report: &mut Report) -> Result<()> {
         let bytes = Arc::new(AtomicU64::new(0));
         let dial = Counted { dial: server.dialer(), bytes: Arc::clone(&bytes) };
         let mut counter = Counter::default();
-        let selection =
-            Selection { range: Some(SeqRange::ALL), predicate, ..Selection::default() };
+        let selection = Selection { range: Some(SeqRange::ALL), predicate, ..Selection::default() };
         server.remote(Arc::new(dial))?.read(&server.name("readings"), &selection, &mut counter)?;
         Ok(bytes.load(Ordering::Relaxed))
     };
