@@ -18,6 +18,7 @@ mod redis;
 mod report;
 mod start;
 mod sync;
+mod wan;
 
 use place::Place;
 use report::Report;
@@ -42,6 +43,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("memory", memory::rows),
     ("latest", latest::rows),
     ("net", net::rows),
+    ("wan", wan::rows),
 ];
 
 const USAGE: &str = "usage: woofbench [--woof FILE] [--empty FILE] [--dir DIR] [--quick] [--markdown] [GROUP...]\n\

@@ -4,7 +4,7 @@ pub(crate) mod counted;
 pub(crate) mod echo;
 pub(crate) mod nats;
 pub(crate) mod server;
-mod streams;
+pub(crate) mod streams;
 
 use crate::Result;
 use crate::append::LEN;
