@@ -133,9 +133,15 @@ impl AccessList {
         Ok(list)
     }
 
-    /// A list that cannot be used, and why.
-    pub(super) fn broken(fault: String) -> AccessList {
-        AccessList { fault: Some(fault), ..AccessList::default() }
+    /// A list that cannot be used, and why. Where its text names one owner, that still holds: the owner is to keep all rights.
+    pub(super) fn broken(text: &str, fault: String) -> AccessList {
+        let list = AccessList::default();
+        let parsed = text.lines().filter_map(|line| list.parse_line(line).ok());
+        let mut lines: Vec<Line> = parsed.filter(|line| matches!(line, Line::Owner(..))).collect();
+        if lines.len() > 1 {
+            lines.clear();
+        }
+        AccessList { lines, fault: Some(fault), ..list }
     }
 
     fn parse_line(&self, line: &str) -> Result<Line> {

@@ -129,6 +129,23 @@ fn a_broken_list_refuses_everybody_but_the_owner_and_says_why() {
 }
 
 #[test]
+fn a_broken_list_that_names_one_owner_keeps_that_one() {
+    for (text, owner) in [
+        ("owner carol\nany reed", Some("carol")),
+        ("any reed\nowner carol # since May", Some("carol")),
+        ("owner carol\nowner dave", None),
+        ("owner\nany read", None),
+    ] {
+        let dir = namespace(Some(text));
+        let list = AccessList::load(dir.path()).unwrap();
+        assert!(list.fault().is_some(), "{text}");
+        assert_eq!(list.owner(), owner, "{text}");
+        assert_eq!(list.is_owner(&Peer::tls("carol", vec![])), owner.is_some(), "{text}");
+        assert_eq!(list.rights(&alice()), Rights::NONE, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_plain_text_file_gives_no_rights() {
     let dir = namespace(None);
     let path = dir.path().join(".woof/access");
