@@ -36,6 +36,8 @@ fn a_peer_has_what_its_user_its_groups_and_any_are_given() {
     assert_eq!(list.rights(&Peer::tls("carol", vec![])).to_string(), "read put create remove trigger admin");
     assert_eq!(list.rights(&unix(1000, "alice")).to_string(), "read put");
     assert_eq!(list.rights(&Peer::unknown()).to_string(), "none");
+    let open = AccessList::parse("any read\nanonymous put\n").unwrap();
+    assert_eq!(open.rights(&Peer::unknown()).to_string(), "put");
 }
 
 #[test]
@@ -95,7 +97,10 @@ fn mistakes_name_their_line() {
             "any read\nuser alice red",
             "line 2: \"red\": not a right: read, put, create, remove, trigger, admin or all",
         ),
-        ("users alice read", "line 1: \"users\": not whom a rule can be about: user NAME, group NAME or any"),
+        (
+            "users alice read",
+            "line 1: \"users\": not whom a rule can be about: user NAME, group NAME, any or anonymous",
+        ),
         ("\n\nuser", "line 3: user: missing name"),
         ("any", "line 1: any: missing rights"),
         ("user alice # read", "line 1: user alice: missing rights"),
@@ -230,7 +235,10 @@ fn a_change_reads_back_from_its_text() {
             "grant user alice",
             "grant user alice: missing rights: read, put, create, remove, trigger, admin or all",
         ),
-        ("grant alice read", "\"alice\": not whom a rule can be about: user NAME, group NAME or any"),
+        (
+            "grant alice read",
+            "\"alice\": not whom a rule can be about: user NAME, group NAME, any or anonymous",
+        ),
         ("allow user alice", "\"allow\": not a change of an access list: grant, revoke or owner"),
     ] {
         assert_eq!(Change::parse(text.split(' ')).unwrap_err().to_string(), expected);
