@@ -52,6 +52,8 @@ pub(super) struct Putting {
     source: ContentType,
     next_source: ContentType,
     writer: u64,
+    /// The writer id is one of the caller's stamps.
+    stamped: bool,
     /// Elements of this writer can be in the woof already.
     resumes: bool,
     link: Option<Link>,
@@ -80,6 +82,7 @@ impl Putting {
             source: ContentType::Text,
             next_source: ContentType::Text,
             writer,
+            stamped: false,
             resumes: false,
             link: None,
             connected: None,
@@ -333,10 +336,20 @@ impl Putting {
 
     /// Settles and ends the request, for one with other properties.
     fn reopen(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
-        if self.connected.is_some() {
+        // Of a connection that was lost meanwhile, what it did not answer for is still to be sent.
+        if self.connected.is_some() || self.last > self.answered {
             self.pump(true, &Putting::is_settled, report)?;
             self.say_goodbye();
         }
+        Ok(())
+    }
+
+    /// Puts under another writer id from now on, of which elements can be in the woof.
+    fn turn_to_writer(&mut self, writer: u64, report: &mut dyn FnMut(Told)) -> Result<()> {
+        self.reopen(report)?;
+        self.writer = writer;
+        (self.resumes, self.made, self.from) = (true, None, 1);
+        (self.last, self.answered) = (0, 0);
         Ok(())
     }
 
@@ -389,6 +402,12 @@ impl Put for Putting {
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
         self.turn_to_source(report)?;
+        if self.stamped {
+            // A sequence of our own making could be one that the caller has for another element.
+            let writer = self.remote.random();
+            self.turn_to_writer(writer, report)?;
+            (self.stamped, self.resumes) = (false, false);
+        }
         for data in items {
             if self.is_full() {
                 self.pump(true, &|putting| !putting.is_full(), report)?;
@@ -406,10 +425,8 @@ impl Put for Putting {
         self.turn_to_source(report)?;
         for (stamp, data) in items {
             if stamp.writer != self.writer {
-                self.reopen(report)?;
-                self.writer = stamp.writer;
-                (self.resumes, self.made, self.from) = (true, None, 1);
-                (self.last, self.answered) = (0, 0);
+                self.turn_to_writer(stamp.writer, report)?;
+                self.stamped = true;
             }
             if self.is_full() {
                 self.pump(true, &|putting| !putting.is_full(), report)?;
