@@ -167,6 +167,9 @@ pub(super) fn config(
     // again by a stranger who recorded it.
     config.session_storage = sessions;
     config.max_early_data_size = early_data_max;
+    // A client whose session is resumed is known before its handshake is complete, and can have its answer then. In a full
+    // handshake nothing is sent before the certificate is there, whatever this says.
+    config.send_half_rtt_data = true;
     Ok(config)
 }
 
