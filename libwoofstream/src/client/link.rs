@@ -55,7 +55,7 @@ pub(super) enum Came {
     Bytes,
     /// The answer is complete.
     End,
-    /// There may be more credit.
+    /// More can be sent than before.
     Credit,
     /// Nothing is there now.
     Nothing,
@@ -83,6 +83,8 @@ pub(super) struct Link {
     input: Vec<u8>,
     /// How many bytes of the session's output were taken by the transport.
     sent: usize,
+    /// Something was not taken to be sent for want of room in the output.
+    held_back: bool,
     /// When something last came.
     heard: Duration,
     /// When it was asked since then whether the server is alive.
@@ -115,6 +117,7 @@ impl Link {
             exchange: 0,
             input: Vec::new(),
             sent: 0,
+            held_back: false,
             heard: begun,
             pinged: None,
             unsendable: None,
@@ -145,6 +148,7 @@ impl Link {
     pub(super) fn send(&mut self, bytes: &[u8]) -> usize {
         // What does not fit the socket stays with the caller, not here.
         if self.session.output().len() - self.sent > 4 * READ {
+            self.held_back = true;
             return 0;
         }
         let piece = bytes.get(..bytes.len().min(4 * READ)).unwrap_or(bytes);
@@ -170,6 +174,10 @@ impl Link {
     ) -> std::result::Result<Came, Failure> {
         loop {
             self.flush()?;
+            if self.held_back && self.session.output().len() - self.sent <= 2 * READ {
+                self.held_back = false;
+                return Ok(Came::Credit);
+            }
             if let Some(came) = self.parse(answer)? {
                 return Ok(came);
             }
