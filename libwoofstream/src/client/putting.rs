@@ -452,12 +452,6 @@ impl Put for Putting {
             if stamp.writer != self.writer {
                 self.turn_to_writer(stamp.writer, report)?;
                 self.stamped = true;
-=======
-                self.reopen(report)?;
-                self.writer = stamp.writer;
-                (self.resumes, self.from) = (true, 1);
-                (self.last, self.answered) = (0, 0);
->>>>>>> sim
             }
             if self.is_full() {
                 self.pump(true, &|putting| !putting.is_full(), report)?;
