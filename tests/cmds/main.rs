@@ -5,6 +5,7 @@
 
 mod frame;
 mod keep;
+mod progress;
 mod security;
 mod shows;
 mod streams;
