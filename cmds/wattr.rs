@@ -19,7 +19,7 @@ fn define(command: clap::Command) -> clap::Command {
             "Shows or changes the access list of a namespace: who of those that come through a server may do what. Without a \
              CHANGE the list is shown. A CHANGE is one of\n\n\
              grant user NAME RIGHT..., grant group NAME RIGHT..., grant any RIGHT...: gives rights besides those that are there; \
-             any is everybody of whom the server knows who they are.\n\n\
+             any is everybody of whom the server knows who they are, anonymous (in the place of any) those who come without TLS.\n\n\
              revoke user NAME [RIGHT...], revoke group NAME [RIGHT...], revoke any [RIGHT...]: takes rights away, without RIGHT \
              all of them.\n\n\
              owner NAME: makes a user the owner for those who come over TLS; owner alone goes back to the user who owns the \
@@ -57,8 +57,9 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let rows = rows(&list);
     if out.form() == Form::Text {
         let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        let kind = rows.iter().map(|row| row.who.len()).max().unwrap_or(0);
         for Row { who, name, rights } in &rows {
-            out.bytes(format!("{who:<5}  {name:<width$}  {rights}\n").as_bytes())?;
+            out.bytes(format!("{who:<kind$}  {name:<width$}  {rights}\n").as_bytes())?;
         }
     } else {
         for row in &rows {

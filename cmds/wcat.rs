@@ -47,6 +47,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     if args.has("plot") {
         return plots::show(args, env, out);
     }
+    out.show_progress();
     let json = args.text("from") == Some("json");
     if json || args.has("framed") {
         out.make_framed(args.has("framed"));

@@ -63,6 +63,9 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         predicate = Some(and(predicate, Predicate::kind("woof")?));
     }
     let get = args.has("get");
+    if get {
+        out.show_progress();
+    }
     let mut found = Found { out, get };
     let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);

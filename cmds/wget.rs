@@ -36,6 +36,7 @@ fn define(command: clap::Command) -> clap::Command {
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
     let (mut selection, count) = selection(args)?;
+    out.show_progress();
     let bounded =
         selection.since_ns.is_some() || selection.until_ns.is_some() || selection.predicate.is_some();
     if selection.range.is_none() && count.is_none() && !bounded {

@@ -54,6 +54,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         batch.settle()?;
         return Ok(Outcome::Done);
     }
+    out.show_progress_of_work();
     // That there is no such woof is told before any input is waited for.
     if create.is_none() {
         target.open(None)?;
@@ -117,6 +118,7 @@ fn lines_as_they_are(
     let put = target.open(None)?;
     let max = put.element_max().unwrap_or(u64::MAX);
     put.data_is(ContentType::Text);
+    let before = *number;
     let mut refused = Vec::new();
     let mut fitting = lines(block, delimiter).filter(|line| {
         *number += 1;
@@ -134,6 +136,7 @@ fn lines_as_they_are(
     });
     done?;
     told?;
+    out.moved(*number - before, block.len() as u64);
     for (number, len) in refused {
         out.error(&Error::new(Code::TooLarge, name, format!("line {number}: {}", over_limit(len, max))))?;
     }

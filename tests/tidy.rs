@@ -22,11 +22,17 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sys", &["wire", "chan", "log", "predicate", "space", "name", "content", "access", "keys"]),
     ("name", &["wire", "chan", "log", "predicate", "space"]),
     ("content", &["wire", "chan", "log", "predicate", "space"]),
-    ("wire", &["chan", "log", "predicate", "space", "sys"]),
-    ("chan", &["log", "predicate", "space"]),
-    ("log", &["chan", "wire", "predicate", "space"]),
-    ("access", &["wire", "chan", "log", "predicate", "space", "content", "keys"]),
-    ("keys", &["wire", "chan", "log", "predicate", "space", "content", "name"]),
+    ("wire", &["chan", "log", "predicate", "space", "sys", "net", "access", "keys", "client", "server"]),
+    ("chan", &["log", "predicate", "space", "net", "access", "keys", "client", "server"]),
+    ("log", &["chan", "wire", "predicate", "space", "net", "access", "keys", "client", "server"]),
+    ("predicate", &["chan", "log", "space", "net", "access", "keys", "client", "server"]),
+    ("access", &["wire", "chan", "log", "predicate", "space", "content", "net", "keys", "client", "server"]),
+    ("keys", &["wire", "chan", "log", "predicate", "space", "content", "name", "net", "client", "server"]),
+    // The protocol does no I/O, and of messages it knows errors alone.
+    ("net", &["chan", "log", "predicate", "space", "sys", "access", "keys", "client", "server", "name"]),
+    ("space", &["net", "keys", "client", "server"]),
+    ("client", &["server", "chan"]),
+    ("server", &["client", "chan"]),
 ];
 
 const MAX_LINES: usize = 700;

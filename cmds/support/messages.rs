@@ -103,9 +103,10 @@ impl Messages {
     fn line(&self, origin: &str, text: &str, help: Option<&str>) {
         let mut stderr = std::io::stderr().lock();
         let terminal = stderr.is_terminal();
+        let wiping = super::progress::wiping();
         let line = compose(origin, text, help.filter(|_| terminal), self.color.on(terminal));
         // One write, so that the lines of a whole pipeline do not mix.
-        let _ = stderr.write_all(line.as_bytes());
+        let _ = stderr.write_all(format!("{wiping}{line}").as_bytes());
     }
 }
 

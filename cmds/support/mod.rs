@@ -77,6 +77,7 @@ pub mod output;
 pub mod plot;
 pub mod plots;
 pub(crate) mod position;
+pub(crate) mod progress;
 pub mod range;
 pub mod remote;
 pub mod select;

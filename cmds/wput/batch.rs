@@ -256,6 +256,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             put.put_stamped(&mut self.stamps.iter().copied().zip(items), &mut report)
         };
         self.given += self.ends.len() as u64;
+        self.out.moved(self.ends.len() as u64, self.data.len() as u64);
         self.data.clear();
         self.ends.clear();
         self.stamps.clear();

@@ -241,3 +241,35 @@ fn a_woof_that_was_made_anew_is_carried_from_its_beginning() {
     );
     assert_eq!((hub(&sandbox).as_str(), done(&sandbox).as_str()), ("1 2 3 4 5 7 8", "2"));
 }
+
+#[test]
+fn what_is_sent_again_to_a_server_is_there_once_too() {
+    let sandbox = farm();
+    sandbox.sh("wcreate -p srv/farm/hub --type i64").done();
+    let server = start(&sandbox, "wserve", &["srv"]);
+    while !sandbox.dir().join("srv/.woof/server.sock").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let carry = "wtail --keep up --from 1 farm/temp --no-follow | wput woof://$PWD/srv/farm/hub > acks";
+    sandbox.sh(carry).done();
+    let after_five = fs::read(position(&sandbox)).unwrap();
+    sandbox.sh("seq 6 9 | wput farm/temp > acks").done();
+    sandbox.sh(carry).done();
+    // As if wput had been killed when all was there, and before it could keep the position.
+    fs::write(position(&sandbox), &after_five).unwrap();
+    sandbox.sh("seq 10 11 | wput farm/temp > acks").done();
+    sandbox.sh(carry).done();
+    assert_eq!(sandbox.sh("wget srv/farm/hub .. -u | tr '\\n' ' '").done(), "1 2 3 4 5 6 7 8 9 10 11 ");
+    assert_eq!(done(&sandbox), "11");
+    // Of a woof that is there, the position is kept here.
+    let back = "wtail --keep back --from 10 woof://$PWD/srv/farm/hub --no-follow | wput hub > acks";
+    sandbox.sh(back).done();
+    sandbox.sh(&format!("wput srv/farm/hub 12 > acks; {back}")).done();
+    assert_eq!(hub(&sandbox), "10 11 12");
+    assert_eq!(
+        sandbox.sh("grep -h done $XDG_STATE_HOME/woofstream/positions/back | tr -d ' '").done(),
+        "done12\n"
+    );
+    crate::woofs::signal(&server, rustix::process::Signal::TERM);
+    crate::woofs::end(server);
+}

@@ -5,6 +5,8 @@
 
 mod frame;
 mod keep;
+mod progress;
+mod security;
 mod shows;
 mod streams;
 mod support;

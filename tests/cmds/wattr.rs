@@ -84,7 +84,7 @@ fn what_cannot_be_changed_is_refused_in_one_line() {
         ),
         (
             &["farm", "grant", "alice", "read"],
-            "wattr: \"alice\": not whom a rule can be about: user NAME, group NAME or any\n",
+            "wattr: \"alice\": not whom a rule can be about: user NAME, group NAME, any or anonymous\n",
         ),
         (
             &["farm", "grant", "user", "alice"],

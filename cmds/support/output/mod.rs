@@ -34,6 +34,7 @@ use super::command::{Failure, Outcome, Run};
 use super::env::Env;
 use super::messages::{FAILED, Messages};
 use super::position::Arrivals;
+use super::progress::Progress;
 use batch::Batch;
 use libwoofstream::chan::{BeforeWait, Writer};
 use libwoofstream::error::{Error, Result};
@@ -90,6 +91,8 @@ pub struct Output {
     heedless: bool,
     /// Positions of what was written and is not out of our hands yet.
     arrivals: Arrivals,
+    /// Shows how much was moved, where that is wanted.
+    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -156,6 +159,7 @@ impl Output {
             copy: false,
             heedless: false,
             arrivals: Arrivals::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -174,6 +178,7 @@ impl Output {
             heedless: false,
             copy: false,
             arrivals: Arrivals::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -257,6 +262,9 @@ impl Output {
     /// When it cannot be written, or is damaged inside so that it cannot be shown.
     #[inline]
     pub fn message(&mut self, raw: &Raw<'_>) -> Result<()> {
+        if raw.kind.is_data() {
+            self.progress.add(1, raw.payload.len() as u64);
+        }
         match &mut self.sink {
             _ if raw.kind == Kind::POSITION => self.position(raw),
             Sink::Framed(writer) => writer.raw(raw),
@@ -314,6 +322,7 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+        self.progress.add(1, data.len() as u64);
         match &mut self.sink {
             Sink::Framed(writer) => writer.elem(seqno, time_ns, data),
             Sink::Text(text) => text.elem(&Elem { seqno, time_ns, data }),
@@ -403,6 +412,26 @@ impl Output {
         self.fault(&fault.clone().from_origin(self.messages.command()))
     }
 
+    /// Shows on standard error, if that is a terminal and messages go into a file, how many and how much of them.
+    pub(crate) fn show_progress(&mut self) {
+        // Behind a pipe there is somebody who can show it, and one line is enough.
+        if !self.terminal && !self.travels {
+            self.progress = Progress::start(self.messages.command());
+        }
+    }
+
+    /// As [`Output::show_progress`], for a command that moves something other than what it tells here.
+    pub(crate) fn show_progress_of_work(&mut self) {
+        if self.form() == Form::Nothing || !self.terminal {
+            self.progress = Progress::start(self.messages.command());
+        }
+    }
+
+    /// So much was moved besides what is written here.
+    pub(crate) fn moved(&self, elements: u64, bytes: u64) {
+        self.progress.add(elements, bytes);
+    }
+
     /// For a command whose work is elsewhere: it is done to its end also when nobody reads what is told of it here.
     pub fn make_heedless(&mut self) {
         self.heedless = true;
@@ -483,7 +512,8 @@ impl Output {
     }
 
     /// Ends the output as the command ended; the value is the exit status.
-    pub fn finish(self, run: Run, env: &Env) -> u8 {
+    pub fn finish(mut self, run: Run, env: &Env) -> u8 {
+        self.progress.end();
         let Output { sink, messages, travels, carried, failed, mut arrivals, .. } = self;
         let name = match &sink {
             Sink::Framed(writer) => writer.name().to_owned(),

@@ -30,10 +30,9 @@ impl AccessList {
         let shown = format!("{STATE_DIR}/{FILE}");
         let list = match read(&namespace.join(STATE_DIR).join(FILE)) {
             Ok(None) => AccessList::default(),
-            Ok(Some(text)) => {
-                AccessList::parse(&text).unwrap_or_else(|err| AccessList::broken(format!("{shown}: {err}")))
-            }
-            Err(err) => AccessList::broken(err.of(shown).to_string()),
+            Ok(Some(text)) => AccessList::parse(&text)
+                .unwrap_or_else(|err| AccessList::broken(&text, format!("{shown}: {err}"))),
+            Err(err) => AccessList::broken("", err.of(shown).to_string()),
         };
         Ok(list.owned_by(Some(meta.uid()), sys::users::user_name(meta.uid())))
     }

@@ -21,17 +21,21 @@ pub enum Who {
     Group(String),
     /// Everybody of whom it is known who they are.
     Any,
+    /// Those of whom nothing is known: who come without TLS, where the server takes them (`wserve --insecure`).
+    Anonymous,
 }
 
 impl Who {
-    /// Reads `user alice`, `group ops` or `any` from the next words.
+    /// Reads `user alice`, `group ops`, `any` or `anonymous` from the next words.
     pub(super) fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Who> {
         let kind = words.next().unwrap_or_default();
-        if kind == "any" {
-            return Ok(Who::Any);
+        match kind {
+            "any" => return Ok(Who::Any),
+            "anonymous" => return Ok(Who::Anonymous),
+            _ => {}
         }
         if kind != "user" && kind != "group" {
-            let text = "not whom a rule can be about: user NAME, group NAME or any";
+            let text = "not whom a rule can be about: user NAME, group NAME, any or anonymous";
             return Err(Error::new(Code::Invalid, format!("{kind:?}"), text));
         }
         let Some(name) = words.next() else {
@@ -41,12 +45,13 @@ impl Who {
         Ok(if kind == "user" { Who::User(name.to_owned()) } else { Who::Group(name.to_owned()) })
     }
 
-    /// `user`, `group` or `any`.
+    /// `user`, `group`, `any` or `anonymous`.
     pub fn kind(&self) -> &'static str {
         match self {
             Who::User(_) => "user",
             Who::Group(_) => "group",
             Who::Any => "any",
+            Who::Anonymous => "anonymous",
         }
     }
 
@@ -54,7 +59,7 @@ impl Who {
     pub fn name(&self) -> Option<&str> {
         match self {
             Who::User(name) | Who::Group(name) => Some(name),
-            Who::Any => None,
+            Who::Any | Who::Anonymous => None,
         }
     }
 
@@ -62,7 +67,8 @@ impl Who {
         match self {
             Who::User(name) => peer.user.as_ref() == Some(name),
             Who::Group(name) => peer.groups.contains(name),
-            Who::Any => true,
+            Who::Any => peer.how != How::Unknown,
+            Who::Anonymous => peer.how == How::Unknown,
         }
     }
 }
@@ -133,9 +139,15 @@ impl AccessList {
         Ok(list)
     }
 
-    /// A list that cannot be used, and why.
-    pub(super) fn broken(fault: String) -> AccessList {
-        AccessList { fault: Some(fault), ..AccessList::default() }
+    /// A list that cannot be used, and why. Where its text names one owner, that still holds: the owner is to keep all rights.
+    pub(super) fn broken(text: &str, fault: String) -> AccessList {
+        let list = AccessList::default();
+        let parsed = text.lines().filter_map(|line| list.parse_line(line).ok());
+        let mut lines: Vec<Line> = parsed.filter(|line| matches!(line, Line::Owner(..))).collect();
+        if lines.len() > 1 {
+            lines.clear();
+        }
+        AccessList { lines, fault: Some(fault), ..list }
     }
 
     fn parse_line(&self, line: &str) -> Result<Line> {
@@ -216,7 +228,7 @@ impl AccessList {
         if self.is_owner(peer) {
             return Rights::all();
         }
-        if peer.how == How::Unknown || self.fault.is_some() {
+        if self.fault.is_some() {
             return Rights::NONE;
         }
         let mine = self.rules().filter(|rule| rule.who.is(peer));

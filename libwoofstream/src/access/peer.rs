@@ -10,7 +10,7 @@ pub enum How {
     Tls,
     /// The kernel, on a Unix socket.
     Unix,
-    /// It is not known: a connection without encryption. Such a peer has no rights.
+    /// It is not known: a connection without encryption. Such a peer has the rights of `anonymous` alone.
     Unknown,
 }
 

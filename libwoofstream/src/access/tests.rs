@@ -36,6 +36,8 @@ fn a_peer_has_what_its_user_its_groups_and_any_are_given() {
     assert_eq!(list.rights(&Peer::tls("carol", vec![])).to_string(), "read put create remove trigger admin");
     assert_eq!(list.rights(&unix(1000, "alice")).to_string(), "read put");
     assert_eq!(list.rights(&Peer::unknown()).to_string(), "none");
+    let open = AccessList::parse("any read\nanonymous put\n").unwrap();
+    assert_eq!(open.rights(&Peer::unknown()).to_string(), "put");
 }
 
 #[test]
@@ -95,7 +97,10 @@ fn mistakes_name_their_line() {
             "any read\nuser alice red",
             "line 2: \"red\": not a right: read, put, create, remove, trigger, admin or all",
         ),
-        ("users alice read", "line 1: \"users\": not whom a rule can be about: user NAME, group NAME or any"),
+        (
+            "users alice read",
+            "line 1: \"users\": not whom a rule can be about: user NAME, group NAME, any or anonymous",
+        ),
         ("\n\nuser", "line 3: user: missing name"),
         ("any", "line 1: any: missing rights"),
         ("user alice # read", "line 1: user alice: missing rights"),
@@ -126,6 +131,23 @@ fn a_broken_list_refuses_everybody_but_the_owner_and_says_why() {
         std::fs::read_to_string(dir.path().join(".woof/access")).unwrap(),
         "any read\nuser alice reed\n"
     );
+}
+
+#[test]
+fn a_broken_list_that_names_one_owner_keeps_that_one() {
+    for (text, owner) in [
+        ("owner carol\nany reed", Some("carol")),
+        ("any reed\nowner carol # since May", Some("carol")),
+        ("owner carol\nowner dave", None),
+        ("owner\nany read", None),
+    ] {
+        let dir = namespace(Some(text));
+        let list = AccessList::load(dir.path()).unwrap();
+        assert!(list.fault().is_some(), "{text}");
+        assert_eq!(list.owner(), owner, "{text}");
+        assert_eq!(list.is_owner(&Peer::tls("carol", vec![])), owner.is_some(), "{text}");
+        assert_eq!(list.rights(&alice()), Rights::NONE, "{text}");
+    }
 }
 
 #[test]
@@ -213,7 +235,10 @@ fn a_change_reads_back_from_its_text() {
             "grant user alice",
             "grant user alice: missing rights: read, put, create, remove, trigger, admin or all",
         ),
-        ("grant alice read", "\"alice\": not whom a rule can be about: user NAME, group NAME or any"),
+        (
+            "grant alice read",
+            "\"alice\": not whom a rule can be about: user NAME, group NAME, any or anonymous",
+        ),
         ("allow user alice", "\"allow\": not a change of an access list: grant, revoke or owner"),
     ] {
         assert_eq!(Change::parse(text.split(' ')).unwrap_err().to_string(), expected);

@@ -1,6 +1,6 @@
 //! The stream of an answer as it comes in pieces.
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::limits::MESSAGE_MAX;
 use crate::wire::{self, Decoder, Event, Fault, Raw};
 
@@ -60,8 +60,9 @@ impl Answer {
         }
     }
 
-    /// The error of an answer that is complete without its end.
-    pub(super) fn cut(&self) -> Result<()> {
-        self.decoder.finish(self.bytes.len() - self.start)
+    /// The error of an answer that came to its end on the connection and not in its stream.
+    pub(super) fn cut(&self) -> Error {
+        let cut = || Error::new(Code::Cut, "", "the server's answer has no end");
+        self.decoder.finish(self.bytes.len() - self.start).err().unwrap_or_else(cut)
     }
 }

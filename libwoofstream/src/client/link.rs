@@ -15,6 +15,9 @@ use std::time::Duration;
 /// After so much silence the server is asked whether it is alive, and after as much again it is taken for dead.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A connection on which nothing was said for so long is not used for a first request: servers wait for some seconds only.
+const STALE: Duration = Duration::from_secs(2);
+
 /// So much is read at once: at first, and once that was too little.
 const READ_MIN: usize = 16 << 10;
 const READ: usize = 64 << 10;
@@ -53,7 +56,7 @@ pub(super) enum Came {
     Bytes,
     /// The answer is complete.
     End,
-    /// There may be more credit.
+    /// More can be sent than before.
     Credit,
     /// Nothing is there now.
     Nothing,
@@ -87,9 +90,16 @@ pub(super) struct Link {
     read_len: usize,
     /// How many bytes of the session's output were taken by the transport.
     sent: usize,
+    /// Something was not taken to be sent for want of room in the output.
+    held_back: bool,
     /// When something last came.
     heard: Duration,
-    pinged: bool,
+    /// When it was asked since then whether the server is alive.
+    pinged: Option<Duration>,
+    /// Nothing can be sent any more; what came before can still be read.
+    unsendable: Option<std::io::Error>,
+    /// When it was begun to connect.
+    begun: Duration,
     /// The greeting is to come by then.
     deadline: Option<Duration>,
     /// Requests may travel before the handshake is over.
@@ -119,8 +129,11 @@ impl Link {
             end: 0,
             read_len: READ_MIN,
             sent: 0,
+            held_back: false,
             heard: begun,
-            pinged: false,
+            pinged: None,
+            unsendable: None,
+            begun,
             deadline: Some(begun + timeout),
             early: true,
             reused: false,
@@ -135,6 +148,11 @@ impl Link {
     /// When something last came.
     pub(super) fn heard(&self) -> Duration {
         self.heard
+    }
+
+    /// Whether it was left alone for so long that the server may have given up waiting for the first request.
+    pub(super) fn is_stale(&self) -> bool {
+        self.dial.now().saturating_sub(self.begun) > STALE
     }
 
     /// Makes a request. There must be no other that is open.
@@ -154,6 +172,7 @@ impl Link {
     pub(super) fn send(&mut self, bytes: &[u8]) -> usize {
         // What does not fit the socket stays with the caller, not here.
         if self.session.output().len() - self.sent > 4 * READ {
+            self.held_back = true;
             return 0;
         }
         let piece = bytes.get(..bytes.len().min(4 * READ)).unwrap_or(bytes);
@@ -179,11 +198,18 @@ impl Link {
     ) -> std::result::Result<Came, Failure> {
         loop {
             self.flush()?;
+            if self.held_back && self.session.output().len() - self.sent <= 2 * READ {
+                self.held_back = false;
+                return Ok(Came::Credit);
+            }
             if let Some(came) = self.parse(answer)? {
                 return Ok(came);
             }
             if self.read()? {
                 continue;
+            }
+            if let Some(err) = self.unsendable.take() {
+                return Err(self.broken(&err));
             }
             let Wait::Yes(stop) = wait else { return Ok(Came::Nothing) };
             before_wait()?;
@@ -198,7 +224,7 @@ impl Link {
         loop {
             let output = self.session.output();
             let rest = output.get(self.sent..).unwrap_or_default();
-            if rest.is_empty() {
+            if rest.is_empty() || self.unsendable.is_some() {
                 output.clear();
                 self.sent = 0;
                 return Ok(());
@@ -209,11 +235,8 @@ impl Link {
                 Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 // What the server had to say before it closed is more telling than that it closed.
-                Err(err)
-                    if err.kind() == ErrorKind::BrokenPipe || err.kind() == ErrorKind::ConnectionReset =>
-                {
-                    while self.read()? {}
-                    return Err(self.broken(&err));
+                Err(err) if matches!(err.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                    self.unsendable = Some(err);
                 }
                 Err(err) => return Err(self.broken(&err)),
             }
@@ -233,7 +256,7 @@ impl Link {
                     self.read_len = READ;
                 }
                 self.heard = self.dial.now();
-                self.pinged = false;
+                self.pinged = None;
                 Ok(true)
             }
             Err(err) if err.kind() == ErrorKind::WouldBlock => Ok(false),
@@ -296,17 +319,16 @@ impl Link {
     /// Waits until something can be done; true when it was stopped.
     fn wait(&mut self, stop: Option<&Stop>) -> std::result::Result<bool, Failure> {
         let now = self.dial.now();
-        let until = self
-            .deadline
-            .unwrap_or(self.heard.max(Duration::ZERO) + SILENCE * if self.pinged { 2 } else { 1 });
+        // Counted from the question and not from what was heard last: we may have been away for long.
+        let until = self.deadline.unwrap_or(self.pinged.unwrap_or(self.heard) + SILENCE);
         if now >= until {
             if self.deadline.is_some() {
                 return Err(self.lost("no answer to the handshake in time (--timeout)"));
             }
-            if self.pinged {
-                return Err(self.lost(&format!("nothing heard for {} s", 2 * SILENCE.as_secs())));
+            if self.pinged.is_some() {
+                return Err(self.lost(&format!("no sign of life for {} s", SILENCE.as_secs())));
             }
-            self.pinged = true;
+            self.pinged = Some(now);
             self.session.ping();
             return Ok(false);
         }

@@ -6,7 +6,7 @@
 
 use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
-use super::remote::{Remote, Target};
+use super::remote::{Remote, Target, Trying};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{Run, Stamp};
@@ -21,6 +21,13 @@ const WINDOW: usize = 4 << 20;
 
 /// Elements are kept together in pieces of about this many bytes.
 const CHUNK: usize = 64 << 10;
+
+/// Writer sequences that follow one another, of elements that were not answered for.
+#[derive(Clone, Copy)]
+struct Pending {
+    first: u64,
+    count: u64,
+}
 
 /// Elements that were not all answered for, as they go out.
 #[derive(Default)]
@@ -47,20 +54,27 @@ pub(super) struct Putting {
     remote: Remote,
     target: Target,
     create: Option<String>,
+    /// What the request says of durability and of what the data is, and what is true of what is put next.
     sync: bool,
-    /// What the data of the request is, and of what is put next.
+    next_sync: bool,
     source: ContentType,
     next_source: ContentType,
     writer: u64,
+    /// The writer id is one of the caller's stamps.
+    stamped: bool,
     /// Elements of this writer can be in the woof already.
     resumes: bool,
     link: Option<Link>,
     connected: Option<Connected>,
+    /// Since when and how often it was tried to get an answer.
+    trying: Option<Trying>,
     /// When the woof was made, once that is known.
     made: Option<u64>,
     /// From this seqno on elements of this put can be in the woof.
     from: u64,
     chunks: VecDeque<Chunk>,
+    /// Which those are that were not answered for, in order.
+    pending: VecDeque<Pending>,
     /// Bytes in all chunks.
     waiting: usize,
     /// The writer sequence of the last element that was put, and of the last that was answered for.
@@ -77,15 +91,19 @@ impl Putting {
             target,
             create,
             sync: false,
+            next_sync: false,
             source: ContentType::Text,
             next_source: ContentType::Text,
             writer,
+            stamped: false,
             resumes: false,
             link: None,
             connected: None,
+            trying: None,
             made: None,
             from: 1,
             chunks: VecDeque::new(),
+            pending: VecDeque::new(),
             waiting: 0,
             last: 0,
             answered: 0,
@@ -95,13 +113,14 @@ impl Putting {
     }
 
     /// Connects, and goes on trying as long as it should. `lost` is why the last connection ended.
-    fn connect(&self, lost: Option<Error>) -> Result<Link> {
+    fn connect(&mut self, lost: Option<Error>) -> Result<Link> {
         let never = Stop::default();
-        let mut trying = self.remote.patience_of_put(self.made.is_some());
         let mut why = lost;
         loop {
             if let Some(why) = &why {
-                trying.wait(why, &never)?;
+                // A server that takes connections and answers nothing is tried no longer than one that is not there.
+                let new = || self.remote.patience_of_put(self.made.is_some());
+                self.trying.get_or_insert_with(new).wait(why, &never)?;
             }
             match self.remote.connect(&self.target) {
                 Ok(link) => return Ok(link),
@@ -143,7 +162,7 @@ impl Putting {
         let mut lost: Option<Error> = None;
         loop {
             if self.connected.is_none() {
-                let link = match self.link.take() {
+                let link = match self.link.take().filter(|link| !link.is_stale()) {
                     Some(link) => link,
                     None => self.connect(lost.take())?,
                 };
@@ -181,7 +200,7 @@ impl Putting {
             let Some(Connected { link, answer, .. }) = &mut self.connected else { return Ok(()) };
             let how = if wait && !done { Wait::Yes(None) } else { Wait::No };
             match link.next(answer, how, &mut || Ok(()))? {
-                Came::End => answer.cut()?,
+                Came::End => return Err(Failure::Final(answer.cut().of(&*self.target.name))),
                 Came::Nothing | Came::Stopped => return Ok(()),
                 Came::Bytes | Came::Credit => {}
             }
@@ -251,62 +270,71 @@ impl Putting {
         match name {
             answer::OPENED => {
                 let (made, next) = (word(0)?, word(1)?);
+                let fresh = self.connected.as_ref().is_some_and(|connected| connected.fresh);
                 if self.made.is_none() {
                     self.made = Some(made);
-                    if self.connected.as_ref().is_some_and(|connected| connected.fresh) {
+                    self.trying = None;
+                    if fresh {
                         self.from = next;
                     }
                 }
+                // What a power failure took away gave its numbers back.
+                self.from = self.from.min(next);
             }
             answer::IN => {
                 let (seq, seqno, count) = (word(0)?, word(1)?, word(2)?);
-                let end = seq.checked_add(count).filter(|end| count > 0 && *end <= self.last + 1);
-                let Some(end) = end else {
-                    return Err(self.error(Code::Damaged, "the server answers for what was not put"));
-                };
-                let known = self.answered.saturating_add(1).saturating_sub(seq).min(count);
-                if known == count {
-                    return Ok(());
-                }
-                self.note(end - 1);
+                let after = seqno.checked_add(count).ok_or_else(|| self.out_of_turn())?;
+                self.settle_run(seq, count)?;
                 if seqno == 0 {
-                    let text = "was put, and is overwritten already";
-                    report(Told::Refused(seq, self.error(Code::Gone, text)));
+                    for seq in seq..seq + count {
+                        let text = "was put, and is overwritten already";
+                        report(Told::Refused(seq, self.error(Code::Gone, text)));
+                    }
                     return Ok(());
                 }
-                self.from = self.from.max(seqno.saturating_add(count));
-                report(Told::In(Run { first: seqno.saturating_add(known), count: count - known }));
+                self.from = after;
+                report(Told::In(Run { first: seqno, count }));
             }
             answer::REFUSED => {
                 let seq = word(0)?;
-                if seq > self.last {
-                    return Err(self.error(Code::Damaged, "the server answers for what was not put"));
-                }
-                if seq > self.answered {
-                    let fault = Fault::from_bytes(data.get(8..).unwrap_or_default())?;
-                    self.note(seq);
-                    report(Told::Refused(seq, self.target.told(&fault)));
-                }
+                let fault = Fault::from_bytes(data.get(8..).unwrap_or_default())
+                    .map_err(|err| err.of(&*self.target.name))?;
+                self.settle_run(seq, 1)?;
+                report(Told::Refused(seq, self.target.told(&fault)));
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Everything up to `seq` was answered for.
-    fn note(&mut self, seq: u64) {
-        self.answered = seq;
+    /// Notes that the next `count` elements from `seq` on were answered for.
+    fn settle_run(&mut self, seq: u64, count: u64) -> Result<()> {
+        // Answers come in the order of the elements: what one skipped would never be known.
+        let next =
+            self.pending.front_mut().filter(|next| next.first == seq && (1..=next.count).contains(&count));
+        let Some(next) = next else { return Err(self.out_of_turn()) };
+        *next = Pending { first: seq + count, count: next.count - count };
+        if next.count == 0 {
+            self.pending.pop_front();
+        }
+        self.trying = None;
+        self.answered = seq + count - 1;
         while let Some(chunk) = self.chunks.front()
-            && chunk.last <= seq
+            && chunk.last <= self.answered
         {
             self.waiting -= chunk.bytes.len();
             self.chunks.pop_front();
         }
+        Ok(())
+    }
+
+    fn out_of_turn(&self) -> Error {
+        self.error(Code::Damaged, "the server answers for what was not put, or out of turn")
     }
 
     /// Takes one element.
     fn take(&mut self, seq: u64, data: &[u8]) -> Result<()> {
-        if seq <= self.last {
+        if seq <= self.last || seq == u64::MAX {
             let text = format!("writer sequence {seq} after {}", self.last);
             return Err(self.error(Code::Invalid, &text));
         }
@@ -320,6 +348,10 @@ impl Putting {
             self.waiting += chunk.bytes.len() - before;
             self.last = seq;
         }
+        match self.pending.back_mut() {
+            Some(run) if run.first + run.count == seq => run.count += 1,
+            _ => self.pending.push_back(Pending { first: seq, count: 1 }),
+        }
         Ok(())
     }
 
@@ -328,27 +360,33 @@ impl Putting {
     }
 
     fn is_settled(&self) -> bool {
-        self.made.is_some() && self.answered == self.last
+        self.made.is_some() && self.pending.is_empty()
     }
 
     /// Settles and ends the request, for one with other properties.
     fn reopen(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
-        if self.connected.is_some() {
+        // Also over a new connection: what was put before went with the old properties.
+        if !self.pending.is_empty() {
             self.pump(true, &Putting::is_settled, report)?;
-            self.say_goodbye();
         }
+        self.say_goodbye();
         Ok(())
     }
 
-    /// Has data be what it was said to be from now on.
-    fn turn_to_source(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
-        if self.source != self.next_source {
-            if self.last > self.answered {
-                self.reopen(report)?;
-            } else {
-                self.say_goodbye();
-            }
-            self.source = self.next_source;
+    /// Puts under another writer id from now on, of which elements can be in the woof.
+    fn turn_to_writer(&mut self, writer: u64, report: &mut dyn FnMut(Told)) -> Result<()> {
+        self.reopen(report)?;
+        self.writer = writer;
+        (self.resumes, self.from) = (true, 1);
+        (self.last, self.answered) = (0, 0);
+        Ok(())
+    }
+
+    /// Has what is put from now on be what it was said to be.
+    fn turn_to_next(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
+        if self.source != self.next_source || self.sync != self.next_sync {
+            self.reopen(report)?;
+            (self.source, self.sync) = (self.next_source, self.next_sync);
         }
         Ok(())
     }
@@ -384,11 +422,17 @@ impl Put for Putting {
     }
 
     fn set_sync(&mut self, sync: bool) {
-        self.sync = sync;
+        self.next_sync = sync;
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
-        self.turn_to_source(report)?;
+        self.turn_to_next(report)?;
+        if self.stamped {
+            // A sequence of our own making could be one that the caller has for another element.
+            let writer = self.remote.random();
+            self.turn_to_writer(writer, report)?;
+            (self.stamped, self.resumes) = (false, false);
+        }
         for data in items {
             if self.is_full() {
                 self.pump(true, &|putting| !putting.is_full(), report)?;
@@ -403,20 +447,14 @@ impl Put for Putting {
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
-        self.turn_to_source(report)?;
+        self.turn_to_next(report)?;
         for (stamp, data) in items {
             if stamp.writer != self.writer {
-                self.reopen(report)?;
-                self.writer = stamp.writer;
-                (self.resumes, self.made, self.from) = (true, None, 1);
-                (self.last, self.answered) = (0, 0);
+                self.turn_to_writer(stamp.writer, report)?;
+                self.stamped = true;
             }
             if self.is_full() {
                 self.pump(true, &|putting| !putting.is_full(), report)?;
-            }
-            if self.last == 0 {
-                // Writer sequences of others begin anywhere.
-                self.answered = stamp.seq - 1;
             }
             self.take(stamp.seq, data)?;
         }

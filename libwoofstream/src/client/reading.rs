@@ -16,6 +16,8 @@ struct State {
     stop: Stop,
     /// The first answer came.
     begun: bool,
+    /// The answer of this connection says what it is of.
+    named: bool,
     /// The follower was told that it has seen all there was.
     marked: bool,
     /// The next seqno to be asked for.
@@ -29,7 +31,8 @@ pub(super) fn read(remote: &Remote, name: &str, selection: &Selection, sink: &mu
     let target = remote.target(name)?;
     let stop = selection.follow.as_ref().map(|follow| follow.stop.clone()).unwrap_or_default();
     let request = request(&target, selection)?;
-    let mut state = State { request, stop, begun: false, marked: false, next: 0, reused: false };
+    let mut state =
+        State { request, stop, begun: false, named: false, marked: false, next: 0, reused: false };
     let mut patience = remote.patience(selection.follow.is_some());
     loop {
         let before = state.next;
@@ -56,7 +59,7 @@ impl State {
     /// Asks for what is left.
     fn go_on(&mut self) {
         let request = &mut self.request;
-        request.from = i64::try_from(self.next).ok();
+        request.from = Some(i64::try_from(self.next).unwrap_or(i64::MAX));
         request.range = true;
         request.last = None;
         request.since = None;
@@ -78,6 +81,7 @@ fn once(
     if state.request.limit == Some(0) || (state.begun && state.is_complete()) {
         return Ok(());
     }
+    state.named = false;
     // Once only: a second one that is idle may be as dead as the first.
     let idle = if state.reused || state.begun { None } else { remote.take_idle(target) };
     state.reused = false;
@@ -109,7 +113,7 @@ fn once(
                 let _ = link.flush();
                 return Ok(());
             }
-            Came::End => answer.cut()?,
+            Came::End => return Err(Failure::Final(answer.cut().of(&*target.name))),
             Came::Bytes | Came::Credit | Came::Nothing => {}
         }
     }
@@ -126,6 +130,11 @@ impl State {
 fn message(target: &Target, state: &mut State, raw: &Raw<'_>, sink: &mut dyn Sink) -> Result<()> {
     if raw.kind == Kind::ELEM {
         let elem = raw.elem()?;
+        if !state.named || elem.seqno < state.next {
+            let text =
+                format!("the server sends element {} after {}", elem.seqno, state.next.saturating_sub(1));
+            return Err(Error::new(Code::Damaged, &*target.name, text));
+        }
         state.saw(elem.seqno);
         if let Some(limit) = &mut state.request.limit {
             *limit = limit.saturating_sub(1);
@@ -155,11 +164,13 @@ fn begin(target: &Target, state: &mut State, dir: &Dir, sink: &mut dyn Sink) -> 
     let missing = || Error::new(Code::Damaged, &*target.name, "the answer does not say what it is of");
     let made = dir.uint("created").ok_or_else(missing)?;
     let from = dir.uint("from").ok_or_else(missing)?;
-    state.next = state.next.max(from);
+    if std::mem::replace(&mut state.named, true) {
+        return Err(Error::new(Code::Damaged, &*target.name, "the answer says twice what it is of"));
+    }
+    // Before what was seen already if those elements were lost, and their numbers are given out again.
+    state.next = from;
     // What was counted from the newest is what it was when the answer began.
-    if let Some(to) = dir.uint("to")
-        && !state.request.follow
-    {
+    if let Some(to) = dir.uint("to") {
         state.request.to = i64::try_from(to).ok();
     }
     state.request.made = Some(made);

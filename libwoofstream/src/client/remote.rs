@@ -100,8 +100,8 @@ impl Target {
 }
 
 /// Trying again, later each time, and for how long.
-pub(super) struct Trying<'a> {
-    remote: &'a Remote,
+pub(super) struct Trying {
+    remote: Remote,
     /// Since when it has been trying.
     since: Option<Duration>,
     /// How often.
@@ -111,7 +111,7 @@ pub(super) struct Trying<'a> {
     told: String,
 }
 
-impl Trying<'_> {
+impl Trying {
     /// Notes that something worked.
     pub(super) fn is_rewarded(&mut self) {
         self.since = None;
@@ -180,17 +180,17 @@ impl Remote {
     }
 
     /// How long to try.
-    pub(super) fn patience(&self, follow: bool) -> Trying<'_> {
+    pub(super) fn patience(&self, follow: bool) -> Trying {
         self.trying(if follow { None } else { Some(Limit::Time(self.patience.timeout)) })
     }
 
     /// How long a put tries at first, and once the server had been reached.
-    pub(super) fn patience_of_put(&self, reached: bool) -> Trying<'_> {
+    pub(super) fn patience_of_put(&self, reached: bool) -> Trying {
         self.trying(Some(self.patience.wait.unwrap_or(if reached { WAIT } else { Limit::Times(0) })))
     }
 
-    fn trying(&self, limit: Option<Limit>) -> Trying<'_> {
-        Trying { remote: self, since: None, times: 0, limit, pause: PAUSE, told: String::new() }
+    fn trying(&self, limit: Option<Limit>) -> Trying {
+        Trying { remote: self.clone(), since: None, times: 0, limit, pause: PAUSE, told: String::new() }
     }
 
     /// A random number that names a put.
@@ -275,7 +275,7 @@ impl Remote {
                 Step::Need => {}
             }
             if link.next(&mut answer, Wait::Yes(None), before_wait)? == Came::End {
-                answer.cut()?;
+                return Err(Failure::Final(answer.cut().of(&*target.name)));
             }
         }
     }

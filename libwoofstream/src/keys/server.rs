@@ -18,6 +18,9 @@ use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClien
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How many connections a client can make with the session of one.
+const TICKETS: usize = 4;
+
 /// How long a certificate is valid that a server makes for itself, in days. A third before its end it makes a new one.
 const OWN_DAYS: u32 = 90;
 
@@ -167,6 +170,11 @@ pub(super) fn config(
     // again by a stranger who recorded it.
     config.session_storage = sessions;
     config.max_early_data_size = early_data_max;
+    // A client whose session is resumed is known before its handshake is complete, and can have its answer then. In a full
+    // handshake nothing is sent before the certificate is there, whatever this says.
+    config.send_half_rtt_data = true;
+    // Each is good for one connection, and one that has its answer early ends before it would get new ones.
+    config.send_tls13_tickets = TICKETS;
     Ok(config)
 }
 

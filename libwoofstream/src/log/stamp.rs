@@ -111,7 +111,7 @@ impl Entry for (Stamp, &[u8]) {
 impl Woof {
     /// All elements with stamps of `writer` that are kept, from a seqno on, in order. Damaged ones are left out.
     ///
-    /// It looks through all elements from `from_seqno` on, at a few words of each, so it takes some 10 ns for every one.
+    /// It looks through all elements from `from_seqno` on, at a few words of each, so it takes some 20 to 50 ns for every one.
     ///
     /// ```
     /// use libwoofstream::log::{self, Options, Stamp, StampRun};

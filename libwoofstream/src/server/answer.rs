@@ -91,6 +91,10 @@ impl Sink for Answer {
     fn before_wait(&mut self) -> Result<()> {
         Ok(())
     }
+
+    fn is_full(&self) -> bool {
+        !self.has_room()
+    }
 }
 
 /// The error of what this server does not do, about `name`.

@@ -496,6 +496,11 @@ fn begin(
                 None => AccessList::load(&path),
             };
             let list = list.map_err(about(name))?;
+            // A list that gives nobody anything must not look like one that is empty.
+            if let Some(fault) = list.fault() {
+                let text = format!("only the owner has rights: {fault}");
+                return Err(Error::new(Code::Invalid, name, text));
+            }
             // Elsewhere nobody knows whose the directory is.
             let owner = match (list.owner(), list.directory_owner()) {
                 (None, (_, Some(login))) => format!("owner {login}\n"),

@@ -3,6 +3,7 @@
 use super::connection::{Connection, stopped};
 use super::io::{self, Mailbox};
 use super::site::Site;
+use super::tls::TlsStream;
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
 use crate::keys::{Admitted, ServerKeys, Us, explain_io};
@@ -252,11 +253,14 @@ impl Server {
         if let Err(err) = keys.reload() {
             tracing::error!(error = %err, "keys could not be read again; those read before stay in force");
         }
-        let acceptor = tokio_rustls::TlsAcceptor::from(keys.config());
+        let tls = match rustls::ServerConnection::new(keys.config()) {
+            Ok(tls) => tls,
+            Err(err) => return tracing::error!(%from, error = %err, "no TLS for this connection"),
+        };
         let limit = self.site.limits().handshake;
         let mut stopping = self.stopping.subscribe();
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(limit, acceptor.accept(stream)) => accepted,
+            accepted = tokio::time::timeout(limit, TlsStream::accept(stream, tls)) => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         let failed = |text: String| {
@@ -268,8 +272,9 @@ impl Server {
             Ok(Err(err)) => return failed(explain_io(err, "", Us::Server).to_string()),
             Ok(Ok(stream)) => stream,
         };
-        match keys.admit(stream.get_ref().1.peer_certificates()) {
+        match keys.admit(stream.peer_certificates()) {
             Ok(admitted) => {
+                metrics.early.add(u64::from(stream.is_early()));
                 let peer = admitted.peer.clone();
                 self.serve(stream, peer, Some((keys, admitted))).await;
             }

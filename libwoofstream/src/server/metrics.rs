@@ -32,6 +32,8 @@ pub struct Metrics {
     pub(super) refused: Count,
     /// Handshakes that failed.
     pub(super) handshakes_failed: Count,
+    /// Connections that resumed a session and began before their handshake was complete.
+    pub(super) early: Count,
     /// Exchanges that are open.
     pub(super) exchanges: Count,
     /// Requests since the start.
@@ -53,7 +55,7 @@ pub struct Metrics {
 impl Metrics {
     /// The counts as text, in the exposition format of Prometheus, version 0.0.4.
     pub fn render(&self) -> String {
-        let rows: [(&str, &str, &str, &Count); 12] = [
+        let rows: [(&str, &str, &str, &Count); 13] = [
             ("connections", "gauge", "Connections that are open.", &self.connections),
             ("connections_accepted_total", "counter", "Connections since the start.", &self.accepted),
             (
@@ -63,6 +65,12 @@ impl Metrics {
                 &self.refused,
             ),
             ("handshakes_failed_total", "counter", "Handshakes that failed.", &self.handshakes_failed),
+            (
+                "connections_early_total",
+                "counter",
+                "Connections that resumed a session and began before their handshake was complete.",
+                &self.early,
+            ),
             ("exchanges", "gauge", "Requests that are being answered.", &self.exchanges),
             ("requests_total", "counter", "Requests since the start.", &self.requests),
             ("requests_denied_total", "counter", "Requests without the right for them.", &self.denied),
@@ -105,6 +113,6 @@ mod tests {
             "# HELP woofstream_connections Connections that are open.\n# TYPE woofstream_connections gauge\nwoofstream_connections 1\n"
         ));
         assert!(text.contains("\nwoofstream_connections_accepted_total 3\n"));
-        assert_eq!(text.lines().count(), 36);
+        assert_eq!(text.lines().count(), 39);
     }
 }

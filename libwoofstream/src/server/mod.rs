@@ -17,6 +17,7 @@ mod metrics;
 mod putting;
 mod reading;
 mod site;
+mod tls;
 mod watch;
 mod woofs;
 mod writers;

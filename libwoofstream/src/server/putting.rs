@@ -18,6 +18,20 @@ use crate::space::{Create, Local, Space as _};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
 use std::ops::Range;
 
+/// So many elements are appended at once before it is looked whether there is room for more answers.
+const BATCH: usize = 4096;
+
+/// How far the stream of a client was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// All whole messages that are here.
+    All,
+    /// Its end came.
+    End,
+    /// Answers wait to be sent first.
+    Full,
+}
+
 /// A put in progress.
 pub(super) struct Putting {
     name: String,
@@ -84,10 +98,11 @@ impl Putting {
         if request.made.is_some_and(|expected| expected != made) {
             return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
         }
-        let turn = site.writers.take(request.writer);
-        let found = request.resume.map_or_else(Vec::new, |from| woof.stamps_of(request.writer, from));
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
+        // Taken before it is looked what is there, and given back by `close`: nothing fails from here on.
+        let turn = site.writers.take((woof.identity().map_err(|err| err.of(name))?, request.writer));
+        let found = request.resume.map_or_else(Vec::new, |from| woof.stamps_of(request.writer, from));
         let content = woof.options().content;
         let element_max =
             usize::try_from(appender.element_max()).unwrap_or(usize::MAX).min(site.limits().element);
@@ -139,16 +154,16 @@ impl Putting {
     ) -> Progress {
         let input = std::mem::take(&mut self.input);
         let done = self.take(context.site, &input, out);
-        let used = match &done {
-            Ok((used, _)) => *used,
-            Err(_) => input.len(),
+        let (used, taken) = match &done {
+            Ok(done) => *done,
+            Err(_) => (input.len(), Taken::All),
         };
         session.used(exchange, used);
         let status = match done {
-            Ok((_, false)) if self.got_all => {
+            Ok(_) if taken == Taken::All && self.got_all => {
                 self.decoder.finish(input.len() - used).map(|()| Some(())).map_err(about(&self.name))
             }
-            Ok((_, ended)) => Ok(ended.then_some(())),
+            Ok(_) => Ok((taken == Taken::End).then_some(())),
             Err(err) => Err(about(&self.name)(err)),
         };
         if used < input.len() {
@@ -156,6 +171,7 @@ impl Putting {
             self.input.drain(..used);
         }
         match status {
+            Ok(None) if taken == Taken::Full => Progress::More,
             Ok(None) => Progress::Asleep,
             Ok(Some(())) => {
                 out.end(Ok(()));
@@ -173,11 +189,14 @@ impl Putting {
         context.site.writers.give_up(&self.turn);
     }
 
-    /// Appends the whole messages at the beginning of `input`; how many bytes they are, and whether the stream ended.
-    fn take(&mut self, site: &Site, input: &[u8], out: &mut Answer) -> Result<(usize, bool)> {
+    /// Appends the whole messages at the beginning of `input`; how many bytes they are.
+    fn take(&mut self, site: &Site, input: &[u8], out: &mut Answer) -> Result<(usize, Taken)> {
         let mut batch = Batch { items: Vec::new(), input, converted: Vec::new() };
         let mut used = 0;
-        let ended = loop {
+        let taken = loop {
+            if !out.has_room() {
+                break Taken::Full;
+            }
             let (more, event) = match self.decoder.event(input.get(used..).unwrap_or_default()) {
                 Ok(event) => event,
                 Err(err) => {
@@ -188,7 +207,7 @@ impl Putting {
             };
             used += more;
             match event {
-                Event::Need(_) => break false,
+                Event::Need(_) => break Taken::All,
                 Event::Preamble => {}
                 Event::Whole(header) => {
                     let end = used;
@@ -211,12 +230,12 @@ impl Putting {
                     self.append(site, &mut batch, out)?;
                     // A client whose own input went wrong says so here: what it sent is in.
                     status.map_err(|fault| fault.to_error())?;
-                    return Ok((used, true));
+                    return Ok((used, Taken::End));
                 }
             }
         };
         self.append(site, &mut batch, out)?;
-        Ok((used, ended))
+        Ok((used, taken))
     }
 
     /// Takes one element, whose payload is in `place` of the input.
@@ -227,7 +246,8 @@ impl Putting {
         batch: &mut Batch<'_>,
         out: &mut Answer,
     ) -> Result<()> {
-        let payload = batch.input.get(place.clone()).unwrap_or_default();
+        let input = batch.input;
+        let payload = input.get(place.clone()).unwrap_or_default();
         let Some((prefix, data)) = payload.split_first_chunk::<ELEM_PREFIX>() else {
             return Err(Error::new(Code::Damaged, "", "an element that is too short"));
         };
@@ -237,7 +257,11 @@ impl Putting {
             return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
         }
         self.last_seq = seq;
-        if self.answered_before(site, seq, out) {
+        if let Some(seqno) = self.seqno_before(seq) {
+            // Answers come in the order of the elements, for a client takes each for one of all before it.
+            self.append(site, batch, out)?;
+            is_in(out, seq, seqno, 1);
+            site.metrics().resent.add(1);
             return Ok(());
         }
         let stamp = Stamp { writer: self.writer, seq };
@@ -256,26 +280,34 @@ impl Putting {
         match converted {
             Ok(_) if len > self.element_max => {
                 let text = format!("element is {len} bytes, the limit of this woof is {}", self.element_max);
+                self.append(site, batch, out)?;
                 refused(out, seq, &Error::new(Code::TooLarge, &*self.name, text));
             }
             // Seqno 0 stands for one that nobody knows any more.
-            Ok(_) if self.was_overwritten(seq) => is_in(out, seq, 0, 1),
-            Ok(data) => batch.items.push((stamp, data)),
-            Err(err) => refused(out, seq, &err.of(&*self.name)),
+            Ok(_) if self.was_overwritten(seq) => {
+                self.append(site, batch, out)?;
+                is_in(out, seq, 0, 1);
+            }
+            Ok(data) => {
+                batch.items.push((stamp, data));
+                if batch.items.len() >= BATCH {
+                    self.append(site, batch, out)?;
+                }
+            }
+            Err(err) => {
+                self.append(site, batch, out)?;
+                refused(out, seq, &err.of(&*self.name));
+            }
         }
         Ok(())
     }
 
-    /// Answers for an element that was there when this began.
-    fn answered_before(&self, site: &Site, seq: u64, out: &mut Answer) -> bool {
+    /// The seqno of an element that was there when this began.
+    fn seqno_before(&self, seq: u64) -> Option<u64> {
         let after = self.found.partition_point(|run| run.seq <= seq);
-        let Some(run) = after.checked_sub(1).and_then(|at| self.found.get(at)) else { return false };
-        let there = seq - run.seq < run.count;
-        if there {
-            is_in(out, seq, run.seqno + (seq - run.seq), 1);
-            site.metrics().resent.add(1);
-        }
-        there
+        let run = after.checked_sub(1).and_then(|at| self.found.get(at))?;
+        let number = seq - run.seq;
+        (number < run.count).then(|| run.seqno + number)
     }
 
     /// Whether an element was appended before and is not kept any more: later ones of this writer are there, and they were

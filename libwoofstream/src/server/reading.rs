@@ -37,6 +37,7 @@ impl Reading {
             if expected != made {
                 return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
             }
+            selection.resumed = true;
             go_back(&mut selection, name, next, answer)?;
         }
         context.recent.set(Some(woof.clone()));
@@ -70,6 +71,12 @@ impl Reading {
                 return Progress::Over;
             }
         };
+        // So that after a lost connection nothing is looked at, or told of, twice.
+        let looked_at = self.elements.seqno() - 1;
+        if looked_at > self.elements.sent() && step != Step::Done {
+            encode::seqno(answer.buffer(), looked_at, &self.name);
+            self.elements.told();
+        }
         match (step, &self.follower) {
             (Step::More, _) => Progress::More,
             (Step::Idle, Some(follower)) => {
@@ -79,11 +86,6 @@ impl Reading {
                 {
                     answer.end(Err(self.elements.ended(how)));
                     return Progress::Over;
-                }
-                let looked_at = self.elements.seqno() - 1;
-                if looked_at > self.elements.sent() {
-                    encode::seqno(answer.buffer(), looked_at, &self.name);
-                    self.elements.told();
                 }
                 let woof = self.elements.woof();
                 if self.armed != self.elements.seqno() {
@@ -140,6 +142,7 @@ pub(super) fn selection(request: &net::Read) -> Result<Selection> {
         last: request.last,
         limit: request.limit,
         follow: request.follow.then(Follow::default),
+        resumed: false,
     })
 }
 

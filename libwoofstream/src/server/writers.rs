@@ -4,16 +4,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// A woof, by its file, and a writer id. The same writer may put into several woofs at once.
+type Key = ((u64, u64), u64);
+
 /// The writers with a put in progress.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
-    active: Mutex<HashMap<u64, Arc<Mutex<u64>>>>,
+    active: Mutex<HashMap<Key, Arc<Mutex<u64>>>>,
 }
 
 /// The right to append under a writer id, until another connection takes it.
 #[derive(Debug)]
 pub(super) struct Turn {
-    writer: u64,
+    key: Key,
     /// Which turn it is now.
     current: Arc<Mutex<u64>>,
     /// Which turn this is.
@@ -25,15 +28,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Writers {
-    /// Takes the turn for `writer`. Returns after an append in progress of who had it.
-    pub(super) fn take(&self, writer: u64) -> Turn {
-        let current = Arc::clone(locked(&self.active).entry(writer).or_default());
+    /// Takes the turn of a writer. Returns after an append in progress of who had it.
+    pub(super) fn take(&self, key: Key) -> Turn {
+        let current = Arc::clone(locked(&self.active).entry(key).or_default());
         let own = {
             let mut turn = locked(&current);
             *turn += 1;
             *turn
         };
-        Turn { writer, current, own }
+        Turn { key, current, own }
     }
 
     /// Gives a turn up.
@@ -41,7 +44,7 @@ impl Writers {
         let mut active = locked(&self.active);
         // Ours, the map's, and nobody else's.
         if Arc::strong_count(&turn.current) <= 2 {
-            active.remove(&turn.writer);
+            active.remove(&turn.key);
         }
     }
 }
@@ -61,18 +64,23 @@ mod tests {
     #[test]
     fn the_last_who_took_a_turn_has_it() {
         let writers = Writers::default();
-        let first = writers.take(7);
+        let key = ((1, 2), 7);
+        let elsewhere = writers.take(((1, 3), 7));
+        let first = writers.take(key);
         assert_eq!(first.with(|| 1), Some(1));
-        let second = writers.take(7);
+        let second = writers.take(key);
         assert_eq!(first.with(|| 1), None);
         assert_eq!(second.with(|| 2), Some(2));
         writers.give_up(&first);
         drop(first);
-        assert_eq!(writers.take(7).with(|| 3), Some(3));
+        assert_eq!(writers.take(key).with(|| 3), Some(3));
         assert_eq!(second.with(|| 2), None);
+        assert_eq!(elsewhere.with(|| 4), Some(4));
+        writers.give_up(&elsewhere);
+        drop(elsewhere);
         writers.give_up(&second);
         drop(second);
-        let last = writers.take(7);
+        let last = writers.take(key);
         writers.give_up(&last);
         assert!(locked(&writers.active).is_empty());
     }

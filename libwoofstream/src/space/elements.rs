@@ -30,7 +30,7 @@ pub struct Elements {
     left: u64,
     /// Whether a follower was told that it has seen all there was.
     marked: bool,
-    /// The last seqno that was given out or told of.
+    /// The last seqno that was given out, or that the reader was told it has been looked at.
     sent: u64,
 }
 
@@ -83,8 +83,8 @@ impl Elements {
         Some(self.span.to).filter(|to| *to < u64::MAX)
     }
 
-    /// The last seqno that was given out or told of: those after it and before [`Elements::seqno`] were looked at and did
-    /// not match.
+    /// The last seqno that was given out, or noted with [`Elements::told`]: those after it and before [`Elements::seqno`] were
+    /// looked at, and did not match or are not there.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -100,6 +100,9 @@ impl Elements {
         for _ in 0..most {
             if self.left == 0 || self.cursor.seqno() > self.span.to {
                 return Ok(Step::Done);
+            }
+            if sink.is_full() {
+                return Ok(Step::More);
             }
             match self.cursor.next() {
                 Some(Item::Elem { seqno, time_ns, data, .. }) => {
@@ -117,17 +120,16 @@ impl Elements {
                     }
                 }
                 Some(Item::Gone { from, to }) => {
+                    let to = to.min(self.span.to);
                     let what = if from == to {
                         format!("element {from} is gone: overwritten before it was read")
                     } else {
                         format!("elements {from} to {to} are gone: overwritten before they were read")
                     };
                     sink.fault(&fault(Code::Gone, what))?;
-                    self.sent = to;
                 }
                 Some(Item::Damaged { seqno }) => {
                     sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
-                    self.sent = seqno;
                 }
                 None if !follows => return Ok(Step::Done),
                 None => {

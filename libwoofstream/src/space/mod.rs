@@ -62,6 +62,10 @@ pub trait Sink {
     /// # Errors
     /// Ends the source.
     fn before_wait(&mut self) -> Result<()>;
+    /// Whether it has enough for now: a source that works in steps ends its step then.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// How a woof is made.

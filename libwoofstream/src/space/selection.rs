@@ -29,6 +29,8 @@ pub struct Selection {
     pub limit: Option<u64>,
     /// Go on with the elements to come.
     pub follow: Option<Follow>,
+    /// It goes on with a read that had begun: what is not there any more is told as gone, and is no error.
+    pub resumed: bool,
 }
 
 /// A selection made concrete for one woof at one moment.
@@ -48,7 +50,9 @@ impl Selection {
             Some(range) => {
                 let (from, to) = range.seqnos(first, next.saturating_sub(1));
                 let open = range.to == super::Bound::Open;
-                check_there(range, first, next, self.follow.is_some())?;
+                if !self.resumed {
+                    check_there(range, first, next, self.follow.is_some())?;
+                }
                 (from, if open && self.follow.is_some() { u64::MAX } else { to })
             }
             // A follow alone starts with what is new.
@@ -136,7 +140,7 @@ fn check_there(range: &SeqRange, first: u64, next: u64, follow: bool) -> Result<
     };
     match (range.from, range.to) {
         (super::Bound::Seqno(from), super::Bound::Seqno(to))
-            if from == to && (from < first || from >= next) =>
+            if from == to && (from < first || (from >= next && !follow)) =>
         {
             missing(from.to_string())
         }

@@ -1,0 +1,193 @@
+//! TLS of an accepted connection, over tokio's sockets.
+//!
+//! A handshake that resumes a session is not waited for to its end: the client is known by its session, its request came with its first
+//! flight (early data), and the answer goes out behind our part of the handshake. That saves a round trip, which is what early
+//! data is for; tokio-rustls gives a stream only when the handshake is complete.
+//!
+//! Failure contract: nothing is sent to a client before its certificate is known. An error of TLS is told to the client by an alert and ends
+//! the connection.
+
+use rustls::ServerConnection;
+use rustls::pki_types::CertificateDer;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection with TLS.
+pub(super) struct TlsStream {
+    io: TcpStream,
+    tls: Box<ServerConnection>,
+    /// Nothing more comes.
+    eof: bool,
+}
+
+/// The socket as rustls reads and writes it: what would have to wait is an error.
+struct Now<'a>(&'a TcpStream);
+
+impl io::Read for Now<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl io::Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl TlsStream {
+    /// Begins a handshake and goes on until it is known who the client is: to its end, or in a resumed session until the first data is
+    /// there.
+    ///
+    /// # Errors
+    /// Those of TLS, with the [`rustls::Error`] inside, and of the socket.
+    pub(super) async fn accept(io: TcpStream, tls: ServerConnection) -> io::Result<TlsStream> {
+        let mut stream = TlsStream { io, tls: Box::new(tls), eof: false };
+        poll_fn(|context| stream.poll_known(context)).await?;
+        Ok(stream)
+    }
+
+    /// The certificates of the client; of a resumed session those it began with.
+    pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.tls.peer_certificates()
+    }
+
+    /// Whether the handshake still goes on: a session was resumed, and what is read first is early data.
+    pub(super) fn is_early(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    fn poll_known(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let _ = self.poll_push(context)?;
+            if !self.tls.is_handshaking() {
+                // What ends the handshake goes out with the first answer, or with what is flushed.
+                return Poll::Ready(Ok(()));
+            }
+            if self.tls.early_data().is_some() && self.tls.peer_certificates().is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.eof {
+                return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
+            }
+            ready!(self.poll_pull(context))?;
+        }
+    }
+
+    /// Sends what TLS has to send, as far as the socket takes it.
+    fn poll_push(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.tls.wants_write() {
+            ready!(self.io.poll_write_ready(context))?;
+            match self.tls.write_tls(&mut Now(&self.io)) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                // The socket is not ready after all; the next turn asks it again.
+                Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+                Err(err) => return Poll::Ready(Err(err)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what came off the socket.
+    fn poll_pull(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.io.poll_read_ready(context))?;
+            match self.tls.read_tls(&mut Now(&self.io)) {
+                Ok(0) => {
+                    self.eof = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(_) => {}
+                Err(err) if err.kind() == ErrorKind::WouldBlock => continue,
+                Err(err) => return Poll::Ready(Err(err)),
+            }
+            if let Err(err) = self.tls.process_new_packets() {
+                // The client is told why, if it still takes it.
+                let _ = self.poll_push(context);
+                return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, err)));
+            }
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let before = buffer.filled().len();
+            if let Some(mut early) = self.tls.early_data() {
+                let read = early.read(buffer.initialize_unfilled())?;
+                buffer.advance(read);
+            }
+            // All that is decrypted, so that many small records are one read.
+            while buffer.remaining() > 0 {
+                match self.tls.reader().read(buffer.initialize_unfilled()) {
+                    Ok(0) => break,
+                    Ok(len) => buffer.advance(len),
+                    Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::UnexpectedEof) => {
+                        break;
+                    }
+                    Err(err) => return Poll::Ready(Err(err)),
+                }
+            }
+            if buffer.filled().len() > before || self.eof {
+                return Poll::Ready(Ok(()));
+            }
+            let state = self.tls.process_new_packets().map(|state| state.peer_has_closed());
+            if matches!(state, Ok(true)) {
+                return Poll::Ready(Ok(()));
+            }
+            // Answers to what came, as the end of a handshake, are not left lying.
+            let _ = self.poll_push(context)?;
+            ready!(self.poll_pull(context))?;
+            let _ = self.poll_push(context)?;
+        }
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.tls.writer().write(bytes)? {
+                // The buffer of TLS is full.
+                0 if !bytes.is_empty() => {}
+                len => {
+                    let _ = self.poll_push(context)?;
+                    return Poll::Ready(Ok(len));
+                }
+            }
+            ready!(self.poll_push(context))?;
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_push(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tls.send_close_notify();
+        ready!(self.poll_push(context))?;
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,7 @@
+//! Client and server in one process, over simulated links: seeded runs, hostile clients, hostile servers.
+
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
+
+mod puts;
+mod reads;
+mod world;
