@@ -249,11 +249,14 @@ impl Putting {
         let input = batch.input;
         let payload = input.get(place.clone()).unwrap_or_default();
         let Some((prefix, data)) = payload.split_first_chunk::<ELEM_PREFIX>() else {
+            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", "an element that is too short"));
         };
         let seq = prefix.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if seq <= self.last_seq {
             let last = self.last_seq;
+            // What came before it is right, and is kept.
+            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
         }
         self.last_seq = seq;

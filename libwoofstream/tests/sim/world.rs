@@ -53,7 +53,7 @@ impl Random {
 }
 
 /// Nothing is woken by threads here: all exchanges are, at every step.
-struct AllAwake;
+pub(crate) struct AllAwake;
 
 impl Wake for AllAwake {
     fn wake(&self, _exchange: u32) {}
