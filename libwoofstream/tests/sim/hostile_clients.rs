@@ -8,6 +8,7 @@ use libwoofstream::net::{Create, Find, GREETING, Named, Put, Read, Request};
 use libwoofstream::server::{Limits, Site};
 use libwoofstream::wire::encode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn named(name: &str) -> Named {
     Named { name: name.to_owned() }
@@ -193,8 +194,9 @@ fn answers_to_pings_that_nobody_reads_are_no_more_than_the_pings() {
 
 /// What a put answers to these bytes of its stream.
 fn put_stream(site: &Arc<Site>, stream: &[u8], end: bool) -> String {
+    static WRITER: AtomicU64 = AtomicU64::new(100);
     let mut client = Client::greeted(site);
-    client.send(&open(1, 1 << 24, &put(5))).unwrap();
+    client.send(&open(1, 1 << 24, &put(WRITER.fetch_add(1, Ordering::Relaxed)))).unwrap();
     for piece in stream.chunks(64 << 10) {
         client.send(&frame(DATA, 1, piece)).unwrap();
     }
@@ -372,4 +374,42 @@ fn answers_of_a_put_that_nobody_takes_stop_the_put() {
     assert!(refused(&first) <= 1);
     client.send(&frame(CREDIT, 1, &(100u32 << 20).to_le_bytes())).unwrap();
     assert_eq!(refused(&first) + refused(&client.take()), 30_000);
+}
+
+#[test]
+fn what_comes_late_of_a_put_is_not_appended_again() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let woof = log::open(&dir.path().join("farm/temp")).unwrap();
+    let mut stream = Vec::new();
+    encode::preamble(&mut stream);
+    encode::elem(&mut stream, 1, 0, b"once");
+    let request = |resume| {
+        Request::Put(Put {
+            name: "farm/temp".into(),
+            writer: 9,
+            content: "text".into(),
+            resume,
+            ..Put::default()
+        })
+    };
+    let sent = |resume| [open(1, 1 << 20, &request(resume)), frame(DATA, 1, &stream)].concat();
+    // The first connection is lost, and all it carried arrives after the put went on over another one.
+    let mut second = Client::greeted(&site);
+    second.send(&sent(Some(1))).unwrap();
+    assert!(second.answer(1).0.contains("woof.in"));
+    for (resume, why) in [(None, "this put was begun before"), (Some(1), "woof.in")] {
+        let mut late = Client::greeted(&site);
+        late.send(&sent(resume)).unwrap();
+        let answer = late.answer(1).0;
+        assert!(answer.contains(why), "{answer}");
+        assert_eq!(woof.next_seqno(), 3);
+    }
+    // The one that went on finds out with its next element, and can go on again.
+    let mut next = Vec::new();
+    encode::elem(&mut next, 2, 0, b"next");
+    second.send(&frame(DATA, 1, &next)).unwrap();
+    let (answer, complete) = second.answer(1);
+    assert!(complete && answer.contains("stopped"), "{answer}");
+    assert_eq!(woof.next_seqno(), 3);
 }

@@ -345,7 +345,7 @@ fn a_put_gives_up_on_a_server_that_takes_connections_and_answers_nothing() {
         assert!((200..500).contains(&dials), "{dials}");
     }
     let (err, _, dials) = put(&[], true, None);
-    assert_eq!(err.to_string(), "woof://server:7144: the connection was closed before the server answered");
+    assert_eq!(err.to_string(), "woof://server:7144: the connection was closed by the server");
     assert_eq!(dials, 1);
 }
 
