@@ -30,9 +30,8 @@ fn any_frames_are_served_or_refused() {
     let mut right = 0;
     for round in 0..ROUNDS {
         let seed = random.0;
-        let input: Vec<u8> = (0..=random.next() % 40).flat_map(|_| random.next().to_le_bytes()).collect();
+        let mut input: Vec<u8> = (0..=random.next() % 40).flat_map(|_| random.next().to_le_bytes()).collect();
         // Requests come in order, or few would be taken.
-        let mut input = input;
         let mut exchange = 1;
         let mut at = 1;
         while random.next() % 8 != 0 && at + 3 <= input.len() {
@@ -42,7 +41,7 @@ fn any_frames_are_served_or_refused() {
                 exchange += 1;
             } else {
                 input[at] = 2 + input[at] % 6;
-                input[at + 1] %= exchange.max(1) + 1;
+                input[at + 1] = 1 + input[at + 1] % exchange;
             }
             at += 3 + usize::from(input[at + 2] % 32);
         }

@@ -67,6 +67,7 @@ fn frames(input: &[u8]) -> Vec<u8> {
             5 => vec![what, exchange, 0, 0],
             6 | 7 => vec![what; 8],
             3 => Vec::new(),
+            4 | 8 if what & 128 == 0 => vec![0x80],
             2 => {
                 let mut stream = Vec::new();
                 if what & 64 != 0 {
@@ -87,8 +88,13 @@ fn frames(input: &[u8]) -> Vec<u8> {
         {
             *byte ^= kind;
         }
+        // Frames for the connection as a whole, and for an exchange.
+        let number = match kind % 12 {
+            6..=8 if exchange & 0x40 == 0 => 0,
+            _ => exchange % 8,
+        };
         let len = payload.len().to_le_bytes();
-        out.extend_from_slice(&[len[0], len[1], len[2], kind % 12, exchange % 8, 0, 0, 0]);
+        out.extend_from_slice(&[len[0], len[1], len[2], kind % 12, number, 0, 0, 0]);
         out.extend_from_slice(&payload);
     }
     out
