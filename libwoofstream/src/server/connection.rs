@@ -123,11 +123,6 @@ impl Connection {
         self.closed || (self.stopping && self.exchanges.is_empty())
     }
 
-    /// Whether [`Connection::stop`] was called.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
     /// Notes that so many bytes of output were sent.
     pub fn wrote(&self, len: usize) {
         self.site.metrics().bytes_out.add(len as u64);
@@ -141,14 +136,18 @@ impl Connection {
         if self.closed {
             return Ok(());
         }
-        let kept = std::mem::take(&mut self.input);
-        let joined = if kept.is_empty() { None } else { Some([&kept, bytes].concat()) };
-        let input = joined.as_deref().unwrap_or(bytes);
+        // What was kept grows in place, so that many small pieces of a large frame are not copied again each time.
+        let mut kept = std::mem::take(&mut self.input);
+        let joined = !kept.is_empty();
+        if joined {
+            kept.extend_from_slice(bytes);
+        }
+        let input = if joined { &kept } else { bytes };
         let mut used = 0;
         let done = loop {
             let rest = input.get(used..).unwrap_or_default();
             match self.session.receive(rest) {
-                Ok((_, Received::Need(_))) => break Ok(rest),
+                Ok((_, Received::Need(_))) => break Ok(()),
                 Ok((len, received)) => {
                     used += len;
                     if let Err(err) = came(
@@ -165,14 +164,15 @@ impl Connection {
                 Err(err) => break Err(err),
             }
         };
-        match done {
-            Ok(rest) => {
-                self.input = rest.to_vec();
-                self.check_unfinished()
+        if done.is_ok() {
+            if !joined {
+                self.input = bytes.get(used..).unwrap_or_default().to_vec();
+            } else if used < kept.len() {
+                kept.drain(..used);
+                self.input = kept;
             }
-            Err(err) => Err(err),
         }
-        .inspect_err(|err| self.close(err))
+        done.and_then(|()| self.check_unfinished()).inspect_err(|err| self.close(err))
     }
 
     /// Refuses to hold more than the limit of messages that did not come whole.

@@ -21,7 +21,7 @@ mod tls;
 mod watch;
 mod writers;
 
-pub use connection::{Connection, Wake};
+pub use connection::{Connection, Pumped, Wake};
 pub use limits::Limits;
 pub use listen::{Listener, Server};
 pub use metrics::Metrics;

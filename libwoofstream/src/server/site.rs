@@ -146,12 +146,15 @@ impl Site {
         name::namespace_of(path).filter(|dir| dir.starts_with(&self.root)).unwrap_or(&self.root)
     }
 
-    /// Whether the peer has a right in the namespace that `path` lies in.
+    /// Whether the peer has a right in the namespace that `path` lies in. Where there is a symbolic link in it, that is the one that
+    /// the link leads to.
     ///
     /// # Errors
     /// [`Code::Denied`], saying which right is missing.
     pub(super) fn allow(&self, peer: &Peer, path: &Path, right: Right, name: &str) -> Result<()> {
-        let list = self.list(self.namespace_of(path)).map_err(|err| err.of(name))?;
+        let real = path.ancestors().find_map(|path| path.canonicalize().ok());
+        let list =
+            self.list(self.namespace_of(real.as_deref().unwrap_or(path))).map_err(|err| err.of(name))?;
         list.check(peer, right).map_err(|err| {
             self.metrics.denied.add(1);
             tracing::warn!(peer = %peer, name, error = err.text(), "refused");
