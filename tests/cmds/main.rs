@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 mod frame;
+mod server;
 mod shows;
 mod streams;
 mod support;
@@ -24,6 +25,7 @@ mod wput;
 mod wput_faults;
 mod wrm;
 mod wrun;
+mod wserve;
 mod wsplit;
 mod wstat;
 mod wtail;

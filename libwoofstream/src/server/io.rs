@@ -145,7 +145,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Event::Deadline => {
                 if !connection.is_greeted() {
-                    let text = format!("no greeting in {} s, the limit", limits.handshake.as_secs());
+                    let limit = limits.handshake.as_secs_f64();
+                    let text = format!("no greeting in {limit} s, the limit (--handshake-timeout)");
                     wrong.get_or_insert(Error::new(Code::Denied, "", text));
                 }
                 break;
