@@ -22,8 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
 const WAIT: Limit = Limit::Time(Duration::from_secs(3600));
 
-/// The name of a server's Unix socket in the state directory of what it serves.
-pub(crate) const SOCKET: &str = "server.sock";
+pub(crate) use crate::net::SOCKET;
 
 /// How long something is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -187,7 +187,9 @@ impl Connection {
             })
             .sum();
         if held > max {
-            let text = format!("{held} bytes of unfinished messages, the limit is {max}");
+            let text = format!(
+                "{held} bytes of unfinished messages, the limit of a connection is {max} (--max-unfinished)"
+            );
             return Err(Error::new(Code::TooLarge, "", text));
         }
         Ok(())
@@ -326,6 +328,7 @@ fn came(
             let work = match Request::decode(request) {
                 Ok(request) => Work::Asked(Box::new(request)),
                 Err(err) => {
+                    tracing::warn!(peer = %context.peer, error = %err, "request refused");
                     answer.end(Err(err));
                     Work::Answered
                 }
@@ -388,6 +391,7 @@ impl Exchange {
             match begin(context, session, number, &request, &mut self.answer) {
                 Ok(work) => self.work = work,
                 Err(err) => {
+                    note_refused(context, &request, &err);
                     self.answer.end(Err(err));
                     self.work = Work::Answered;
                 }
@@ -423,6 +427,21 @@ impl Exchange {
             Work::Put(put) => put.close(context),
             _ => {}
         }
+    }
+}
+
+/// Logs who was refused what: a right, a name that leads out, a limit, what is not understood. That a woof is not there is an answer
+/// like others.
+fn note_refused(context: &Context<'_>, request: &Request, err: &Error) {
+    let (peer, how, verb, name) = (context.peer, context.peer.how.as_str(), request.verb(), request.name());
+    match err.code() {
+        Code::Denied | Code::Invalid | Code::TooLarge | Code::Unsupported => {
+            tracing::warn!(%peer, how, verb, name, error = err.text(), "request refused");
+        }
+        Code::Damaged | Code::Full | Code::Io | Code::Failed => {
+            tracing::error!(%peer, how, verb, name, error = err.text(), "request failed");
+        }
+        _ => tracing::debug!(%peer, how, verb, name, error = err.text(), "request failed"),
     }
 }
 

@@ -149,7 +149,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Event::Deadline if connection.is_greeted() || wrong.is_some() || stopped => break,
             Event::Deadline => {
-                let text = format!("no greeting in {} s, the limit", limits.handshake.as_secs_f64());
+                let limit = limits.handshake.as_secs_f64();
+                let text = format!("no greeting in {limit} s, the limit (--handshake-timeout)");
                 let err = Error::new(Code::Denied, "", text);
                 connection.close(&err);
                 wrong = Some(err);

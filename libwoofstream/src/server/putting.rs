@@ -286,7 +286,12 @@ impl Putting {
         };
         match converted {
             Ok(_) if len > self.element_max => {
-                let text = format!("element is {len} bytes, the limit of this woof is {}", self.element_max);
+                let max = self.element_max;
+                let text = if max == site.limits().element {
+                    format!("element is {len} bytes, the limit of this server is {max} (--max-element)")
+                } else {
+                    format!("element is {len} bytes, the limit of this woof is {max}")
+                };
                 self.append(site, batch, out)?;
                 refused(out, seq, &Error::new(Code::TooLarge, &*self.name, text));
             }
