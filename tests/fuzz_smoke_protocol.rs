@@ -1,7 +1,6 @@
 //! A short run of what the fuzz target `protocol` does for as long as one likes: frames and bytes from a fixed seed, to a server and
 //! to a client. Nothing may panic or hang, and nothing may be held or sent out of proportion.
 
-
 #[path = "fuzz/shared/protocol.rs"]
 mod protocol;
 

@@ -8,10 +8,11 @@ use super::site::Site;
 use crate::access::{AccessList, Change, Peer, Right};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log;
+use crate::log::{self, Woof};
 use crate::net::{self, Received, Request, Role, Session};
 use crate::space::{self, Local, Sink as _, Space as _};
 use crate::wire::{Fault, encode};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     pub(super) peer: &'a Peer,
     pub(super) wake: &'a Arc<dyn Wake>,
+    /// The woof that was read last, kept open for a client that reads it again at once.
+    pub(super) recent: &'a Cell<Option<Woof>>,
 }
 
 /// How far an exchange came.
@@ -85,6 +88,8 @@ pub struct Connection {
     exchanges: HashMap<u32, Exchange>,
     /// Exchanges with something to do, each once.
     queue: VecDeque<u32>,
+    /// The woof that was read last.
+    recent: Cell<Option<Woof>>,
     /// No more requests are taken.
     stopping: bool,
     /// Nothing more is done; what is left to send is sent.
@@ -103,6 +108,7 @@ impl Connection {
             input: Vec::new(),
             exchanges: HashMap::new(),
             queue: VecDeque::new(),
+            recent: Cell::new(None),
             stopping: false,
             closed: false,
         }
@@ -154,7 +160,12 @@ impl Connection {
                         received,
                         &mut self.exchanges,
                         &mut self.queue,
-                        &Context { site: &self.site, peer: &self.peer, wake: &self.wake },
+                        &Context {
+                            site: &self.site,
+                            peer: &self.peer,
+                            wake: &self.wake,
+                            recent: &self.recent,
+                        },
                         self.stopping,
                         &mut self.session,
                     ) {
@@ -220,7 +231,8 @@ impl Connection {
             leave = false;
             self.queue.pop_front();
             exchange.queued = false;
-            let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+            let context =
+                Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
             let more = exchange.step(&context, &mut self.session, number);
             let sent = exchange.answer.send(&mut self.session);
             if sent || !self.session.is_open(number) {
@@ -247,7 +259,7 @@ impl Connection {
         self.session.goaway(&fault);
         // Work that is waiting may be a put's.
         while self.pump(true) == Pumped::Heavy {}
-        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
         let session = &mut self.session;
         let metrics = self.site.metrics();
         self.exchanges.retain(|number, exchange| {
@@ -277,7 +289,7 @@ impl Connection {
     /// Ends everything that is open; the client has gone.
     pub fn finish(&mut self) {
         self.closed = true;
-        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
         self.site.metrics().exchanges.take(self.exchanges.len() as u64);
         for exchange in std::mem::take(&mut self.exchanges).into_values() {
             exchange.close(&context);

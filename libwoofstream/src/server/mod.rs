@@ -20,6 +20,7 @@ mod scrape;
 mod site;
 mod tls;
 mod watch;
+mod woofs;
 mod writers;
 
 pub use connection::{Connection, Pumped, Wake};

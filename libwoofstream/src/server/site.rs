@@ -4,6 +4,7 @@
 //! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
 
 use super::metrics::Levels;
+use super::woofs::Woofs;
 use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
@@ -37,6 +38,7 @@ pub struct Site {
     started_ns: u64,
     pub(super) writers: Writers,
     pub(super) watches: Watches,
+    pub(super) woofs: Woofs,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -78,6 +80,7 @@ impl Site {
             metrics: Metrics::default(),
             started_ns: sys::now_ns(),
             writers: Writers::default(),
+            woofs: Woofs::default(),
             lists: Mutex::default(),
             _lock: lock,
         }))
