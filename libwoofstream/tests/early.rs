@@ -1,6 +1,7 @@
 //! A second connection of a process resumes the session of the first, and its request is answered before the handshake is complete.
 
 #![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 use libwoofstream::client::{Dial, Dialer, Patience, Remote, Transport, Waited};
 use libwoofstream::error::Result;

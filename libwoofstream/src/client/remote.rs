@@ -22,12 +22,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
 const WAIT: Limit = Limit::Time(Duration::from_secs(3600));
 
+pub(crate) use crate::net::SOCKET;
 /// A connection that was heard of this recently is used for the next request. One that is idle for longer may have been
 /// forgotten on the way, which would be found out late.
 const IDLE: Duration = Duration::from_secs(10);
-
-/// The name of a server's Unix socket in the state directory of what it serves.
-pub(crate) const SOCKET: &str = "server.sock";
 
 /// How long something is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
