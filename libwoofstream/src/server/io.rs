@@ -19,7 +19,7 @@ const READ: usize = 128 << 10;
 /// With so much waiting to be sent nothing is read: who does not read answers gets no more of them.
 const OUTPUT_MAX: usize = 1 << 20;
 
-/// A buffer of the output larger than this is given back once it is empty.
+/// A buffer of the output larger than this is given back when there is nothing to do.
 const KEPT_MAX: usize = 16 << 10;
 
 /// How long a client may take for the last bytes of a connection.
@@ -223,9 +223,7 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
     if *sent > 0 && *sent == connection.output().len() {
         connection.wrote(*sent);
         *sent = 0;
-        let output = connection.output();
-        output.clear();
-        output.shrink_to(KEPT_MAX);
+        connection.output().clear();
     }
     if wrote || *sent == 0 {
         match Pin::new(&mut *stream).poll_flush(context) {
@@ -256,5 +254,12 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
             None => {}
         }
     }
-    if something { Poll::Ready(Happened::Something) } else { Poll::Pending }
+    if something {
+        return Poll::Ready(Happened::Something);
+    }
+    // Now it sleeps.
+    if connection.output().is_empty() {
+        connection.output().shrink_to(KEPT_MAX);
+    }
+    Poll::Pending
 }
