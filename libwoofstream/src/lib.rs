@@ -9,6 +9,7 @@ pub mod chan;
 pub mod client;
 pub mod content;
 pub mod error;
+pub mod handler;
 pub mod keys;
 pub mod limits;
 pub mod log;
