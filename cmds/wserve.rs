@@ -1,6 +1,7 @@
 //! `wserve`: serves the namespaces under a directory.
 
 use crate::support::prelude::*;
+use libwoofstream::handler::{self, Dispatchers};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::server::{Limits, Listener, Server, Site};
 use std::net::{SocketAddr, TcpListener};
@@ -25,6 +26,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::operand("DIR", "What to serve"))
         .arg(flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS").action(clap::ArgAction::Append))
+        .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up"))
         .arg(crate::support::keys::flag())
         .arg(flags::flag("insecure", '\0', "Listen without TLS; on loopback addresses only"))
         .after_long_help("EXAMPLES\n  wserve /srv/woofs\n  wkey init && wkey add $USER && wserve /srv/woofs --listen 0.0.0.0:7144")
@@ -33,6 +35,11 @@ fn define(command: clap::Command) -> clap::Command {
 fn run(args: &Args, env: &mut Env) -> Run {
     let dir = args.text("DIR").unwrap_or_default();
     let site = Site::open(dir.as_ref(), Limits::default())?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if args.has("once") {
+        let ended = handler::run_pending(site.root(), &path)?;
+        return Ok(if ended.dead + ended.lost > 0 { Outcome::No } else { Outcome::Done });
+    }
     let socket = site.root().join(".woof/server.sock");
     // The lock of the site is ours, so a socket that is there is one of a server that is gone.
     let _ = std::fs::remove_file(&socket);
@@ -56,8 +63,10 @@ fn run(args: &Args, env: &mut Env) -> Run {
         };
         listeners.push(Listener::Tls(listener, Arc::new(ServerKeys::new(store, options)?)));
     }
+    let dispatchers = Dispatchers::start(site.root(), &path)?;
     let server = Server::new(site);
     server.run(listeners, || {})?;
+    dispatchers.stop();
     let _ = std::fs::remove_file(&socket);
     Ok(Outcome::Done)
 }

@@ -110,7 +110,12 @@ impl<'a> Output<'a> {
             let woof = log::open(&namespace.join(name)).map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
             appender.set_mark(Mark::new(0, run.depth));
-            Ok::<_, String>(Into { name: name.to_owned(), appender, content: woof.options().content, bytes: 0 })
+            Ok::<_, String>(Into {
+                name: name.to_owned(),
+                appender,
+                content: woof.options().content,
+                bytes: 0,
+            })
         });
         Ok(Output { run, logged: 0, into: into.transpose()? })
     }
@@ -140,7 +145,9 @@ impl Into {
     fn line(&mut self, line: &[u8]) -> Outcome {
         self.bytes = self.bytes.saturating_add(line.len() as u64 + 1);
         if self.bytes > HANDLER_OUTPUT_MAX {
-            return Err(format!("output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"));
+            return Err(format!(
+                "output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"
+            ));
         }
         let mut data = Vec::with_capacity(line.len());
         convert(line, ContentType::Text, self.content, &mut data)

@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How a handler gets its elements.
@@ -136,7 +136,10 @@ impl Binding {
     pub fn check(&self) -> Result<()> {
         let refuse = |object: &str, text: &str| Err(Error::new(Code::Invalid, object, text));
         check_handler(&self.handler)?;
-        if self.woof.is_empty() || self.woof.starts_with('/') || self.woof.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        if self.woof.is_empty()
+            || self.woof.starts_with('/')
+            || self.woof.split('/').any(|part| matches!(part, "" | "." | ".."))
+        {
             return refuse(&self.woof, "not the name of a woof in this namespace");
         }
         if let Some(filter) = &self.filter {
@@ -184,6 +187,21 @@ pub fn check_handler(name: &str) -> Result<()> {
         return refuse("not the name of a handler: it is empty, begins with \".\" or has control characters");
     }
     Ok(())
+}
+
+/// The namespace that a woof lies in, and its name there.
+///
+/// # Errors
+/// When it lies in none.
+pub fn place_in(woof: &Path) -> Result<(PathBuf, String)> {
+    let shown = woof.display().to_string();
+    let path = std::path::absolute(woof).map_err(|err| Error::io(&*shown, "", err))?;
+    let namespace = crate::name::namespace_of(&path).ok_or_else(|| {
+        let text = "lies in no namespace, which handlers need (wcreate --namespace makes one of a directory)";
+        Error::new(Code::NotFound, &*shown, text)
+    })?;
+    let name = path.strip_prefix(namespace).ok().and_then(Path::to_str).unwrap_or_default();
+    Ok((namespace.to_owned(), name.to_owned()))
 }
 
 /// The first line of the file.
@@ -263,9 +281,15 @@ impl Bindings {
             Err(err) => return Err(Error::io(shown(), "read", err)),
         };
         let mut text = String::new();
-        file.take(BINDINGS_FILE_MAX + 1).read_to_string(&mut text).map_err(|err| Error::io(shown(), "read", err))?;
+        file.take(BINDINGS_FILE_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(|err| Error::io(shown(), "read", err))?;
         if text.len() as u64 > BINDINGS_FILE_MAX {
-            return Err(Error::new(Code::TooLarge, shown(), format!("larger than {BINDINGS_FILE_MAX} bytes")));
+            return Err(Error::new(
+                Code::TooLarge,
+                shown(),
+                format!("larger than {BINDINGS_FILE_MAX} bytes"),
+            ));
         }
         Bindings::parse(&text).map_err(|err| err.of(shown()))
     }
@@ -284,7 +308,11 @@ impl Bindings {
                 let text = format!("{BINDINGS_MAX} bindings are there already, the limit of a namespace");
                 return Err(Error::new(Code::TooLarge, "", text));
             }
-            sys::replace(&namespace.join(STATE_DIR).join(super::files::BINDINGS), after.to_text().as_bytes(), 0o644)?;
+            sys::replace(
+                &namespace.join(STATE_DIR).join(super::files::BINDINGS),
+                after.to_text().as_bytes(),
+                0o644,
+            )?;
         }
         Ok(done)
     }
@@ -320,7 +348,8 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
     let woof = log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?;
     Bindings::update(namespace, |bindings| {
         let same = |other: &&Binding| {
-            other.is_of(&binding.woof, Some(&binding.handler)) && other.named.is_some() == binding.named.is_some()
+            other.is_of(&binding.woof, Some(&binding.handler))
+                && other.named.is_some() == binding.named.is_some()
         };
         if bindings.list.iter().any(|other| same(&other)) {
             let text = format!("{} is bound to it already (wbind remove ends that)", binding.handler);
@@ -342,14 +371,20 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
 
 /// A number for a named handler that no other of the woof has; not one that was given back just now, where there are others.
 fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
-    let used: Vec<u8> =
-        bindings.list.iter().filter(|other| other.woof == binding.woof).filter_map(|other| other.named).collect();
+    let used: Vec<u8> = bindings
+        .list
+        .iter()
+        .filter(|other| other.woof == binding.woof)
+        .filter_map(|other| other.named)
+        .collect();
     let max = u32::from(Mark::HANDLER_MAX);
     (0..max)
         .filter_map(|step| u8::try_from((bindings.next - 1 + step) % max + 1).ok())
         .find(|number| !used.contains(number))
         .ok_or_else(|| {
-            let text = format!("{max} handlers are named in puts of this woof already, the limit (wbind removes them)");
+            let text = format!(
+                "{max} handlers are named in puts of this woof already, the limit (wbind removes them)"
+            );
             Error::new(Code::TooLarge, &*binding.woof, text)
         })
 }
@@ -360,7 +395,11 @@ fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
 /// As [`add`].
 pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
     let find = |bindings: &Bindings| {
-        bindings.list.iter().filter(|binding| binding.is_of(woof, Some(handler))).find_map(|binding| binding.named)
+        bindings
+            .list
+            .iter()
+            .filter(|binding| binding.is_of(woof, Some(handler)))
+            .find_map(|binding| binding.named)
     };
     if let Some(number) = find(&Bindings::load(namespace)?) {
         return Ok(number);

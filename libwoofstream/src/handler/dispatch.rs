@@ -48,7 +48,13 @@ pub(super) enum Event {
     /// The bindings, or woofs, may be others.
     Reload,
     Stop,
-    Ended { binding: u32, seqno: u64, became: Became, element: Option<Element>, took: Duration },
+    Ended {
+        binding: u32,
+        seqno: u64,
+        became: Became,
+        element: Option<Element>,
+        took: Duration,
+    },
 }
 
 /// What was done.
@@ -120,7 +126,11 @@ impl Dispatcher {
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
         let left_running = kill_left(&namespace, None);
         if left_running > 0 {
-            tracing::warn!(namespace = shown, processes = left_running, "killed what an earlier server left running");
+            tracing::warn!(
+                namespace = shown,
+                processes = left_running,
+                "killed what an earlier server left running"
+            );
         }
         let mut journal = Journal::open(&namespace)?;
         let mut left: HashMap<u32, Left> = HashMap::new();
@@ -156,7 +166,8 @@ impl Dispatcher {
     pub fn run_pending(mut self) -> Result<Ended> {
         loop {
             let more = self.step()?;
-            let idle = |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
+            let idle =
+                |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
             if !more && self.running == 0 && self.queues.iter().all(idle) {
                 self.journal.flush()?;
                 self.raise_holds();
@@ -185,7 +196,10 @@ impl Dispatcher {
             self.wait(!failed && stepped.unwrap_or(false), failed || self.stopping);
         }
         if self.running > 0 {
-            tracing::warn!(attempts = self.running, "stopped in the middle of attempts: they will be made again");
+            tracing::warn!(
+                attempts = self.running,
+                "stopped in the middle of attempts: they will be made again"
+            );
             kill_left(&self.namespace, None);
         }
         if let Err(err) = self.checkpoint() {
@@ -313,7 +327,9 @@ impl Dispatcher {
         let put = queue.trigger(seqno).map_or(0, |trigger| trigger.put_ns);
         self.queues.iter().enumerate().any(|(other, queue)| {
             let same = other != index && queue.binding.group.as_ref() == Some(group);
-            let older = || !queue.binding.paused && queue.oldest().is_some_and(|oldest| (oldest, other) < (put, index));
+            let older = || {
+                !queue.binding.paused && queue.oldest().is_some_and(|oldest| (oldest, other) < (put, index))
+            };
             same && (queue.running > 0 || older())
         })
     }
@@ -366,8 +382,10 @@ impl Dispatcher {
         let element = super::element::read(&attempt.woof, attempt.seqno)?;
         let letter: DeadLetter =
             serde_json::from_slice(&element.data).map_err(|err| format!("not a dead letter: {err}"))?;
-        let binding = self.queues.iter().map(|queue| &queue.binding).find(|binding| binding.id == letter.binding);
-        let binding = binding.ok_or_else(|| format!("the binding {} of {} was removed", letter.binding, letter.trigger))?;
+        let binding =
+            self.queues.iter().map(|queue| &queue.binding).find(|binding| binding.id == letter.binding);
+        let binding = binding
+            .ok_or_else(|| format!("the binding {} of {} was removed", letter.binding, letter.trigger))?;
         Ok((binding.clone(), letter))
     }
 
@@ -397,7 +415,13 @@ impl Dispatcher {
             }
             Became::Failed(reason) if queue.fail(seqno, &reason) <= queue.binding.retries => {
                 let pause = PAUSE.saturating_mul(1 << trigger.failures.min(16)).min(PAUSE_MAX);
-                tracing::warn!(trigger = shown, handler = queue.binding.handler, reason, ?pause, "attempt failed, trying again");
+                tracing::warn!(
+                    trigger = shown,
+                    handler = queue.binding.handler,
+                    reason,
+                    ?pause,
+                    "attempt failed, trying again"
+                );
                 queue.wait(seqno, Instant::now() + pause);
                 let again_ms = u64::try_from(pause.as_millis()).ok();
                 add(queue, Record { reason: Some(reason), again_ms, ..record(What::Failed) });
@@ -421,7 +445,14 @@ impl Dispatcher {
     }
 
     /// The dead letter of a trigger.
-    fn letter(&self, index: usize, seqno: u64, trigger: &Trigger, reason: &str, element: Option<&Element>) -> DeadLetter {
+    fn letter(
+        &self,
+        index: usize,
+        seqno: u64,
+        trigger: &Trigger,
+        reason: &str,
+        element: Option<&Element>,
+    ) -> DeadLetter {
         let queue = self.queues.get(index);
         let source = queue.and_then(|queue| queue.source.as_ref());
         if let (Some(source), Some(0)) = (source, queue.map(|queue| queue.binding.id))
@@ -461,7 +492,10 @@ impl Dispatcher {
             entry.0 = entry.0.min(position);
         }
         positions.retain(|_, (position, queue)| {
-            queue.source.as_ref().is_some_and(|source| source.woof.held().is_some_and(|held| held <= *position))
+            queue
+                .source
+                .as_ref()
+                .is_some_and(|source| source.woof.held().is_some_and(|held| held <= *position))
         });
         if positions.is_empty() {
             return;
@@ -549,13 +583,24 @@ impl Dispatcher {
 fn lock(namespace: &Path) -> Result<File> {
     let state = namespace.join(STATE_DIR);
     if !state.is_dir() {
-        return Err(Error::new(Code::NotFound, "", format!("not a namespace: it has no directory {STATE_DIR}")));
+        return Err(Error::new(
+            Code::NotFound,
+            "",
+            format!("not a namespace: it has no directory {STATE_DIR}"),
+        ));
     }
     let failed = |err: std::io::Error| Error::io("", "lock", err);
-    let file = File::options().create(true).truncate(false).write(true).open(state.join(files::LOCK)).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(state.join(files::LOCK))
+        .map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(Code::Exists, "", "another server runs its handlers")),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::new(Code::Exists, "", "another server runs its handlers"))
+        }
         Err(err) => Err(failed(err.into())),
     }
 }

@@ -111,11 +111,6 @@ impl Journal {
         self.elements >= DUE_ELEMENTS || self.bytes >= DUE_BYTES
     }
 
-    /// Whether anything was appended since the last checkpoint.
-    pub(super) fn is_behind(&self) -> bool {
-        self.elements > 0
-    }
-
     /// Appends a checkpoint, the positions of all bindings. What is before it is not needed any more.
     pub(super) fn checkpoint(&mut self, positions: impl IntoIterator<Item = Record>) -> Result<()> {
         self.flush()?;

@@ -11,7 +11,11 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Takes what came, and gives out the lines in it.
-    pub(super) fn take<E>(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn take<E>(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         while !bytes.is_empty() {
             let room = LINE_MAX - self.rest.len();
             let window = bytes.get(..room).unwrap_or(bytes);
@@ -70,7 +74,12 @@ mod tests {
         let (mut lines, mut sizes) = (Lines::default(), Vec::new());
         let long = vec![b'x'; 200_000];
         for piece in long.chunks(7_000) {
-            lines.take(piece, |line| { sizes.push(line.len()); Ok::<(), ()>(()) }).unwrap();
+            lines
+                .take(piece, |line| {
+                    sizes.push(line.len());
+                    Ok::<(), ()>(())
+                })
+                .unwrap();
         }
         assert!(lines.rest.len() < LINE_MAX);
         assert_eq!(sizes, [LINE_MAX; 3]);

@@ -185,12 +185,18 @@ impl Running {
                 let limit = Duration::from_millis(run.binding.timeout_ms);
                 return Err(format!("not done after {limit:?}, the time limit: killed"));
             }
-            let mut polled: Vec<PollFd<'_>> =
-                pipes.iter().filter_map(|pipe| pipe.file.as_ref()).map(|file| PollFd::new(file, PollFlags::IN)).collect();
+            let mut polled: Vec<PollFd<'_>> = pipes
+                .iter()
+                .filter_map(|pipe| pipe.file.as_ref())
+                .map(|file| PollFd::new(file, PollFlags::IN))
+                .collect();
             if ended.is_none() {
                 polled.push(PollFd::new(&self.pidfd, PollFlags::IN));
             }
-            let timeout = Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+            let timeout = Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
             match poll(&mut polled, Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(err) => return Err(format!("wait for it: {err}")),
@@ -234,7 +240,13 @@ impl Running {
     }
 
     /// Its standard input and output.
-    pub(super) fn pipes(&mut self) -> (Option<std::process::ChildStdin>, Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
+    pub(super) fn pipes(
+        &mut self,
+    ) -> (
+        Option<std::process::ChildStdin>,
+        Option<std::process::ChildStdout>,
+        Option<std::process::ChildStderr>,
+    ) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
@@ -282,7 +294,9 @@ impl Pipe {
                 // After a failure it is read on, so that the program can end.
                 done = self.lines.take(buffer.get(..count).unwrap_or_default(), |text| line(channel, text));
             }
-            Err(err) if matches!(err.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {}
+            Err(err)
+                if matches!(err.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {
+            }
             Err(_) => self.file = None,
         }
         done

@@ -21,7 +21,10 @@ pub(super) fn program(namespace: &Path, handler: &str) -> Result<PathBuf, String
     };
     let inside = dir.canonicalize().is_ok_and(|dir| real.starts_with(dir));
     if !inside {
-        return Err(format!("{HANDLERS_DIR}/{handler} leads out of the directory {HANDLERS_DIR}, to {}", real.display()));
+        return Err(format!(
+            "{HANDLERS_DIR}/{handler} leads out of the directory {HANDLERS_DIR}, to {}",
+            real.display()
+        ));
     }
     let meta = real.metadata().map_err(|err| format!("handler: {err}"))?;
     if meta.is_dir() {

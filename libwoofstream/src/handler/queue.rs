@@ -52,7 +52,10 @@ impl Left {
         match record.what {
             What::Position => {
                 let open = record.open.unwrap_or_default();
-                self.open = open.into_iter().map(|(seqno, attempts, failures)| (seqno, (attempts, failures))).collect();
+                self.open = open
+                    .into_iter()
+                    .map(|(seqno, attempts, failures)| (seqno, (attempts, failures)))
+                    .collect();
                 self.closed.clear();
                 (self.upto, self.made, self.recoveries) = (record.upto, record.made, record.recoveries);
             }
@@ -74,7 +77,13 @@ impl Left {
 }
 
 /// What a predicate is asked about an element.
-pub(super) fn subject<'a>(content: ContentType, dir: &'a Dir, seqno: u64, time_ns: u64, data: &'a [u8]) -> Subject<'a> {
+pub(super) fn subject<'a>(
+    content: ContentType,
+    dir: &'a Dir,
+    seqno: u64,
+    time_ns: u64,
+    data: &'a [u8],
+) -> Subject<'a> {
     Subject {
         data: Some(data),
         content,
@@ -86,8 +95,14 @@ pub(super) fn subject<'a>(content: ContentType, dir: &'a Dir, seqno: u64, time_n
 }
 
 /// Whether an element is a trigger of a binding.
-pub(super) fn is_trigger(named: Option<u8>, predicate: Option<&Predicate>, mark: Mark, subject: &Subject<'_>) -> bool {
-    named.is_none_or(|number| mark.handler() == number) && predicate.is_none_or(|predicate| predicate.matches(subject))
+pub(super) fn is_trigger(
+    named: Option<u8>,
+    predicate: Option<&Predicate>,
+    mark: Mark,
+    subject: &Subject<'_>,
+) -> bool {
+    named.is_none_or(|number| mark.handler() == number)
+        && predicate.is_none_or(|predicate| predicate.matches(subject))
 }
 
 /// How a look at further elements ended.
@@ -122,7 +137,12 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The queue of a binding, with what was left of it.
-    pub(super) fn new(namespace: &Path, binding: Binding, left: Option<Left>, journal: &mut Journal) -> Result<Queue> {
+    pub(super) fn new(
+        namespace: &Path,
+        binding: Binding,
+        left: Option<Left>,
+        journal: &mut Journal,
+    ) -> Result<Queue> {
         let predicate = binding.filter.as_deref().map(Predicate::compile).transpose()?;
         let path = namespace.join(&binding.woof);
         let mut queue = Queue {
@@ -226,7 +246,7 @@ impl Queue {
         self.open.insert(seqno, trigger);
     }
 
-    /// Looks at further elements, as long as there is room for triggers. 
+    /// Looks at further elements, as long as there is room for triggers.
     pub(super) fn scan(&mut self, journal: &mut Journal) -> Scan {
         let Some(mut source) = self.source.take() else { return Scan::Idle };
         let mut scan = Scan::Idle;
@@ -299,7 +319,11 @@ impl Queue {
         }
         let next = self.ready.first().copied()?;
         if self.binding.group.is_some() {
-            return self.open.first_key_value().map(|(seqno, _)| *seqno).filter(|oldest| *oldest == next && self.running == 0);
+            return self
+                .open
+                .first_key_value()
+                .map(|(seqno, _)| *seqno)
+                .filter(|oldest| *oldest == next && self.running == 0);
         }
         (self.running < self.binding.at_once as usize).then_some(next)
     }
@@ -386,7 +410,12 @@ impl Queue {
             handler: Some(self.binding.handler.clone()),
             done: Some(self.position()),
             upto: Some(self.upto),
-            open: Some(self.open.iter().map(|(seqno, trigger)| (*seqno, trigger.attempts, trigger.failures)).collect()),
+            open: Some(
+                self.open
+                    .iter()
+                    .map(|(seqno, trigger)| (*seqno, trigger.attempts, trigger.failures))
+                    .collect(),
+            ),
             totals: Some(self.totals),
             made: Some(source.map_or(0, |source| source.made)),
             recoveries: source.map(|source| source.recoveries),

@@ -32,11 +32,13 @@ impl Dispatchers {
     /// # Errors
     /// When directories cannot be watched.
     pub fn start(root: &Path, path: &OsStr) -> Result<Dispatchers> {
-        let failed = |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
+        let failed =
+            |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(failed)?;
-        let mut watcher = Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: path.to_owned() };
+        let mut watcher =
+            Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: path.to_owned() };
         watcher.enter(root);
         let thread = std::thread::Builder::new()
             .name("woof-bindings".to_owned())
@@ -77,7 +79,10 @@ impl Watcher {
     /// Watches a directory and all below it, and starts the dispatchers there.
     fn enter(&mut self, dir: &Path) {
         if self.dirs.len() >= WATCHED_DIRS_MAX {
-            tracing::error!(limit = WATCHED_DIRS_MAX, "too many directories: bindings of more namespaces are not noticed");
+            tracing::error!(
+                limit = WATCHED_DIRS_MAX,
+                "too many directories: bindings of more namespaces are not noticed"
+            );
             return;
         }
         use inotify::WatchFlags;
@@ -114,7 +119,9 @@ impl Watcher {
         }
         match start(namespace, &self.path) {
             Ok(started) => drop(self.running.insert(namespace.to_owned(), started)),
-            Err(err) => tracing::error!(namespace = %namespace.display(), error = %err, "its handlers do not run"),
+            Err(err) => {
+                tracing::error!(namespace = %namespace.display(), error = %err, "its handlers do not run")
+            }
         }
     }
 

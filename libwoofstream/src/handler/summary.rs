@@ -109,7 +109,12 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
         if let Item::Elem { seqno, time_ns, mark, data, .. } = item
             && !left.open.contains_key(&seqno)
             && !(same && left.closed.contains(&seqno))
-            && is_trigger(binding.named, predicate.as_ref(), mark, &subject(content, &dir, seqno, time_ns, data))
+            && is_trigger(
+                binding.named,
+                predicate.as_ref(),
+                mark,
+                &subject(content, &dir, seqno, time_ns, data),
+            )
         {
             pending += 1;
             oldest = Some(oldest.map_or(seqno, |before| before.min(seqno)));

@@ -21,7 +21,11 @@ fn held(namespace: &Path) -> Option<u64> {
 fn bindings_are_kept_with_their_options_and_hold_their_elements() {
     let (_dir, farm) = namespace(&Options::default());
     log::open(&farm.join("temp")).unwrap().appender().unwrap().append(b"before").unwrap();
-    let asked = Binding { filter: Some("value > 70".into()), group: Some("g".into()), ..Binding::new("temp", "alarm.sh") };
+    let asked = Binding {
+        filter: Some("value > 70".into()),
+        group: Some("g".into()),
+        ..Binding::new("temp", "alarm.sh")
+    };
     let added = bindings::add(&farm, &asked, None).unwrap();
     assert_eq!((added.id, added.from, held(&farm)), (1, 2, Some(2)));
     let err = bindings::add(&farm, &asked, None).unwrap_err();
@@ -37,7 +41,10 @@ fn bindings_are_kept_with_their_options_and_hold_their_elements() {
     assert_eq!(held(&farm), Some(1));
     assert_eq!(bindings::remove(&farm, "temp", None).unwrap(), 1);
     assert_eq!(held(&farm), None);
-    assert_eq!(bindings::remove(&farm, "temp", None).unwrap_err().to_string(), "temp: no handler is bound to it");
+    assert_eq!(
+        bindings::remove(&farm, "temp", None).unwrap_err().to_string(),
+        "temp: no handler is bound to it"
+    );
     assert_eq!(Bindings::load(&farm).unwrap().next, 3, "ids are not used twice");
 }
 
@@ -47,7 +54,10 @@ fn what_can_be_no_handler_or_no_binding_is_refused() {
     let refusal = |binding: Binding| bindings::add(&farm, &binding, None).unwrap_err().to_string();
     for name in ["../outside.sh", "/bin/sh", "a/b"] {
         let text = refusal(Binding::new("temp", name));
-        assert!(text.ends_with("a handler is a file in the directory handlers: its name has no \"/\""), "{text}");
+        assert!(
+            text.ends_with("a handler is a file in the directory handlers: its name has no \"/\""),
+            "{text}"
+        );
     }
     assert_eq!(
         refusal(Binding::new("temp", &"x".repeat(300))),
@@ -88,8 +98,16 @@ fn bindings_that_are_not_understood_are_refused_with_their_line_and_stay() {
     for (text, expected) in [
         ("{}", "line 1: missing field"),
         (r#"{"woofstream":"bindings","version":9,"next":2}"#, "not bindings of version 1"),
-        (&format!("{head}\n\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a/b\",\"from\":1,\"made\":1}}"), "line 3: \"a/b\""),
-        (&format!("{head}\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1,\"x\":1}}"), "line 2: unknown field"),
+        (
+            &format!("{head}\n\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a/b\",\"from\":1,\"made\":1}}"),
+            "line 3: \"a/b\"",
+        ),
+        (
+            &format!(
+                "{head}\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1,\"x\":1}}"
+            ),
+            "line 2: unknown field",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         let err = bindings::add(&farm, &Binding::new("temp", "a.sh"), None).unwrap_err();
