@@ -10,6 +10,9 @@ use crate::log::{self, Appender, Mark, Woof};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Why an element of the greatest depth is not handled.
+pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
+
 /// What is to be run.
 pub(super) struct Attempt {
     pub(super) namespace: Arc<PathBuf>,
@@ -36,6 +39,8 @@ pub(super) enum Became {
     Hopeless(String),
     /// There is no element any more.
     Lost(String),
+    /// It did not begin.
+    Returned,
 }
 
 impl Attempt {
@@ -60,8 +65,7 @@ impl Attempt {
     fn handle(&self, element: &Element) -> Became {
         let depth = element.mark.depth();
         if depth >= Mark::DEPTH_MAX && !self.binding.chain {
-            let text = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
-            return Became::Hopeless(text.to_owned());
+            return Became::Hopeless(TOO_DEEP.to_owned());
         }
         let woof = self.letter.as_ref().map_or(&*self.binding.woof, |letter| &letter.woof);
         let run = Run {
@@ -89,7 +93,7 @@ impl Attempt {
 }
 
 /// Where the lines of an attempt go.
-struct Output<'a> {
+pub(super) struct Output<'a> {
     run: &'a Run<'a>,
     logged: u64,
     into: Option<Into>,
@@ -104,7 +108,7 @@ struct Into {
 }
 
 impl<'a> Output<'a> {
-    fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
+    pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
         let into = run.binding.into.as_deref().map(|name| {
             let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
             let woof = log::open(&namespace.join(name)).map_err(failed)?;
@@ -120,7 +124,7 @@ impl<'a> Output<'a> {
         Ok(Output { run, logged: 0, into: into.transpose()? })
     }
 
-    fn line(&mut self, channel: Channel, line: &[u8]) -> Outcome {
+    pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Outcome {
         if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
             return into.line(line);
         }

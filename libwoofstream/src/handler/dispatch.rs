@@ -6,17 +6,17 @@
 //! Failure contract: what is claimed is in the log before it runs. What cannot be written is not claimed, and is tried again. See
 //! [`super::queue`] for what is never skipped.
 
-use super::attempt::{Attempt, Became};
+use super::attempt::Became;
 use super::bindings::{self, Binding, Bindings};
-use super::dead::DeadLetter;
 use super::element::Element;
 use super::files;
 use super::journal::Journal;
 use super::pool::Pool;
 use super::process::{ProcessRunner, kill_left};
 use super::queue::{Left, Queue, Scan};
-use super::record::{Record, What};
+use super::record::Record;
 use super::run::Runner;
+use super::stream::{Job, Stream};
 use super::trigger::Trigger;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
@@ -24,7 +24,7 @@ use crate::limits::ATTEMPTS_MAX;
 use crate::name::STATE_DIR;
 use rustix::fs::FlockOperation;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -32,12 +32,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// The first pause after a failure, and the longest. It doubles in between.
-const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
 /// After something could not be written, it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for attempts that run.
 const STOP: Duration = Duration::from_secs(10);
@@ -48,6 +44,11 @@ pub(super) enum Event {
     /// The bindings, or woofs, may be others.
     Reload,
     Stop,
+    /// What a long-lived handler answered.
+    Answers {
+        binding: u32,
+        answers: Vec<(u64, Became)>,
+    },
     Ended {
         binding: u32,
         seqno: u64,
@@ -90,18 +91,21 @@ type Seen = Option<(u64, i64, i64, u64)>;
 
 /// The dispatcher of one namespace.
 pub struct Dispatcher {
-    namespace: Arc<PathBuf>,
-    runner: Arc<dyn Runner>,
-    journal: Journal,
-    queues: Vec<Queue>,
+    pub(super) namespace: Arc<PathBuf>,
+    pub(super) runner: Arc<dyn Runner>,
+    pub(super) journal: Journal,
+    pub(super) queues: Vec<Queue>,
     watches: HashMap<u32, Watch>,
+    pub(super) streams: HashMap<u32, Stream>,
+    /// For long-lived handlers.
+    pub(super) path: OsString,
     seen: Seen,
-    pool: Pool,
-    events: (Sender<Event>, Receiver<Event>),
-    running: usize,
+    pub(super) pool: Pool,
+    pub(super) events: (Sender<Event>, Receiver<Event>),
+    pub(super) running: usize,
     /// Whose turn it is.
-    turn: usize,
-    counts: Ended,
+    pub(super) turn: usize,
+    pub(super) counts: Ended,
     stopping: bool,
     /// Locked as long as this lives.
     _lock: File,
@@ -113,14 +117,14 @@ impl Dispatcher {
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
     pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
-        Dispatcher::with_runner(namespace, Arc::new(ProcessRunner { path: path.to_owned() }))
+        Dispatcher::with_runner(namespace, path, Arc::new(ProcessRunner { path: path.to_owned() }))
     }
 
-    /// As [`Dispatcher::open`], with another runner.
+    /// As [`Dispatcher::open`], with another runner for handlers that are not long-lived.
     ///
     /// # Errors
     /// As [`Dispatcher::open`].
-    pub fn with_runner(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+    pub fn with_runner(namespace: &Path, path: &OsStr, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
         let shown = namespace.display().to_string();
         let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
@@ -141,6 +145,8 @@ impl Dispatcher {
             journal,
             queues: Vec::new(),
             watches: HashMap::new(),
+            streams: HashMap::new(),
+            path: path.to_owned(),
             seen: None,
             pool: Pool::new(),
             events: channel(),
@@ -168,7 +174,7 @@ impl Dispatcher {
             let more = self.step()?;
             let idle =
                 |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
-            if !more && self.running == 0 && self.queues.iter().all(idle) {
+            if !more && !self.is_running() && self.queues.iter().all(idle) {
                 self.journal.flush()?;
                 self.raise_holds();
                 self.checkpoint()?;
@@ -188,7 +194,7 @@ impl Dispatcher {
             }
             if self.stopping {
                 let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
-                if self.running == 0 || Instant::now() >= until {
+                if !self.is_running() || Instant::now() >= until {
                     break;
                 }
             }
@@ -225,19 +231,33 @@ impl Dispatcher {
             for (index, seqno, _) in claims {
                 if let Some(queue) = self.queues.get_mut(index) {
                     queue.unclaim(seqno);
-                    self.running -= 1;
+                    self.running -= usize::from(!queue.is_stream());
                 }
             }
             return Err(err);
         }
-        for (index, seqno, trigger) in claims {
-            self.start(index, seqno, &trigger);
+        for run in claims.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some(index) = run.first().map(|(index, ..)| *index) else { continue };
+            if self.queues.get(index).is_some_and(Queue::is_stream) {
+                let job = |(_, seqno, trigger): &(usize, u64, Trigger)| Job {
+                    seqno: *seqno,
+                    attempt: trigger.attempts,
+                };
+                self.start_stream(index, run.iter().map(job).collect());
+            } else {
+                run.iter().for_each(|(index, seqno, trigger)| self.start(*index, *seqno, trigger));
+            }
         }
         self.raise_holds();
         if self.journal.is_due() {
             self.checkpoint()?;
         }
         Ok(more)
+    }
+
+    /// Whether any attempt runs.
+    fn is_running(&self) -> bool {
+        self.queues.iter().any(|queue| queue.running > 0)
     }
 
     /// Waits for something to do.
@@ -281,6 +301,10 @@ impl Dispatcher {
                 self.ended(binding, seqno, became, element, took);
                 self.look_for_ended();
             }
+            Event::Answers { binding, answers } => {
+                self.answered(binding, answers);
+                self.look_for_ended();
+            }
         }
     }
 
@@ -292,195 +316,6 @@ impl Dispatcher {
         if self.queues.iter().any(ended) {
             self.look_for_woofs();
         }
-    }
-
-    /// Claims triggers, one of each binding in turn, as long as there are places.
-    fn claim(&mut self) -> Vec<(usize, u64, Trigger)> {
-        let (mut claims, now, count) = (Vec::new(), Instant::now(), self.queues.len());
-        let mut passed_over = 0;
-        while self.running < ATTEMPTS_MAX && passed_over < count {
-            let index = self.turn % count.max(1);
-            self.turn = index + 1;
-            passed_over += 1;
-            let Some(seqno) = self.queues.get_mut(index).and_then(|queue| queue.next(now)) else { continue };
-            if self.is_kept_back(index, seqno) {
-                continue;
-            }
-            let Some(queue) = self.queues.get_mut(index) else { continue };
-            let Some(trigger) = queue.claim(seqno) else { continue };
-            self.journal.add(&Record {
-                attempt: Some(trigger.attempts),
-                cause: Some(trigger.cause.text()),
-                ..Record::new(What::Claimed, queue.binding.id, seqno)
-            });
-            claims.push((index, seqno, trigger));
-            self.running += 1;
-            passed_over = 0;
-        }
-        claims
-    }
-
-    /// Whether another binding of the same group runs, or has an older trigger.
-    fn is_kept_back(&self, index: usize, seqno: u64) -> bool {
-        let Some(queue) = self.queues.get(index) else { return true };
-        let Some(group) = &queue.binding.group else { return false };
-        let put = queue.trigger(seqno).map_or(0, |trigger| trigger.put_ns);
-        self.queues.iter().enumerate().any(|(other, queue)| {
-            let same = other != index && queue.binding.group.as_ref() == Some(group);
-            let older = || {
-                !queue.binding.paused && queue.oldest().is_some_and(|oldest| (oldest, other) < (put, index))
-            };
-            same && (queue.running > 0 || older())
-        })
-    }
-
-    /// Hands a claimed trigger to a thread.
-    fn start(&mut self, index: usize, seqno: u64, trigger: &Trigger) {
-        let Some(queue) = self.queues.get(index) else { return };
-        let Some(source) = &queue.source else { return };
-        let mut attempt = Attempt {
-            namespace: Arc::clone(&self.namespace),
-            binding: Arc::new(queue.binding.clone()),
-            trigger: format!("{}-{seqno}", queue.binding.id),
-            woof: source.woof.clone(),
-            content: source.content,
-            seqno,
-            attempt: trigger.attempts,
-            cause: trigger.cause.text(),
-            letter: None,
-            runner: Arc::clone(&self.runner),
-        };
-        let id = queue.binding.id;
-        let send = self.events.0.clone();
-        let ended = move |became, element, took| {
-            // Without a receiver the dispatcher has ended, and the trigger is run again.
-            let _ = send.send(Event::Ended { binding: id, seqno, became, element, took });
-        };
-        if id == 0 {
-            match self.put_back(&attempt) {
-                Ok((binding, letter)) => {
-                    attempt.trigger.clone_from(&letter.trigger);
-                    attempt.content = letter.take_data().map_or(attempt.content, |(content, _)| content);
-                    (attempt.binding, attempt.letter) = (Arc::new(binding), Some(letter));
-                }
-                Err(reason) => return ended(Became::Lost(reason), None, Duration::ZERO),
-            }
-        }
-        let failed = ended.clone();
-        let work = move || {
-            let began = Instant::now();
-            let (became, element) = attempt.run();
-            ended(became, element, began.elapsed());
-        };
-        if let Err(err) = self.pool.run(work) {
-            failed(Became::Failed(format!("start a thread: {err}")), None, Duration::ZERO);
-        }
-    }
-
-    /// The dead letter that an element of the retries is, and the binding it was of.
-    fn put_back(&self, attempt: &Attempt) -> std::result::Result<(Binding, DeadLetter), String> {
-        let element = super::element::read(&attempt.woof, attempt.seqno)?;
-        let letter: DeadLetter =
-            serde_json::from_slice(&element.data).map_err(|err| format!("not a dead letter: {err}"))?;
-        let binding =
-            self.queues.iter().map(|queue| &queue.binding).find(|binding| binding.id == letter.binding);
-        let binding = binding
-            .ok_or_else(|| format!("the binding {} of {} was removed", letter.binding, letter.trigger))?;
-        Ok((binding.clone(), letter))
-    }
-
-    /// Notes what became of an attempt.
-    fn ended(&mut self, id: u32, seqno: u64, became: Became, element: Option<Element>, took: Duration) {
-        let Some(index) = self.queues.iter().position(|queue| queue.binding.id == id) else { return };
-        let Some(queue) = self.queues.get_mut(index) else { return };
-        let Some(trigger) = queue.trigger(seqno).cloned() else { return };
-        let record = |what| Record { attempt: Some(trigger.attempts), ..Record::new(what, id, seqno) };
-        let mut add = |queue: &mut Queue, record: Record| {
-            queue.totals.count(&record);
-            self.journal.add(&record);
-        };
-        let shown = format!("{id}-{seqno}");
-        match became {
-            Became::Done => {
-                queue.close(seqno);
-                self.counts.done += 1;
-                let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                add(queue, Record { ms: Some(ms), ..record(What::Done) });
-            }
-            Became::Lost(reason) => {
-                tracing::error!(trigger = shown, reason, "trigger lost");
-                queue.close(seqno);
-                self.counts.lost += 1;
-                add(queue, Record { reason: Some(reason), ..record(What::Lost) });
-            }
-            Became::Failed(reason) if queue.fail(seqno, &reason) <= queue.binding.retries => {
-                let pause = PAUSE.saturating_mul(1 << trigger.failures.min(16)).min(PAUSE_MAX);
-                tracing::warn!(
-                    trigger = shown,
-                    handler = queue.binding.handler,
-                    reason,
-                    ?pause,
-                    "attempt failed, trying again"
-                );
-                queue.wait(seqno, Instant::now() + pause);
-                let again_ms = u64::try_from(pause.as_millis()).ok();
-                add(queue, Record { reason: Some(reason), again_ms, ..record(What::Failed) });
-            }
-            Became::Failed(reason) | Became::Hopeless(reason) => {
-                let letter = self.letter(index, seqno, &trigger, &reason, element.as_ref());
-                let Some(queue) = self.queues.get_mut(index) else { return };
-                if let Err(err) = letter.append(&self.namespace) {
-                    tracing::error!(trigger = shown, error = %err, "the dead-letter woof cannot be written: trying again");
-                    queue.wait(seqno, Instant::now() + TRY_AGAIN);
-                    return;
-                }
-                tracing::error!(trigger = shown, handler = letter.handler, reason, "trigger given up");
-                queue.close(seqno);
-                self.counts.dead += 1;
-                let dead = Record { reason: Some(reason), ..record(What::Dead) };
-                queue.totals.count(&dead);
-                self.journal.add(&dead);
-            }
-        }
-    }
-
-    /// The dead letter of a trigger.
-    fn letter(
-        &self,
-        index: usize,
-        seqno: u64,
-        trigger: &Trigger,
-        reason: &str,
-        element: Option<&Element>,
-    ) -> DeadLetter {
-        let queue = self.queues.get(index);
-        let source = queue.and_then(|queue| queue.source.as_ref());
-        if let (Some(source), Some(0)) = (source, queue.map(|queue| queue.binding.id))
-            && let Ok(element) = super::element::read(&source.woof, seqno)
-            && let Ok(letter) = serde_json::from_slice::<DeadLetter>(&element.data)
-        {
-            let attempts = letter.attempts + trigger.attempts;
-            return DeadLetter { attempts, reason: reason.to_owned(), ..letter };
-        }
-        let binding = queue.map(|queue| queue.binding.clone());
-        let mut letter = DeadLetter {
-            trigger: format!("{}-{seqno}", binding.as_ref().map_or(0, |binding| binding.id)),
-            binding: binding.as_ref().map_or(0, |binding| binding.id),
-            woof: binding.as_ref().map_or_else(String::new, |binding| binding.woof.clone()),
-            handler: binding.map_or_else(String::new, |binding| binding.handler),
-            seqno,
-            time: element.map_or(trigger.put_ns, |element| element.time_ns),
-            depth: element.map_or(0, |element| element.mark.depth()),
-            attempts: trigger.attempts,
-            reason: reason.to_owned(),
-            content: String::new(),
-            data: None,
-            data_base64: None,
-        };
-        if let (Some(source), Some(element)) = (source, element) {
-            letter.put_data(source.content, &element.data);
-        }
-        letter
     }
 
     /// Has each woof hold only what its bindings have not done, if the bindings are still those that were read.
@@ -530,6 +365,7 @@ impl Dispatcher {
         }
         self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
         self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
+        self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
         for binding in wanted {
             if let Some(queue) = self.queues.iter_mut().find(|queue| queue.binding.id == binding.id) {
                 queue.binding = binding;
@@ -570,6 +406,7 @@ impl Dispatcher {
                 continue;
             }
             self.watches.remove(&queue.binding.id);
+            self.streams.remove(&queue.binding.id);
             if let Err(err) = queue.look_for_woof(&mut self.journal) {
                 tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened");
             }

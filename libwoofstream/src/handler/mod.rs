@@ -9,11 +9,13 @@
 
 mod attempt;
 pub mod bindings;
+mod claim;
 mod dead;
 mod dispatch;
 mod element;
 mod journal;
 mod lines;
+mod outcome;
 mod pool;
 mod process;
 mod program;
@@ -21,6 +23,7 @@ mod queue;
 mod record;
 mod run;
 mod serve;
+mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //!
 //! Failure contract: a trigger leaves only as done, dead or lost. The position never passes one that is open.
 
-use super::bindings::Binding;
+use super::bindings::{Binding, Input};
 use super::journal::Journal;
 use super::record::{Record, Totals, What};
 use super::trigger::{Cause, State, Trigger};
@@ -20,6 +20,9 @@ use std::time::Instant;
 
 /// So many elements are looked at before others have their turn.
 const TURN: usize = 4096;
+
+/// The most elements that one record can tell of.
+const RANGE_MAX: u64 = 1 << 20;
 
 /// The woof of a binding.
 pub(super) struct Source {
@@ -59,17 +62,19 @@ impl Left {
                 self.closed.clear();
                 (self.upto, self.made, self.recoveries) = (record.upto, record.made, record.recoveries);
             }
-            What::Put => {
-                self.open.entry(record.seqno).or_default();
-            }
-            What::Claimed => {
-                self.open.entry(record.seqno).or_default().0 = record.attempt.unwrap_or(1);
-            }
-            What::Failed => self.open.entry(record.seqno).or_default().1 += 1,
-            What::Done | What::Dead | What::Lost => {
-                for seqno in record.seqno..=record.to.unwrap_or(record.seqno).min(record.seqno + (1 << 20)) {
-                    self.open.remove(&seqno);
-                    self.closed.insert(seqno);
+            what => {
+                // A range from a damaged or strange record takes no longer than one that could be.
+                let to = record.to.unwrap_or(record.seqno).min(record.seqno + RANGE_MAX);
+                for seqno in record.seqno..=to {
+                    match what {
+                        What::Claimed => self.open.entry(seqno).or_default().0 = record.attempt.unwrap_or(1),
+                        What::Failed => self.open.entry(seqno).or_default().1 += 1,
+                        What::Put => drop(self.open.entry(seqno).or_default()),
+                        _ => {
+                            self.open.remove(&seqno);
+                            self.closed.insert(seqno);
+                        }
+                    }
                 }
             }
         }
@@ -249,7 +254,7 @@ impl Queue {
     /// Looks at further elements, as long as there is room for triggers.
     pub(super) fn scan(&mut self, journal: &mut Journal) -> Scan {
         let Some(mut source) = self.source.take() else { return Scan::Idle };
-        let mut scan = Scan::Idle;
+        let (mut scan, mut found) = (Scan::Idle, Vec::new());
         for turn in 0.. {
             if self.open.len() >= TRIGGERS_OPEN_MAX {
                 scan = Scan::Full;
@@ -270,12 +275,7 @@ impl Queue {
                     }
                     let cause = if self.retries { Cause::Asked } else { Cause::Put };
                     self.insert(seqno, Trigger::found(time_ns, cause));
-                    journal.add(&Record {
-                        woof: Some(self.binding.woof.clone()),
-                        handler: Some(self.binding.handler.clone()),
-                        put: Some(time_ns),
-                        ..Record::new(What::Put, self.binding.id, seqno)
-                    });
+                    found.push((seqno, time_ns));
                 }
                 Some(Item::Gone { from, to }) => {
                     self.upto = to;
@@ -289,6 +289,17 @@ impl Queue {
             }
         }
         self.source = Some(source);
+        let streams = self.is_stream();
+        for run in found.chunk_by(|(a, _), (b, _)| streams && a + 1 == *b) {
+            let (Some((first, put_ns)), Some((last, _))) = (run.first(), run.last()) else { continue };
+            journal.add(&Record {
+                to: Some(*last).filter(|last| last != first),
+                woof: Some(self.binding.woof.clone()),
+                handler: Some(self.binding.handler.clone()),
+                put: Some(*put_ns),
+                ..Record::new(What::Put, self.binding.id, *first)
+            });
+        }
         scan
     }
 
@@ -325,7 +336,13 @@ impl Queue {
                 .map(|(seqno, _)| *seqno)
                 .filter(|oldest| *oldest == next && self.running == 0);
         }
-        (self.running < self.binding.at_once as usize).then_some(next)
+        let places = if self.is_stream() { TRIGGERS_OPEN_MAX } else { self.binding.at_once as usize };
+        (self.running < places).then_some(next)
+    }
+
+    /// Whether one program gets all elements.
+    pub(super) fn is_stream(&self) -> bool {
+        self.binding.input == Input::Stream
     }
 
     /// When the next trigger that waits is to be tried again.

@@ -41,10 +41,10 @@ impl Totals {
     /// Counts a record.
     pub fn count(&mut self, record: &Record) {
         match record.what {
-            What::Done => self.done += 1,
+            What::Done => self.done += record.count(),
             What::Failed => self.failed += 1,
             What::Dead => (self.dead, self.failed) = (self.dead + 1, self.failed + 1),
-            What::Lost => self.lost += record.to.unwrap_or(record.seqno).saturating_sub(record.seqno) + 1,
+            What::Lost => self.lost += record.count(),
             What::Position => *self = record.totals.unwrap_or(*self),
             What::Put | What::Claimed => {}
         }
@@ -136,6 +136,11 @@ impl Record {
             made: None,
             recoveries: None,
         }
+    }
+
+    /// How many elements it tells of.
+    pub fn count(&self) -> u64 {
+        self.to.unwrap_or(self.seqno).saturating_sub(self.seqno) + 1
     }
 
     /// The record in the data of an element, if it is one.
