@@ -12,6 +12,7 @@ mod multicall;
 pub mod support;
 
 mod wattr;
+mod wbind;
 mod wcat;
 mod wcount;
 mod wcreate;
@@ -37,6 +38,7 @@ mod wtee;
 #[rustfmt::skip] // One line each, so that two new commands do not meet in one line.
 pub const COMMANDS: &[Command] = &[
     wattr::COMMAND,
+    wbind::COMMAND,
     wcat::COMMAND,
     wcount::COMMAND,
     wcreate::COMMAND,

@@ -8,6 +8,8 @@ use crate::support::prelude::*;
 use batch::{Batch, Settling, Target, over_limit, report};
 use libwoofstream::chan::Split;
 use libwoofstream::content::ContentType;
+use libwoofstream::space::Trigger;
+use std::time::Duration;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wput",
@@ -31,6 +33,8 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("create", '\0', "Make the woof if it is not there"))
         .arg(flags::content_type().help("Content type of a woof that --create makes [default: that of the input, or text]"))
         .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
+        .arg(flags::option("handler", '\0', "HANDLER", "Have this handler of the namespace run for each element"))
+        .arg(flags::duration("wait-handlers", '\0', "Where the woof is full of elements whose handlers are not done, wait so long"))
         .args([flags::timeout(), flags::wait()])
         .after_long_help(
             "EXAMPLES\n  wput farm/temp 21.5\n  seq 100 | wput farm/temp\n  \
@@ -44,7 +48,13 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
     let create = args.has("create").then(|| args.get::<ContentType>("type").copied());
     let spaces = env.spaces();
-    let mut target = Target { name, create, sync: args.has("sync"), spaces: &spaces, put: None };
+    let trigger = Trigger {
+        handler: args.text("handler").map(str::to_owned),
+        // A handler is told how deep it is, and so passes it on.
+        depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
+        wait: args.number("wait-handlers").map_or(Duration::ZERO, Duration::from_nanos),
+    };
+    let mut target = Target { name, create, sync: args.has("sync"), trigger, spaces: &spaces, put: None };
     let mut data = args.bytes("DATA").peekable();
     if data.peek().is_some() {
         let mut batch = Batch::new(&mut target, out);

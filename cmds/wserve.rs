@@ -5,6 +5,7 @@ mod signals;
 mod sockets;
 
 use crate::support::prelude::*;
+use libwoofstream::handler::{self, Dispatchers};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::server::{Limits, Listener, Server, Site};
 use libwoofstream::sys;
@@ -48,6 +49,7 @@ fn define(command: clap::Command) -> clap::Command {
             flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS; may be given several times. Port 0 is any free one")
                 .action(clap::ArgAction::Append),
         )
+        .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up"))
         .arg(crate::support::keys::flag())
         .arg(flags::option("host", '\0', "NAME", "Use the certificate of this host, where the store has several"))
         .arg(flags::flag("insecure", '\0', "Listen without TLS; on loopback addresses only"))
@@ -126,6 +128,11 @@ fn run(args: &Args, env: &mut Env) -> Run {
     }
     let dir = args.text("DIR").unwrap_or_default();
     let site = Site::open(dir.as_ref(), limits)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if args.has("once") {
+        let ended = handler::run_pending(site.root(), &path)?;
+        return Ok(if ended.dead + ended.lost > 0 { Outcome::No } else { Outcome::Done });
+    }
     let socket = site.socket();
     let (mut listeners, mut tcp, mut is_there) = (Vec::new(), Vec::new(), false);
     for passed in passed {
@@ -161,6 +168,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         }
         None => None,
     };
+    let dispatchers = Dispatchers::start(site.root(), &path)?;
     let server = Server::new(Arc::clone(&site));
     let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));
     let stop = move || {
@@ -183,6 +191,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         );
         tell_manager(&[NotifyState::Ready]);
     })?;
+    dispatchers.stop();
     Ok(Outcome::Done)
 }
 

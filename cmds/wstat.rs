@@ -1,5 +1,7 @@
 //! `wstat`: shows what woofs are and what is in them.
 
+mod triggers;
+
 use crate::support::prelude::*;
 use crate::support::{time, units};
 use libwoofstream::space::Space as _;
@@ -20,11 +22,15 @@ fn define(command: clap::Command) -> clap::Command {
              newest element, what their elements are.",
         )
         .arg(flags::operands("NAME", "What to look at").required(true))
+        .arg(flags::flag("triggers", '\0', "Of namespaces: what is going on with the triggers of their handlers"))
         .arg(flags::timeout())
-        .after_long_help("EXAMPLES\n  wstat farm/temp\n  wstat farm/temp --json | jq .elements")
+        .after_long_help("EXAMPLES\n  wstat farm/temp\n  wstat farm/temp --json | jq .elements\n  wstat --triggers farm")
 }
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
+    if args.has("triggers") {
+        return triggers::run(args, env, out);
+    }
     let text = out.form() == Form::Text;
     let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);

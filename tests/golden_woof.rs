@@ -4,7 +4,7 @@
 //! the format gets a file and a test of its own, next to these.
 
 use libwoofstream::content::ContentType;
-use libwoofstream::log::{self, Item, Stamp, StampRun};
+use libwoofstream::log::{self, Item, Mark, Stamp, StampRun};
 
 const WOOF_V1: &str = "tests/golden/woof-v1.woof";
 
@@ -38,7 +38,7 @@ fn version_1_is_read_as_it_was_meant() {
     for (seqno, data) in expected {
         let time_ns = CREATED_NS + seqno * 1_000_000_000;
         let stamp = (seqno == 197).then_some(Stamp { writer: WRITER, seq: 24 });
-        assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, stamp, data }));
+        assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, stamp, mark: Mark::NONE, data }));
     }
     assert_eq!(cursor.next(), None);
     assert_eq!(woof.stamps_of(WRITER, 1), [StampRun { seq: 24, seqno: 197, count: 1 }]);

@@ -8,7 +8,7 @@ use libwoofstream::chan::BeforeWait;
 use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
 use libwoofstream::log::{Options, Stamp};
-use libwoofstream::space::{Create, Put, Space as _, Spaces, Target as SpaceTarget, Told};
+use libwoofstream::space::{Create, Put, Space as _, Spaces, Target as SpaceTarget, Told, Trigger};
 use libwoofstream::wire;
 
 pub(super) fn over_limit(len: usize, max: u64) -> String {
@@ -42,6 +42,7 @@ pub(super) struct Target<'a> {
     /// Make it if need be, of this type if one was asked for.
     pub(super) create: Option<Option<ContentType>>,
     pub(super) sync: bool,
+    pub(super) trigger: Trigger,
     pub(super) put: Option<Box<dyn Put>>,
 }
 
@@ -74,6 +75,7 @@ impl Target<'_> {
             });
             let mut put = self.spaces.put(self.name, create.as_ref())?;
             put.set_sync(self.sync);
+            put.set_trigger(&self.trigger)?;
             self.put = Some(put);
         }
         match &mut self.put {

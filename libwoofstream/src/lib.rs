@@ -12,6 +12,7 @@ pub mod chan;
 pub mod client;
 pub mod content;
 pub mod error;
+pub mod handler;
 #[cfg(feature = "net")]
 pub mod keys;
 pub mod limits;

@@ -98,3 +98,27 @@ pub const DAYS_MAX: u32 = 36_500;
 
 /// The most TLS sessions that a server keeps for resumption, by default.
 pub const TLS_SESSIONS: usize = 2048;
+
+/// The most bindings of one namespace.
+pub const BINDINGS_MAX: usize = 256;
+
+/// The largest file of bindings, in bytes.
+pub const BINDINGS_FILE_MAX: u64 = 16 << 20;
+
+/// The most attempts of handlers of one namespace at once.
+pub const ATTEMPTS_MAX: usize = 64;
+
+/// The most triggers of one binding that were found and are not done; more stay in the woof.
+pub const TRIGGERS_OPEN_MAX: usize = 1024;
+
+/// The most output of one attempt that goes to the log, in bytes.
+pub const HANDLER_LOGGED_MAX: u64 = 1 << 20;
+
+/// The most output of one attempt that is appended to a woof, in bytes.
+pub const HANDLER_OUTPUT_MAX: u64 = 16 << 20;
+
+/// The most descriptors that a handler may have open.
+pub const HANDLER_DESCRIPTORS_MAX: u64 = 1024;
+
+/// The most directories under a served directory that are watched for bindings.
+pub const WATCHED_DIRS_MAX: usize = 65_536;

@@ -13,7 +13,7 @@
 //! not do it. In the other forms this is the last command that sees them, so it says them on standard error, under the name
 //! of the command they came from, and its exit status tells. A reader that has gone is a normal end.
 
-mod base64;
+use libwoofstream::sys::base64;
 mod batch;
 mod context;
 mod from_json;

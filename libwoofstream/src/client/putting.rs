@@ -11,7 +11,7 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{Run, Stamp};
 use crate::net::{self, Request, answer};
-use crate::space::{Put, Stop, Told};
+use crate::space::{Put, Stop, Told, Trigger};
 use crate::wire::{ELEM_PREFIX, Fault};
 use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
 use std::collections::VecDeque;
@@ -57,6 +57,7 @@ pub(super) struct Putting {
     /// What the request says of durability and of what the data is, and what is true of what is put next.
     sync: bool,
     next_sync: bool,
+    trigger: Trigger,
     source: ContentType,
     next_source: ContentType,
     writer: u64,
@@ -94,6 +95,7 @@ impl Putting {
             create,
             sync: false,
             next_sync: false,
+            trigger: Trigger::default(),
             source: ContentType::Text,
             next_source: ContentType::Text,
             writer,
@@ -143,6 +145,8 @@ impl Putting {
             create: self.create.clone(),
             resume: self.resumes.then_some(self.from),
             made: self.made,
+            handler: self.trigger.handler.clone(),
+            depth: self.trigger.depth,
         }))?;
         // From now on something of this put can be there.
         let fresh = !std::mem::replace(&mut self.resumes, true);
@@ -425,6 +429,15 @@ impl Put for Putting {
 
     fn set_sync(&mut self, sync: bool) {
         self.next_sync = sync;
+    }
+
+    fn set_trigger(&mut self, trigger: &Trigger) -> Result<()> {
+        if !trigger.wait.is_zero() {
+            let text = "a put to a server does not wait for handlers: it is refused, and can be tried again";
+            return Err(Error::new(Code::Unsupported, &*self.target.name, text));
+        }
+        self.trigger = trigger.clone();
+        Ok(())
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {

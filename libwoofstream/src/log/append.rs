@@ -9,12 +9,14 @@
 
 use super::format::{CHUNK_ELEMENTS, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
 use super::lock::{Slot, Taken};
+use super::mark::Mark;
 use super::region::Region;
 use super::repair;
 use super::stamp::{Entry, Stamp};
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Elements that were appended one after another: from which seqno, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +44,24 @@ pub struct Appender {
     pub(super) scratch: Vec<u8>,
     sync: bool,
     failed: bool,
+    mark: Mark,
+    /// How long an append waits for handlers that hold elements back.
+    wait: Duration,
 }
 
 impl Appender {
     pub(super) fn new(region: std::sync::Arc<Region>) -> Result<Appender> {
         let slot = Slot::take(&region.map, &region.file)?;
         let sync = region.geometry.options.sync;
-        Ok(Appender { region, slot, scratch: Vec::new(), sync, failed: false })
+        Ok(Appender {
+            region,
+            slot,
+            scratch: Vec::new(),
+            sync,
+            failed: false,
+            mark: Mark::NONE,
+            wait: Duration::ZERO,
+        })
     }
 
     /// Makes every later append durable before it returns (as with woofs created with `sync`), or no longer.
@@ -61,6 +74,17 @@ impl Appender {
         self.sync
     }
 
+    /// Gives every later element this mark.
+    pub fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Has later appends wait, up to so long each, where the oldest elements are held for handlers that are not done, instead
+    /// of being refused at once.
+    pub fn set_wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
     /// The largest element this woof takes, in bytes.
     pub fn element_max(&self) -> u64 {
         self.region.geometry.element_max
@@ -69,13 +93,17 @@ impl Appender {
     /// Appends one element and gives its seqno.
     ///
     /// # Errors
-    /// An element over the limit ([`Code::TooLarge`]), a woof that was removed or reset ([`Code::Removed`]), a disk
-    /// that refuses ([`Code::Full`], [`Code::Io`]; only with sync).
+    /// An element over the limit ([`Code::TooLarge`]), a woof that was removed or reset ([`Code::Removed`]), one that is full of
+    /// elements held for handlers ([`Code::Full`]), a disk that refuses ([`Code::Full`], [`Code::Io`]; only with sync).
     #[inline]
     pub fn append(&mut self, data: &[u8]) -> Result<u64> {
         self.check(data)?;
-        let chunk = [(data, Payload::of(None, data))];
-        let seqno = self.write_chunk(&chunk, record_len(data.len() as u64))?;
+        let chunk = [(data, Payload::of(None, data).marked(self.mark))];
+        let bytes = record_len(data.len() as u64);
+        let seqno = match self.write_chunk(&chunk, bytes)? {
+            Some(seqno) => seqno,
+            None => self.write_held(&chunk[0])?,
+        };
         if self.sync {
             self.sync_published(&[Run { first: seqno, count: 1 }])?;
         }
@@ -136,21 +164,58 @@ impl Appender {
             if count > 0
                 && (count == CHUNK_ELEMENTS || bytes + len > self.region.chunk_bytes || checked.is_err())
             {
-                let first = self.write_chunk(&chunk[..count], bytes)?;
-                report(Run { first, count: count as u64 });
+                self.write_reported(&chunk[..count], bytes, report)?;
                 (count, bytes) = (0, 0);
             }
             checked?;
             // Before the lock is taken, so that nobody waits for it.
-            chunk[count] = (item, Payload::of(item.stamp(), item.data()));
+            chunk[count] = (item, Payload::of(item.stamp(), item.data()).marked(self.mark));
             count += 1;
             bytes += len;
         }
         if count > 0 {
-            let first = self.write_chunk(&chunk[..count], bytes)?;
-            report(Run { first, count: count as u64 });
+            self.write_reported(&chunk[..count], bytes, report)?;
         }
         Ok(())
+    }
+
+    /// Appends a chunk and reports it. Where elements are held for handlers, what has room goes in one by one.
+    #[inline]
+    fn write_reported<E: Entry>(
+        &mut self,
+        items: &[(E, Payload)],
+        bytes: u64,
+        report: &mut dyn FnMut(Run),
+    ) -> Result<()> {
+        if let Some(first) = self.write_chunk(items, bytes)? {
+            report(Run { first, count: items.len() as u64 });
+            return Ok(());
+        }
+        for item in items {
+            let first = self.write_held(item)?;
+            report(Run { first, count: 1 });
+        }
+        Ok(())
+    }
+
+    /// Appends one element to a woof that is full of elements held for handlers, or nearly so: waits as long as is set.
+    #[cold]
+    #[inline(never)]
+    fn write_held<E: Entry>(&mut self, item: &(E, Payload)) -> Result<u64> {
+        let deadline = std::time::Instant::now() + self.wait;
+        loop {
+            let hold = self.region.hold();
+            if let Some(seqno) = self.write_chunk(std::slice::from_ref(item), record_len(item.0.len()))? {
+                return Ok(seqno);
+            }
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                let text =
+                    format!("woof is full of elements whose handlers are not done: the oldest is {hold}");
+                return Err(Error::new(Code::Full, "", text));
+            }
+            self.region.wait_for_hold(hold, left);
+        }
     }
 
     #[inline]
@@ -165,9 +230,10 @@ impl Appender {
         Ok(())
     }
 
-    /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first.
+    /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first. `None` when there
+    /// is no room for them all without forgetting elements that are held: then none is in.
     #[inline]
-    fn write_chunk<E: Entry>(&mut self, items: &[(E, Payload)], bytes: u64) -> Result<u64> {
+    fn write_chunk<E: Entry>(&mut self, items: &[(E, Payload)], bytes: u64) -> Result<Option<u64>> {
         if self.failed || (self.sync && self.region.a_sync_failed()) {
             return Err(Error::new(
                 Code::Io,
@@ -215,7 +281,13 @@ struct Locked<'a> {
 
 impl Locked<'_> {
     #[inline]
-    fn write<E: Entry>(self, taken: Taken, now: u64, items: &[(E, Payload)], bytes: u64) -> Result<u64> {
+    fn write<E: Entry>(
+        self,
+        taken: Taken,
+        now: u64,
+        items: &[(E, Payload)],
+        bytes: u64,
+    ) -> Result<Option<u64>> {
         let region = self.region;
         let map = &region.map;
         repair::before_writing(region, taken)?;
@@ -224,6 +296,10 @@ impl Locked<'_> {
         let time = now.max(map.load(shared::LAST_TIME, Ordering::Relaxed));
         let next = first_new + items.len() as u64;
         let end = pos + bytes;
+        let hold = region.hold();
+        if hold != 0 && !has_room(region, hold, first_new, pos, next, end) {
+            return Ok(None);
+        }
         self.make_room(first_new, pos, next, end);
         let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
         if self.sync {
@@ -256,7 +332,7 @@ impl Locked<'_> {
             forget(region, next - history, next, pos);
         }
         region.wake_followers();
-        Ok(first_new)
+        Ok(Some(first_new))
     }
 
     /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room.
@@ -285,6 +361,14 @@ impl Locked<'_> {
             super::sync::wait_for_sync(region, self.slot, end);
         }
     }
+}
+
+/// Whether records up to `end` and seqnos up to `next` have room without forgetting anything from `hold` on.
+fn has_room(region: &Region, hold: u64, published: u64, pos: u64, next: u64, end: u64) -> bool {
+    next.saturating_sub(hold) <= region.geometry.options.history
+        && (hold >= published
+            || end - pos_of(region, hold.max(region.first_seqno()), published, pos)
+                <= region.geometry.ring_len)
 }
 
 /// Puts a record behind what is to be written with one call.

@@ -8,6 +8,7 @@
 //! [`Item::Gone`], what is damaged as [`Item::Damaged`], each with its seqnos, and reading goes on behind it.
 
 use super::format::{NO_RECORD, RECORD_HEADER_LEN, Record, shared};
+use super::mark::Mark;
 use super::region::Region;
 use super::stamp::Stamp;
 use super::woof::View;
@@ -35,6 +36,8 @@ pub enum Item<'a> {
         time_ns: u64,
         /// The stamp it was appended with, if any.
         stamp: Option<Stamp>,
+        /// Which handler was named with it, and how deep.
+        mark: Mark,
         /// Its bytes.
         data: &'a [u8],
     },
@@ -153,7 +156,7 @@ impl Cursor {
         } else {
             (None, payload)
         };
-        Some(Item::Elem { seqno, time_ns: record.time_ns, stamp, data })
+        Some(Item::Elem { seqno, time_ns: record.time_ns, stamp, mark: record.mark(), data })
     }
 
     /// What is to be told when no element is at hand.

@@ -228,7 +228,15 @@ fn name_durably(path: &Path, doing: &str) -> Result<()> {
 /// Makes the file, still without its name. With `like`, it gets the mode and the owner of that file.
 fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Unnamed> {
     let geometry = Geometry::new(options, sys::random_u64(), sys::now_ns())?;
-    made_as(path, &geometry, sys::boot_id()?, like)
+    let unnamed = made_as(path, &geometry, sys::boot_id()?, like)?;
+    // Handlers that are bound to the old one are bound to the new one.
+    let mut hold = [0; 8];
+    let held = like.is_some_and(|old| old.read_exact_at(&mut hold, shared::HOLD_SEQNO as u64).is_ok());
+    if held && hold != [0; 8] {
+        let written = unnamed.file().write_all_at(&1u64.to_le_bytes(), shared::HOLD_SEQNO as u64);
+        written.and_then(|()| unnamed.file().sync_all()).map_err(|err| Error::io("", "create", err))?;
+    }
+    Ok(unnamed)
 }
 
 /// The same of a woof whose number, time and boot are given: made again, it has the same bytes.

@@ -2,6 +2,7 @@
 //!
 //! `docs/format-woof.md` describes the same to the byte. Nothing here touches a file.
 
+use super::mark::Mark;
 use super::stamp::Stamp;
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
@@ -37,6 +38,8 @@ pub(super) mod shared {
     pub(in crate::log) const LAST_TIME: usize = PAGE + 96;
     /// Changes whenever followers are woken; they wait on it.
     pub(in crate::log) const EVENT: usize = PAGE + 104;
+    /// The oldest seqno that must not be forgotten, as its handlers are not done; 0: none is held.
+    pub(in crate::log) const HOLD_SEQNO: usize = PAGE + 112;
     /// 1 when a follower may be asleep.
     pub(in crate::log) const WAITING: usize = PAGE + 128;
     /// All records before this position are durable.
@@ -327,7 +330,7 @@ pub(super) struct Record {
     /// Position since the woof was made; in the ring it is taken modulo the ring's length.
     pub(super) pos: u64,
     pub(super) len: u32,
-    /// [`FLAG_STAMPED`] or 0. The others are of no meaning to this reader.
+    /// [`FLAG_STAMPED`] or 0, and the [`Mark`] in the other bits.
     pub(super) flags: u8,
     /// How far before this record everything was durable when it was written, in units of 8 bytes.
     pub(super) unsynced: u32,
@@ -336,7 +339,7 @@ pub(super) struct Record {
     pub(super) checks: u64,
 }
 
-/// Of the flags of a record: its payload begins with a stamp. The next one, bit 1, is kept for the name of a handler.
+/// Of the flags of a record: its payload begins with a stamp. The other bits are a [`Mark`].
 pub(super) const FLAG_STAMPED: u8 = 1;
 
 /// `unsynced` of a record that knows nothing of what is durable.
@@ -370,6 +373,12 @@ impl Record {
     pub(super) fn sealed(mut self, seed: u32, payload: &[u8]) -> Record {
         self.checks = both(self.checksum(seed), crc32c::crc32c(payload));
         self
+    }
+
+    /// The mark it was appended with.
+    #[inline]
+    pub(super) fn mark(&self) -> Mark {
+        Mark::from_flags(self.flags)
     }
 
     /// True when the payload begins with a stamp.
@@ -493,6 +502,15 @@ impl Payload {
         };
         // Elements are at most `limits::ELEMENT_MAX` long, which appenders check.
         Payload { len: u32::try_from(before + data.len()).unwrap_or(u32::MAX), flags, crc }
+    }
+}
+
+impl Payload {
+    /// The same with a mark.
+    #[inline]
+    pub(super) fn marked(mut self, mark: Mark) -> Payload {
+        self.flags |= mark.flags();
+        self
     }
 }
 

@@ -13,8 +13,10 @@ mod cursor;
 mod files;
 mod format;
 mod futex;
+mod hold;
 mod lock;
 mod map;
+mod mark;
 #[cfg(any(test, feature = "testing"))]
 pub mod record;
 mod recover;
@@ -30,6 +32,7 @@ pub use append::{Appender, Run};
 pub use cursor::{Cursor, Item, Waker, Woken};
 pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
+pub use mark::Mark;
 pub use stamp::{Stamp, StampRun};
 pub use woof::{Status, WeakWoof, Woof};
 

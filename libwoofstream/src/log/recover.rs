@@ -298,6 +298,10 @@ pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     map.store(shared::LAST_CUT, found.cut, Ordering::Relaxed);
     // What was not written then is not there now, and what is there is durable.
     map.store(shared::WRITE_AGAIN, 0, Ordering::Relaxed);
+    // Numbers that are given out again belong to elements whose handlers are not done.
+    if map.load(shared::HOLD_SEQNO, Ordering::Relaxed) > found.next {
+        map.store(shared::HOLD_SEQNO, found.next, Ordering::Relaxed);
+    }
     // It has its name, so what removed it or put another in its place was lost.
     map.store32(shared::STATE, shared::STATE_LIVE, Ordering::Relaxed);
     map.store(shared::NEXT_POS, found.next_pos, Ordering::Release);

@@ -76,6 +76,17 @@ pub struct Put {
     pub resume: Option<u64>,
     /// When the woof was made that this put began with, in nanoseconds since 1970.
     pub made: Option<u64>,
+    /// The handler that the elements are put for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
+    /// How many handlers led to this put.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub depth: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(value: &u8) -> bool {
+    *value == 0
 }
 
 /// What is to be read; as [`crate::space::Selection`].

@@ -12,8 +12,9 @@ use super::writers::Turn;
 use crate::access::Right;
 use crate::content::{self, ContentType};
 use crate::error::{Code, Error, Result};
+use crate::handler::bindings::{self, place_in};
 use crate::limits::PUT_WINDOW;
-use crate::log::{self, Appender, Stamp, StampRun, Woof};
+use crate::log::{self, Appender, Mark, Stamp, StampRun, Woof};
 use crate::net::{self, Session, answer};
 use crate::space::{Create, Local, Space as _};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
@@ -107,6 +108,15 @@ impl Putting {
         }
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
+        let handler = match &request.handler {
+            None => 0,
+            Some(handler) => {
+                site.allow(context.peer, path.as_ref(), Right::Trigger, name)?;
+                let (namespace, woof) = place_in(path.as_ref()).map_err(|err| err.of(name))?;
+                bindings::named(&namespace, &woof, handler).map_err(|err| err.of(name))?
+            }
+        };
+        appender.set_mark(Mark::new(handler, request.depth));
         // Taken before it is looked what is there, and given back by `close`: nothing fails from here on.
         let key = (woof.identity().map_err(|err| err.of(name))?, request.writer);
         let Some(turn) = site.writers.take(key, request.resume.is_none()) else {

@@ -2,11 +2,12 @@
 
 use super::elements::{Elements, Step};
 use super::find::Walk;
-use super::{Create, Put, Selection, Sink, Space, Told, attrs};
+use super::{Create, Put, Selection, Sink, Space, Told, Trigger, attrs};
 use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{self, Appender, Stamp, Woof};
+use crate::handler::bindings::{self, place_in};
+use crate::log::{self, Appender, Mark, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::wire::Dir;
@@ -156,6 +157,19 @@ impl Put for LocalPut {
 
     fn set_sync(&mut self, sync: bool) {
         self.appender.set_sync(sync);
+    }
+
+    fn set_trigger(&mut self, trigger: &Trigger) -> Result<()> {
+        let number = match &trigger.handler {
+            None => 0,
+            Some(handler) => {
+                let (namespace, woof) = place_in(Path::new(&self.name)).map_err(|err| err.of(&*self.name))?;
+                bindings::named(&namespace, &woof, handler)?
+            }
+        };
+        self.appender.set_mark(Mark::new(number, trigger.depth));
+        self.appender.set_wait(trigger.wait);
+        Ok(())
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {

@@ -79,6 +79,17 @@ pub struct Create {
     pub parents: bool,
 }
 
+/// What elements are put with, besides their data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trigger {
+    /// The handler that they are put for.
+    pub handler: Option<String>,
+    /// How many handlers led to this put.
+    pub depth: u8,
+    /// How long each append waits where the woof is full of elements whose handlers are not done.
+    pub wait: std::time::Duration,
+}
+
 /// What became of elements that were put.
 #[derive(Debug)]
 pub enum Told {
@@ -99,6 +110,16 @@ pub trait Put {
     fn data_is(&mut self, _content: ContentType) {}
     /// Makes every later put durable before it is reported.
     fn set_sync(&mut self, sync: bool);
+    /// Says how later elements are put: for which handler, how deep, and how long they may wait.
+    ///
+    /// # Errors
+    /// When the handler cannot be named for this woof.
+    fn set_trigger(&mut self, trigger: &Trigger) -> Result<()> {
+        if *trigger == Trigger::default() {
+            return Ok(());
+        }
+        Err(Error::new(Code::Unsupported, "", "no handler can be named in a put there"))
+    }
     /// Appends elements in order. What became of them is reported now, by a later call, or by [`Put::settle`].
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 //! Failure contract: the table is read when the first name asks for it, and a server is dialled when the first name leads there;
 //! what goes wrong then is the error of that name.
 
-use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target, Told, asks_table};
+use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target, Told, Trigger, asks_table};
 use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
@@ -428,6 +428,11 @@ impl Put for NamedPut {
 
     fn set_sync(&mut self, sync: bool) {
         self.put.set_sync(sync);
+    }
+
+    fn set_trigger(&mut self, trigger: &Trigger) -> Result<()> {
+        let names = Names { given: &self.given, typed: &self.typed };
+        self.put.set_trigger(trigger).map_err(|err| names.error(err))
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What the library asks of the system: the time, which boot this is, names of users, and files written whole.
 
+pub mod base64;
 mod replace;
 pub mod users;
 

@@ -30,12 +30,18 @@ fn stamp_for(seqno: u64) -> Option<Stamp> {
     (seqno / 8 % 2 == 1).then_some(Stamp { writer, seq: seqno * 2 })
 }
 
+/// The mark of element `seqno`: those that go in one batch have the same one.
+fn mark_for(seqno: u64) -> Mark {
+    Mark::new((seqno / 8 % 8) as u8, (seqno / 8 % 16) as u8)
+}
+
 /// Appends up to `count` elements that go in one batch, and says how many.
 pub(super) fn append_some(appender: &mut Appender, first: u64, count: u64) -> u64 {
     let end = (first + count).min((first + 1).next_multiple_of(8));
     let items: Vec<Vec<u8>> = (first..end).map(content).collect();
     let items = items.iter().map(Vec::as_slice);
     let mut appended = Vec::new();
+    appender.set_mark(mark_for(first));
     if stamp_for(first).is_some() {
         let stamped = (first..end).zip(items).filter_map(|(seqno, item)| Some((stamp_for(seqno)?, item)));
         appender.extend_stamped(stamped, |run| appended.push(run)).unwrap();
@@ -82,6 +88,8 @@ pub(super) fn check_and_append(woof: &Woof, what: &str) {
     }
     let stamps: Vec<_> = (first..next).filter_map(|seqno| Some((seqno, stamp_for(seqno)?))).collect();
     assert_eq!(stamps_from(woof, first), stamps, "{what}");
+    let marks: Vec<_> = (first..next).map(|seqno| (seqno, mark_for(seqno))).collect();
+    assert_eq!(marks_from(woof, first), marks, "{what}");
     for writer in [WRITER, WRITER + 1] {
         let own: Vec<_> = stamps.iter().copied().filter(|(_, stamp)| stamp.writer == writer).collect();
         assert_eq!(stamps_of(woof, writer, 1), own, "{what}");

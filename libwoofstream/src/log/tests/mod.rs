@@ -4,6 +4,7 @@ mod bad_files;
 mod concurrency;
 mod crash;
 mod golden;
+mod hold;
 mod plain;
 mod review;
 mod stamps;
@@ -60,6 +61,18 @@ fn stamps_from(woof: &Woof, seqno: u64) -> Vec<(u64, Stamp)> {
     while let Some(item) = cursor.next() {
         if let Item::Elem { seqno, stamp: Some(stamp), .. } = item {
             all.push((seqno, stamp));
+        }
+    }
+    all
+}
+
+/// The marks of all elements from `seqno` on.
+fn marks_from(woof: &Woof, seqno: u64) -> Vec<(u64, Mark)> {
+    let mut cursor = woof.cursor(seqno);
+    let mut all = Vec::new();
+    while let Some(item) = cursor.next() {
+        if let Item::Elem { seqno, mark, .. } = item {
+            all.push((seqno, mark));
         }
     }
     all

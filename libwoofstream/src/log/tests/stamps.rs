@@ -30,7 +30,7 @@ fn plain_and_stamped_elements_come_back_as_they_were_put() {
                 None => drop(appender.append(&data).unwrap()),
             }
             let mut cursor = woof.cursor(seqno);
-            let Some(Item::Elem { seqno: at, time_ns, stamp, data: back }) = cursor.next() else {
+            let Some(Item::Elem { seqno: at, time_ns, stamp, data: back, .. }) = cursor.next() else {
                 panic!("{seqno} is not there")
             };
             assert_eq!((at, stamp, back), (seqno, put, data.as_slice()));
@@ -144,7 +144,7 @@ fn a_record_that_is_too_short_for_its_stamp_is_damaged() {
 }
 
 #[test]
-fn flags_that_are_not_known_change_nothing() {
+fn the_other_flags_are_the_mark_and_change_nothing_else() {
     let (_dir, _path, woof) = woof(&Options::default());
     put(&mut woof.appender().unwrap(), 5, 1..3, 1);
     let (region, pos) = (woof.region(), woof.region().index(1));
@@ -154,6 +154,7 @@ fn flags_that_are_not_known_change_nothing() {
     region.put(&record, None, &payload);
     assert_eq!(stamps_from(&woof, 1), [(1, stamp(5, 1)), (2, stamp(5, 2))]);
     assert_eq!(read_from(&woof, 1)[0].1.as_bytes(), content(1));
+    assert_eq!(marks_from(&woof, 1), [(1, Mark::new(7, 15)), (2, Mark::NONE)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Appends the base64 form of `data`.
-pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
+pub fn encode(data: &[u8], out: &mut Vec<u8>) {
     for chunk in data.chunks(3) {
         let bits =
             chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
@@ -16,7 +16,7 @@ pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The data of a base64 text; `None` where it is none. The padding must be there.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     if !text.len().is_multiple_of(4) {
         return None;

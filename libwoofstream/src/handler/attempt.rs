@@ -1,0 +1,162 @@
+//! One attempt: the element is read, the handler is run, its output goes where it belongs. Done in a thread of the pool.
+
+use super::bindings::Binding;
+use super::dead::DeadLetter;
+use super::element::{self, Element};
+use super::run::{Channel, Outcome, Run, Runner};
+use crate::content::{ContentType, convert};
+use crate::limits::{HANDLER_LOGGED_MAX, HANDLER_OUTPUT_MAX};
+use crate::log::{self, Appender, Mark, Woof};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why an element of the greatest depth is not handled.
+pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
+
+/// What is to be run.
+pub(super) struct Attempt {
+    pub(super) namespace: Arc<PathBuf>,
+    /// Whose options count.
+    pub(super) binding: Arc<Binding>,
+    /// The id of the trigger.
+    pub(super) trigger: String,
+    pub(super) woof: Woof,
+    pub(super) content: ContentType,
+    pub(super) seqno: u64,
+    pub(super) attempt: u32,
+    pub(super) cause: String,
+    /// A dead letter that was put back: its element is in it.
+    pub(super) letter: Option<DeadLetter>,
+    pub(super) runner: Arc<dyn Runner>,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) enum Became {
+    Done,
+    Failed(String),
+    /// It would fail again.
+    Hopeless(String),
+    /// There is no element any more.
+    Lost(String),
+    /// It did not begin.
+    Returned,
+}
+
+impl Attempt {
+    /// Runs it; gives also the element, where there was one.
+    pub(super) fn run(&self) -> (Became, Option<Element>) {
+        let element = match self.element() {
+            Ok(element) => element,
+            Err(reason) => return (Became::Lost(reason), None),
+        };
+        let became = self.handle(&element);
+        (became, Some(element))
+    }
+
+    fn element(&self) -> Result<Element, String> {
+        let Some(letter) = &self.letter else {
+            return element::read(&self.woof, self.seqno).map_err(str::to_owned);
+        };
+        let (_, data) = letter.take_data().ok_or("a dead letter without data")?;
+        Ok(Element { time_ns: letter.time, mark: Mark::new(0, letter.depth), data })
+    }
+
+    fn handle(&self, element: &Element) -> Became {
+        let depth = element.mark.depth();
+        if depth >= Mark::DEPTH_MAX && !self.binding.chain {
+            return Became::Hopeless(TOO_DEEP.to_owned());
+        }
+        let woof = self.letter.as_ref().map_or(&*self.binding.woof, |letter| &letter.woof);
+        let run = Run {
+            namespace: &self.namespace,
+            binding: &self.binding,
+            trigger: &self.trigger,
+            woof,
+            seqno: self.letter.as_ref().map_or(self.seqno, |letter| letter.seqno),
+            time_ns: element.time_ns,
+            content: self.content,
+            data: &element.data,
+            attempt: self.attempt,
+            cause: &self.cause,
+            depth: (depth + 1).min(Mark::DEPTH_MAX),
+        };
+        let mut output = match Output::open(&self.namespace, &run) {
+            Ok(output) => output,
+            Err(reason) => return Became::Failed(reason),
+        };
+        match self.runner.run(&run, &mut |channel, line| output.line(channel, line)) {
+            Ok(()) => Became::Done,
+            Err(reason) => Became::Failed(reason),
+        }
+    }
+}
+
+/// Where the lines of an attempt go.
+pub(super) struct Output<'a> {
+    run: &'a Run<'a>,
+    logged: u64,
+    into: Option<Into>,
+}
+
+/// A woof that lines are appended to.
+struct Into {
+    name: String,
+    appender: Appender,
+    content: ContentType,
+    bytes: u64,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
+        let into = run.binding.into.as_deref().map(|name| {
+            let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
+            let woof = log::open(&namespace.join(name)).map_err(failed)?;
+            let mut appender = woof.appender().map_err(failed)?;
+            appender.set_mark(Mark::new(0, run.depth));
+            Ok::<_, String>(Into {
+                name: name.to_owned(),
+                appender,
+                content: woof.options().content,
+                bytes: 0,
+            })
+        });
+        Ok(Output { run, logged: 0, into: into.transpose()? })
+    }
+
+    pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Outcome {
+        if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
+            return into.line(line);
+        }
+        let (trigger, handler) = (self.run.trigger, &*self.run.binding.handler);
+        let before = self.logged;
+        self.logged = before.saturating_add(line.len() as u64 + 1);
+        if self.logged <= HANDLER_LOGGED_MAX {
+            // As text that cannot do harm to who reads the log.
+            let text = String::from_utf8_lossy(line);
+            match channel {
+                Channel::Out => tracing::info!(trigger, handler, "{}", text.escape_debug()),
+                Channel::Err => tracing::warn!(trigger, handler, "{}", text.escape_debug()),
+            }
+        } else if before <= HANDLER_LOGGED_MAX {
+            tracing::warn!(trigger, handler, limit = HANDLER_LOGGED_MAX, "more output is not logged");
+        }
+        Ok(())
+    }
+}
+
+impl Into {
+    fn line(&mut self, line: &[u8]) -> Outcome {
+        self.bytes = self.bytes.saturating_add(line.len() as u64 + 1);
+        if self.bytes > HANDLER_OUTPUT_MAX {
+            return Err(format!(
+                "output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"
+            ));
+        }
+        let mut data = Vec::with_capacity(line.len());
+        convert(line, ContentType::Text, self.content, &mut data)
+            .and_then(|()| self.appender.append(&data))
+            .map(|_| ())
+            .map_err(|err| format!("output: {}", err.of(&*self.name)))
+    }
+}

@@ -1,0 +1,462 @@
+//! Bindings: which elements of a woof go to which handler, and the file of a namespace that has them.
+//!
+//! `.woof/bindings` is JSON lines, replaced as a whole under a lock on the directory `.woof`.
+//!
+//! Failure contract: a file with anything that is not understood is refused as a whole, with the number of the line, and is never
+//! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already.
+
+use crate::error::{Code, Error, Result};
+use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, NAME_MAX};
+use crate::log::{self, Mark, Woof};
+use crate::name::STATE_DIR;
+use crate::predicate::Predicate;
+use crate::sys;
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How a handler gets its elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// The data on standard input.
+    #[default]
+    Raw,
+    /// A framed stream of a `Dir` and an `Elem` on standard input.
+    Framed,
+    /// One program gets many elements in a framed stream and answers each with a line.
+    Stream,
+}
+
+/// Says that elements of a woof go to a handler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// Its number in the namespace, never used twice.
+    pub id: u32,
+    /// The woof, by its name in the namespace.
+    pub woof: String,
+    /// The file name of the program.
+    pub handler: String,
+    /// Only elements with this number in their mark: those that were put with the handler's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<u8>,
+    /// Only elements that match.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Triggers of one group run one at a time, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How many attempts follow one that failed.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// How long an attempt may take, in milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+    /// How many attempts run at once.
+    #[serde(default = "default_at_once")]
+    pub at_once: u32,
+    /// How much memory a handler may map, in bytes.
+    #[serde(default = "default_memory")]
+    pub memory: u64,
+    /// Append lines of output to this woof of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+    /// How the handler gets its elements.
+    #[serde(default)]
+    pub input: Input,
+    /// Handle elements however many handlers led to them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub chain: bool,
+    /// Begin no attempt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
+    /// The first seqno that can be a trigger.
+    pub from: u64,
+    /// When the woof was made, in nanoseconds since 1970.
+    pub made: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn default_retries() -> u32 {
+    3
+}
+
+fn default_timeout_ms() -> u64 {
+    60_000
+}
+
+fn default_at_once() -> u32 {
+    4
+}
+
+fn default_memory() -> u64 {
+    4 << 30
+}
+
+impl Binding {
+    /// A binding of all elements of a woof to a handler, with the defaults.
+    pub fn new(woof: &str, handler: &str) -> Binding {
+        Binding {
+            id: 0,
+            woof: woof.to_owned(),
+            handler: handler.to_owned(),
+            named: None,
+            filter: None,
+            group: None,
+            retries: default_retries(),
+            timeout_ms: default_timeout_ms(),
+            at_once: default_at_once(),
+            memory: default_memory(),
+            into: None,
+            input: Input::Raw,
+            chain: false,
+            paused: false,
+            from: 1,
+            made: 0,
+        }
+    }
+
+    /// How long an attempt may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// Looks whether it can be one.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`], saying what cannot be.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |object: &str, text: &str| Err(Error::new(Code::Invalid, object, text));
+        check_handler(&self.handler)?;
+        if self.woof.is_empty()
+            || self.woof.starts_with('/')
+            || self.woof.split('/').any(|part| matches!(part, "" | "." | ".."))
+        {
+            return refuse(&self.woof, "not the name of a woof in this namespace");
+        }
+        if let Some(filter) = &self.filter {
+            Predicate::compile(filter)?;
+        }
+        if self.named.is_some_and(|number| number == 0 || number > Mark::HANDLER_MAX) {
+            return refuse(&self.handler, "its number is not one from 1 to 7");
+        }
+        if self.at_once == 0 || self.timeout_ms == 0 {
+            return refuse(&self.handler, "a time limit and a number at once of 0 would run nothing");
+        }
+        if let Some(group) = &self.group {
+            crate::access::check_name("group", group)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this is the binding of a woof and a handler, or of a woof and any.
+    pub fn is_of(&self, woof: &str, handler: Option<&str>) -> bool {
+        self.woof == woof && handler.is_none_or(|handler| self.handler == handler)
+    }
+}
+
+/// Looks whether `name` can be the name of a handler.
+///
+/// ```
+/// use libwoofstream::handler::bindings::check_handler;
+/// assert!(check_handler("alarm.sh").is_ok());
+/// let err = check_handler("../outside.sh").unwrap_err();
+/// assert_eq!(err.to_string(), "\"../outside.sh\": a handler is a file in the directory handlers: its name has no \"/\"");
+/// ```
+///
+/// # Errors
+/// [`Code::Invalid`], saying what is wrong with it.
+pub fn check_handler(name: &str) -> Result<()> {
+    if name.len() > NAME_MAX {
+        let text = format!("the name of a handler is {} bytes long, the limit is {NAME_MAX}", name.len());
+        return Err(Error::new(Code::Invalid, "", text));
+    }
+    let refuse = |text: &str| Err(Error::new(Code::Invalid, format!("\"{}\"", name.escape_debug()), text));
+    if name.contains('/') {
+        return refuse("a handler is a file in the directory handlers: its name has no \"/\"");
+    }
+    if name.is_empty() || name.starts_with('.') || name.chars().any(char::is_control) {
+        return refuse("not the name of a handler: it is empty, begins with \".\" or has control characters");
+    }
+    Ok(())
+}
+
+/// The namespace that a woof lies in, and its name there.
+///
+/// # Errors
+/// When it lies in none.
+pub fn place_in(woof: &Path) -> Result<(PathBuf, String)> {
+    let shown = woof.display().to_string();
+    let path = std::path::absolute(woof).map_err(|err| Error::io(&*shown, "", err))?;
+    let namespace = crate::name::namespace_of(&path).ok_or_else(|| {
+        let text = "lies in no namespace, which handlers need (wcreate --namespace makes one of a directory)";
+        Error::new(Code::NotFound, &*shown, text)
+    })?;
+    let name = path.strip_prefix(namespace).ok().and_then(Path::to_str).unwrap_or_default();
+    Ok((namespace.to_owned(), name.to_owned()))
+}
+
+/// The first line of the file.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    woofstream: String,
+    version: u32,
+    next: u32,
+}
+
+/// The bindings of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bindings {
+    /// The id of the next binding.
+    pub next: u32,
+    /// In the order of their ids.
+    pub list: Vec<Binding>,
+}
+
+impl Default for Bindings {
+    fn default() -> Bindings {
+        Bindings { next: 1, list: Vec::new() }
+    }
+}
+
+impl Bindings {
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    /// [`Code::Damaged`] or [`Code::Unsupported`], with the number of the line.
+    pub fn parse(text: &str) -> Result<Bindings> {
+        let wrong = |line: usize, why: &dyn std::fmt::Display| {
+            Error::new(Code::Damaged, "", format!("line {line}: {why}"))
+        };
+        let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let Some((number, line)) = lines.next() else { return Ok(Bindings::default()) };
+        let head: Head = serde_json::from_str(line).map_err(|err| wrong(number, &err))?;
+        if head.woofstream != "bindings" || head.version != 1 {
+            return Err(Error::new(Code::Unsupported, "", "not bindings of version 1"));
+        }
+        let mut bindings = Bindings { next: head.next, list: Vec::new() };
+        for (number, line) in lines {
+            let binding: Binding = serde_json::from_str(line).map_err(|err| wrong(number, &err))?;
+            binding.check().map_err(|err| wrong(number, &err))?;
+            if bindings.list.iter().any(|other| other.id == binding.id) || binding.id == 0 {
+                return Err(wrong(number, &format!("the id {} is 0 or there twice", binding.id)));
+            }
+            bindings.next = bindings.next.max(binding.id + 1);
+            bindings.list.push(binding);
+        }
+        Ok(bindings)
+    }
+
+    /// The text of the file.
+    pub fn to_text(&self) -> String {
+        let head = Head { woofstream: "bindings".to_owned(), version: 1, next: self.next };
+        // Neither has anything that JSON cannot say.
+        let mut text = serde_json::to_string(&head).unwrap_or_default();
+        text.push('\n');
+        for binding in &self.list {
+            text.push_str(&serde_json::to_string(binding).unwrap_or_default());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads the bindings of a namespace, given by its directory; none when it has no file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood; the object is the file.
+    pub fn load(namespace: &Path) -> Result<Bindings> {
+        let path = namespace.join(STATE_DIR).join(super::files::BINDINGS);
+        let shown = || path.display().to_string();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Bindings::default()),
+            Err(err) => return Err(Error::io(shown(), "read", err)),
+        };
+        let mut text = String::new();
+        file.take(BINDINGS_FILE_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(|err| Error::io(shown(), "read", err))?;
+        if text.len() as u64 > BINDINGS_FILE_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                shown(),
+                format!("larger than {BINDINGS_FILE_MAX} bytes"),
+            ));
+        }
+        Bindings::parse(&text).map_err(|err| err.of(shown()))
+    }
+
+    /// Changes the bindings of a namespace under the lock. Nothing is written when `change` fails or leaves them as they are.
+    ///
+    /// # Errors
+    /// What `change` returns; when the directory is no namespace or cannot be written.
+    pub fn update<T>(namespace: &Path, change: impl FnOnce(&mut Bindings) -> Result<T>) -> Result<T> {
+        let _lock = lock(namespace)?;
+        let before = Bindings::load(namespace)?;
+        let mut after = before.clone();
+        let done = change(&mut after)?;
+        if after != before {
+            if after.list.len() > BINDINGS_MAX {
+                let text = format!("{BINDINGS_MAX} bindings are there already, the limit of a namespace");
+                return Err(Error::new(Code::TooLarge, "", text));
+            }
+            sys::replace(
+                &namespace.join(STATE_DIR).join(super::files::BINDINGS),
+                after.to_text().as_bytes(),
+                0o644,
+            )?;
+        }
+        Ok(done)
+    }
+}
+
+/// Locks the bindings of a namespace, as long as the file is open.
+pub(super) fn lock(namespace: &Path) -> Result<File> {
+    let state = namespace.join(STATE_DIR);
+    if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        let text = format!("not a namespace: it has no directory {STATE_DIR}");
+        return Err(Error::new(Code::NotFound, namespace.display().to_string(), text));
+    }
+    let failed = |err: std::io::Error| Error::io(state.display().to_string(), "lock", err);
+    let file = File::open(&state).map_err(failed)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|err| failed(err.into()))?;
+    Ok(file)
+}
+
+/// Has a woof hold its elements from `from` on, unless it holds more already; gives the first that can be a trigger.
+fn hold(woof: &Woof, from: u64) -> Result<u64> {
+    match woof.held() {
+        Some(held) if held <= from => Ok(from),
+        _ => woof.hold(Some(from)),
+    }
+}
+
+/// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file.
+///
+/// # Errors
+/// When there is no such woof, the woof has a binding to this handler, or it cannot be.
+pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
+    binding.check()?;
+    let woof = log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?;
+    Bindings::update(namespace, |bindings| {
+        let same = |other: &&Binding| {
+            other.is_of(&binding.woof, Some(&binding.handler))
+                && other.named.is_some() == binding.named.is_some()
+        };
+        if bindings.list.iter().any(|other| same(&other)) {
+            let text = format!("{} is bound to it already (wbind remove ends that)", binding.handler);
+            return Err(Error::new(Code::Exists, &*binding.woof, text));
+        }
+        let named = match binding.named {
+            None => None,
+            Some(_) => Some(free_number(bindings, binding)?),
+        };
+        let from = from.unwrap_or_else(|| woof.next_seqno()).min(woof.next_seqno());
+        let from = hold(&woof, from).map_err(|err| err.of(&*binding.woof))?;
+        let id = bindings.next;
+        let binding = Binding { id, named, from, made: woof.status().created_ns, ..binding.clone() };
+        bindings.next += 1;
+        bindings.list.push(binding.clone());
+        Ok(binding)
+    })
+}
+
+/// A number for a named handler that no other of the woof has; not one that was given back just now, where there are others.
+fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
+    let used: Vec<u8> = bindings
+        .list
+        .iter()
+        .filter(|other| other.woof == binding.woof)
+        .filter_map(|other| other.named)
+        .collect();
+    let max = u32::from(Mark::HANDLER_MAX);
+    (0..max)
+        .filter_map(|step| u8::try_from((bindings.next - 1 + step) % max + 1).ok())
+        .find(|number| !used.contains(number))
+        .ok_or_else(|| {
+            let text = format!(
+                "{max} handlers are named in puts of this woof already, the limit (wbind removes them)"
+            );
+            Error::new(Code::TooLarge, &*binding.woof, text)
+        })
+}
+
+/// The number with which elements of a woof are marked that are put for `handler`; its binding is made first if it is not there.
+///
+/// # Errors
+/// As [`add`].
+pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
+    let find = |bindings: &Bindings| {
+        bindings
+            .list
+            .iter()
+            .filter(|binding| binding.is_of(woof, Some(handler)))
+            .find_map(|binding| binding.named)
+    };
+    if let Some(number) = find(&Bindings::load(namespace)?) {
+        return Ok(number);
+    }
+    let binding = Binding { named: Some(1), ..Binding::new(woof, handler) };
+    match add(namespace, &binding, None) {
+        Ok(added) => Ok(added.named.unwrap_or_default()),
+        // Somebody else was first.
+        Err(err) if err.code() == Code::Exists => find(&Bindings::load(namespace)?).ok_or(err),
+        Err(err) => Err(err),
+    }
+}
+
+/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped.
+///
+/// # Errors
+/// [`Code::NotFound`] when there is none.
+pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usize> {
+    Bindings::update(namespace, |bindings| {
+        let before = bindings.list.len();
+        bindings.list.retain(|binding| !binding.is_of(woof, handler));
+        let removed = before - bindings.list.len();
+        if removed == 0 {
+            return Err(not_bound(woof, handler));
+        }
+        if !bindings.list.iter().any(|binding| binding.woof == woof)
+            && let Ok(woof) = log::open(&namespace.join(woof))
+        {
+            woof.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
+        }
+        Ok(removed)
+    })
+}
+
+fn shown(namespace: &Path) -> String {
+    namespace.display().to_string()
+}
+
+/// Pauses the bindings of a woof to a handler, or all of it, or has them go on; gives how many there are.
+///
+/// # Errors
+/// [`Code::NotFound`] when there is none.
+pub fn pause(namespace: &Path, woof: &str, handler: Option<&str>, paused: bool) -> Result<usize> {
+    Bindings::update(namespace, |bindings| {
+        let mut count = 0;
+        for binding in bindings.list.iter_mut().filter(|binding| binding.is_of(woof, handler)) {
+            binding.paused = paused;
+            count += 1;
+        }
+        if count == 0 { Err(not_bound(woof, handler)) } else { Ok(count) }
+    })
+}
+
+fn not_bound(woof: &str, handler: Option<&str>) -> Error {
+    let text = match handler {
+        Some(handler) => format!("no binding to {handler}"),
+        None => "no handler is bound to it".to_owned(),
+    };
+    Error::new(Code::NotFound, woof, text)
+}

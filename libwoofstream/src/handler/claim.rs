@@ -1,0 +1,163 @@
+//! Claiming triggers and starting their attempts.
+//!
+//! Failure contract: what is claimed is in the log of triggers before it is started; the caller sees to that.
+
+use super::attempt::{Attempt, Became};
+use super::bindings::Binding;
+use super::dead::DeadLetter;
+use super::dispatch::{Dispatcher, Event};
+use super::process::ProcessRunner;
+use super::queue::Queue;
+use super::record::{Record, What};
+use super::stream::{Job, Setup, Stream};
+use super::trigger::Trigger;
+use crate::limits::ATTEMPTS_MAX;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Dispatcher {
+    /// Claims triggers, one of each binding in turn, as long as there are places.
+    pub(super) fn claim(&mut self) -> Vec<(usize, u64, Trigger)> {
+        let (mut claims, now, count) = (Vec::new(), Instant::now(), self.queues.len());
+        let mut passed_over = 0;
+        while self.running < ATTEMPTS_MAX && passed_over < count {
+            let index = self.turn % count.max(1);
+            self.turn = index + 1;
+            passed_over += 1;
+            let Some(seqno) = self.queues.get_mut(index).and_then(|queue| queue.next(now)) else { continue };
+            if self.is_kept_back(index, seqno) {
+                continue;
+            }
+            let Some(queue) = self.queues.get_mut(index) else { continue };
+            let Some(trigger) = queue.claim(seqno) else { continue };
+            passed_over = 0;
+            claims.push((index, seqno, trigger));
+            if queue.is_stream() {
+                // It takes no place, so all that it can have goes at once.
+                while let Some(seqno) = queue.next(now)
+                    && let Some(trigger) = queue.claim(seqno)
+                {
+                    claims.push((index, seqno, trigger));
+                }
+            } else {
+                self.running += 1;
+            }
+        }
+        for run in claims.chunk_by(|(a, first, one), (b, second, other)| {
+            let stream = self.queues.get(*a).is_some_and(Queue::is_stream);
+            stream
+                && a == b
+                && first + 1 == *second
+                && one.attempts == other.attempts
+                && one.cause == other.cause
+        }) {
+            let (Some((index, first, trigger)), Some((_, last, _))) = (run.first(), run.last()) else {
+                continue;
+            };
+            let id = self.queues.get(*index).map_or(0, |queue| queue.binding.id);
+            self.journal.add(&Record {
+                to: Some(*last).filter(|last| last != first),
+                attempt: Some(trigger.attempts),
+                cause: Some(trigger.cause.text()),
+                ..Record::new(What::Claimed, id, *first)
+            });
+        }
+        claims
+    }
+
+    /// Whether another binding of the same group runs, or has an older trigger.
+    fn is_kept_back(&self, index: usize, seqno: u64) -> bool {
+        let Some(queue) = self.queues.get(index) else { return true };
+        let Some(group) = &queue.binding.group else { return false };
+        let put = queue.trigger(seqno).map_or(0, |trigger| trigger.put_ns);
+        self.queues.iter().enumerate().any(|(other, queue)| {
+            let same = other != index && queue.binding.group.as_ref() == Some(group);
+            let older = || {
+                !queue.binding.paused && queue.oldest().is_some_and(|oldest| (oldest, other) < (put, index))
+            };
+            same && (queue.running > 0 || older())
+        })
+    }
+
+    /// Hands claimed triggers to a long-lived handler.
+    pub(super) fn start_stream(&mut self, index: usize, jobs: Vec<Job>) {
+        let Some(queue) = self.queues.get(index) else { return };
+        let Some(source) = &queue.source else { return };
+        let id = queue.binding.id;
+        if !self.streams.contains_key(&id) {
+            let setup = Setup {
+                namespace: Arc::clone(&self.namespace),
+                binding: Arc::new(queue.binding.clone()),
+                runner: ProcessRunner { path: self.path.clone() },
+                woof: source.woof.clone(),
+                content: source.content,
+                events: self.events.0.clone(),
+            };
+            match Stream::start(setup) {
+                Ok(stream) => drop(self.streams.insert(id, stream)),
+                Err(err) => {
+                    let failed = |job: Job| (job.seqno, Became::Failed(format!("start a thread: {err}")));
+                    return self.answered(id, jobs.into_iter().map(failed).collect());
+                }
+            }
+        }
+        if let Some(stream) = self.streams.get(&id) {
+            stream.push(jobs);
+        }
+    }
+
+    /// Hands a claimed trigger to a thread.
+    pub(super) fn start(&mut self, index: usize, seqno: u64, trigger: &Trigger) {
+        let Some(queue) = self.queues.get(index) else { return };
+        let Some(source) = &queue.source else { return };
+        let mut attempt = Attempt {
+            namespace: Arc::clone(&self.namespace),
+            binding: Arc::new(queue.binding.clone()),
+            trigger: format!("{}-{seqno}", queue.binding.id),
+            woof: source.woof.clone(),
+            content: source.content,
+            seqno,
+            attempt: trigger.attempts,
+            cause: trigger.cause.text(),
+            letter: None,
+            runner: Arc::clone(&self.runner),
+        };
+        let id = queue.binding.id;
+        let send = self.events.0.clone();
+        let ended = move |became, element, took| {
+            // Without a receiver the dispatcher has ended, and the trigger is run again.
+            let _ = send.send(Event::Ended { binding: id, seqno, became, element, took });
+        };
+        if id == 0 {
+            match self.put_back(&attempt) {
+                Ok((binding, letter)) => {
+                    attempt.trigger.clone_from(&letter.trigger);
+                    attempt.content = letter.take_data().map_or(attempt.content, |(content, _)| content);
+                    (attempt.binding, attempt.letter) = (Arc::new(binding), Some(letter));
+                }
+                Err(reason) => return ended(Became::Lost(reason), None, Duration::ZERO),
+            }
+        }
+        let failed = ended.clone();
+        let work = move || {
+            let began = Instant::now();
+            let (became, element) = attempt.run();
+            ended(became, element, began.elapsed());
+        };
+        if let Err(err) = self.pool.run(work) {
+            failed(Became::Failed(format!("start a thread: {err}")), None, Duration::ZERO);
+        }
+    }
+
+    /// The dead letter that an element of the retries is, and the binding it was of.
+    fn put_back(&self, attempt: &Attempt) -> std::result::Result<(Binding, DeadLetter), String> {
+        let element = super::element::read(&attempt.woof, attempt.seqno)?;
+        let letter: DeadLetter =
+            serde_json::from_slice(&element.data).map_err(|err| format!("not a dead letter: {err}"))?;
+        let binding =
+            self.queues.iter().map(|queue| &queue.binding).find(|binding| binding.id == letter.binding);
+        let binding = binding
+            .ok_or_else(|| format!("the binding {} of {} was removed", letter.binding, letter.trigger))?;
+        Ok((binding.clone(), letter))
+    }
+}

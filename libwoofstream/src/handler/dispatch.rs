@@ -1,0 +1,449 @@
+//! The dispatcher of a namespace: finds triggers, claims them, has them run, and notes what became of them.
+//!
+//! One thread does all of that; attempts run in threads of their own, and one thread for each binding sleeps until its woof has more. So
+//! claims are exclusive in memory, and a lock on a file keeps other dispatchers away.
+//!
+//! Failure contract: what is claimed is in the log before it runs. What cannot be written is not claimed, and is tried again. See
+//! [`super::queue`] for what is never skipped.
+
+use super::attempt::Became;
+use super::bindings::{self, Binding, Bindings};
+use super::element::Element;
+use super::files;
+use super::journal::Journal;
+use super::pool::Pool;
+use super::process::{ProcessRunner, kill_left};
+use super::queue::{Left, Queue, Scan};
+use super::record::Record;
+use super::run::Runner;
+use super::stream::{Job, Stream};
+use super::trigger::Trigger;
+use super::watch::Watch;
+use crate::error::{Code, Error, Result};
+use crate::limits::ATTEMPTS_MAX;
+use crate::name::STATE_DIR;
+use rustix::fs::FlockOperation;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// After something could not be written, it is tried again.
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for attempts that run.
+const STOP: Duration = Duration::from_secs(10);
+
+pub(super) enum Event {
+    /// A woof has more, or came to its end.
+    Woken(u32),
+    /// The bindings, or woofs, may be others.
+    Reload,
+    Stop,
+    /// What a long-lived handler answered.
+    Answers {
+        binding: u32,
+        answers: Vec<(u64, Became)>,
+    },
+    Ended {
+        binding: u32,
+        seqno: u64,
+        became: Became,
+        element: Option<Element>,
+        took: Duration,
+    },
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Triggers that are done.
+    pub done: u64,
+    /// Triggers that were given up.
+    pub dead: u64,
+    /// Elements that could not be handled.
+    pub lost: u64,
+}
+
+/// Tells a dispatcher, from any thread, what it is to do.
+#[derive(Clone)]
+pub struct Stopper(Sender<Event>);
+
+impl Stopper {
+    /// Has it end once what runs has ended, or after 10 s.
+    pub fn stop(&self) {
+        // Without a receiver it has ended.
+        let _ = self.0.send(Event::Stop);
+    }
+
+    /// Has it look for bindings, and for woofs that were missing.
+    pub fn reload(&self) {
+        let _ = self.0.send(Event::Reload);
+    }
+}
+
+/// Which file the bindings were read from.
+type Seen = Option<(u64, i64, i64, u64)>;
+
+/// The dispatcher of one namespace.
+pub struct Dispatcher {
+    pub(super) namespace: Arc<PathBuf>,
+    pub(super) runner: Arc<dyn Runner>,
+    pub(super) journal: Journal,
+    pub(super) queues: Vec<Queue>,
+    watches: HashMap<u32, Watch>,
+    pub(super) streams: HashMap<u32, Stream>,
+    /// For long-lived handlers.
+    pub(super) path: OsString,
+    seen: Seen,
+    pub(super) pool: Pool,
+    pub(super) events: (Sender<Event>, Receiver<Event>),
+    pub(super) running: usize,
+    /// Whose turn it is.
+    pub(super) turn: usize,
+    pub(super) counts: Ended,
+    stopping: bool,
+    /// Locked as long as this lives.
+    _lock: File,
+}
+
+impl Dispatcher {
+    /// The dispatcher of a namespace, given by its directory; handlers get `path` as their `PATH`. What an earlier one left running is killed.
+    ///
+    /// # Errors
+    /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
+    pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
+        Dispatcher::with_runner(namespace, path, Arc::new(ProcessRunner { path: path.to_owned() }))
+    }
+
+    /// As [`Dispatcher::open`], with another runner for handlers that are not long-lived.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::open`].
+    pub fn with_runner(namespace: &Path, path: &OsStr, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+        let shown = namespace.display().to_string();
+        let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
+        let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
+        let left_running = kill_left(&namespace, None);
+        if left_running > 0 {
+            tracing::warn!(
+                namespace = shown,
+                processes = left_running,
+                "killed what an earlier server left running"
+            );
+        }
+        let mut journal = Journal::open(&namespace)?;
+        let mut left: HashMap<u32, Left> = HashMap::new();
+        journal.read(|record| left.entry(record.binding).or_default().take(record));
+        let mut dispatcher = Dispatcher {
+            namespace: Arc::new(namespace),
+            runner,
+            journal,
+            queues: Vec::new(),
+            watches: HashMap::new(),
+            streams: HashMap::new(),
+            path: path.to_owned(),
+            seen: None,
+            pool: Pool::new(),
+            events: channel(),
+            running: 0,
+            turn: 0,
+            counts: Ended::default(),
+            stopping: false,
+            _lock: lock,
+        };
+        dispatcher.reload(&mut left)?;
+        Ok(dispatcher)
+    }
+
+    /// A handle to stop it with.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.events.0.clone())
+    }
+
+    /// Runs what is pending, and ends.
+    ///
+    /// # Errors
+    /// When the log of triggers cannot be written.
+    pub fn run_pending(mut self) -> Result<Ended> {
+        loop {
+            let more = self.step()?;
+            let idle =
+                |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
+            if !more && !self.is_running() && self.queues.iter().all(idle) {
+                self.journal.flush()?;
+                self.raise_holds();
+                self.checkpoint()?;
+                return Ok(self.counts);
+            }
+            self.wait(more, false);
+        }
+    }
+
+    /// Runs what is pending and what comes, until it is stopped.
+    pub fn serve(mut self) -> Ended {
+        let mut deadline = None;
+        loop {
+            let stepped = self.step();
+            if let Err(err) = &stepped {
+                tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
+            }
+            if self.stopping {
+                let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
+                if !self.is_running() || Instant::now() >= until {
+                    break;
+                }
+            }
+            let failed = stepped.is_err();
+            self.wait(!failed && stepped.unwrap_or(false), failed || self.stopping);
+        }
+        if self.running > 0 {
+            tracing::warn!(
+                attempts = self.running,
+                "stopped in the middle of attempts: they will be made again"
+            );
+            kill_left(&self.namespace, None);
+        }
+        if let Err(err) = self.checkpoint() {
+            tracing::error!(error = %err, "the log of triggers cannot be written");
+        }
+        self.counts
+    }
+
+    /// Does all that can be done now. True when there is more.
+    fn step(&mut self) -> Result<bool> {
+        let mut more = false;
+        for queue in &mut self.queues {
+            let scan = queue.scan(&mut self.journal);
+            more |= scan == Scan::More;
+            if scan == Scan::Idle
+                && let (Some(watch), id) = (self.watches.get_mut(&queue.binding.id), queue.looks_at())
+            {
+                watch.arm(id);
+            }
+        }
+        let claims = if self.stopping { Vec::new() } else { self.claim() };
+        if let Err(err) = self.journal.flush() {
+            for (index, seqno, _) in claims {
+                if let Some(queue) = self.queues.get_mut(index) {
+                    queue.unclaim(seqno);
+                    self.running -= usize::from(!queue.is_stream());
+                }
+            }
+            return Err(err);
+        }
+        for run in claims.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some(index) = run.first().map(|(index, ..)| *index) else { continue };
+            if self.queues.get(index).is_some_and(Queue::is_stream) {
+                let job = |(_, seqno, trigger): &(usize, u64, Trigger)| Job {
+                    seqno: *seqno,
+                    attempt: trigger.attempts,
+                };
+                self.start_stream(index, run.iter().map(job).collect());
+            } else {
+                run.iter().for_each(|(index, seqno, trigger)| self.start(*index, *seqno, trigger));
+            }
+        }
+        self.raise_holds();
+        if self.journal.is_due() {
+            self.checkpoint()?;
+        }
+        Ok(more)
+    }
+
+    /// Whether any attempt runs.
+    fn is_running(&self) -> bool {
+        self.queues.iter().any(|queue| queue.running > 0)
+    }
+
+    /// Waits for something to do.
+    fn wait(&mut self, more: bool, soon: bool) {
+        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due).min();
+        let now = Instant::now();
+        let time = match (more, soon, due) {
+            (true, ..) => Some(Duration::ZERO),
+            (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
+            (_, _, Some(due)) if self.running < ATTEMPTS_MAX => Some(due.saturating_duration_since(now)),
+            _ => None,
+        };
+        let first = match time {
+            None => self.events.1.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(time) => self.events.1.recv_timeout(time),
+        };
+        let Ok(first) = first else { return };
+        self.take(first);
+        while let Ok(event) = self.events.1.try_recv() {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Woken(id) => {
+                if let Some(watch) = self.watches.get_mut(&id) {
+                    watch.woke();
+                }
+                self.look_for_ended();
+            }
+            Event::Reload => {
+                if let Err(err) = self.reload(&mut HashMap::new()) {
+                    tracing::error!(error = %err, "bindings cannot be read: those read before stay in force");
+                }
+                self.look_for_woofs();
+            }
+            Event::Stop => self.stopping = true,
+            Event::Ended { binding, seqno, became, element, took } => {
+                self.running -= 1;
+                self.ended(binding, seqno, became, element, took);
+                self.look_for_ended();
+            }
+            Event::Answers { binding, answers } => {
+                self.answered(binding, answers);
+                self.look_for_ended();
+            }
+        }
+    }
+
+    /// Looks for new woofs where one came to its end and nothing of it runs any more.
+    fn look_for_ended(&mut self) {
+        let ended = |queue: &Queue| {
+            queue.running == 0 && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some())
+        };
+        if self.queues.iter().any(ended) {
+            self.look_for_woofs();
+        }
+    }
+
+    /// Has each woof hold only what its bindings have not done, if the bindings are still those that were read.
+    fn raise_holds(&mut self) {
+        let mut positions: HashMap<&str, (u64, &Queue)> = HashMap::new();
+        for queue in self.queues.iter().filter(|queue| queue.source.is_some()) {
+            let position = queue.position();
+            let entry = positions.entry(&queue.binding.woof).or_insert((position, queue));
+            entry.0 = entry.0.min(position);
+        }
+        positions.retain(|_, (position, queue)| {
+            queue
+                .source
+                .as_ref()
+                .is_some_and(|source| source.woof.held().is_some_and(|held| held <= *position))
+        });
+        if positions.is_empty() {
+            return;
+        }
+        // Nobody binds a handler to elements that are let go of meanwhile.
+        let Ok(_lock) = bindings::lock(&self.namespace) else { return };
+        if seen(&self.namespace) != self.seen {
+            let _ = self.events.0.send(Event::Reload);
+            return;
+        }
+        for (position, queue) in positions.into_values() {
+            if let Some(source) = &queue.source {
+                source.woof.raise_hold(position + 1);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let positions: Vec<Record> = self.queues.iter().map(Queue::record).collect();
+        self.journal.checkpoint(positions)
+    }
+
+    /// Reads the bindings.
+    fn reload(&mut self, left: &mut HashMap<u32, Left>) -> Result<()> {
+        let lock = bindings::lock(&self.namespace)?;
+        let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
+        drop(lock);
+        let mut wanted = bindings.list;
+        if self.namespace.join(STATE_DIR).join(files::RETRIES).exists() {
+            // Each dead letter is tried as often as its binding says, by this one's count.
+            wanted.push(Binding { made: 0, ..Binding::new(&format!("{STATE_DIR}/{}", files::RETRIES), "") });
+        }
+        self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
+        self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
+        self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
+        for binding in wanted {
+            if let Some(queue) = self.queues.iter_mut().find(|queue| queue.binding.id == binding.id) {
+                queue.binding = binding;
+                continue;
+            }
+            let id = binding.id;
+            let queue = Queue::new(&self.namespace, binding, left.remove(&id), &mut self.journal)?;
+            self.queues.push(queue);
+        }
+        self.seen = seen;
+        self.watch()
+    }
+
+    /// Starts to wait for elements of woofs that nobody waits for.
+    fn watch(&mut self) -> Result<()> {
+        for queue in &self.queues {
+            let id = queue.binding.id;
+            let Some(source) = &queue.source else {
+                self.watches.remove(&id);
+                continue;
+            };
+            if !self.watches.contains_key(&id) {
+                let send = self.events.0.clone();
+                let watch = Watch::start(&source.woof, move || {
+                    let _ = send.send(Event::Woken(id));
+                })?;
+                self.watches.insert(id, watch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens woofs that were missing or came to their end.
+    fn look_for_woofs(&mut self) {
+        for queue in &mut self.queues {
+            let ended = queue.source.as_ref().is_none_or(|source| source.woof.ended().is_some());
+            if !ended || queue.running > 0 {
+                continue;
+            }
+            self.watches.remove(&queue.binding.id);
+            self.streams.remove(&queue.binding.id);
+            if let Err(err) = queue.look_for_woof(&mut self.journal) {
+                tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened");
+            }
+        }
+        if let Err(err) = self.watch() {
+            tracing::error!(error = %err, "elements are not waited for");
+        }
+    }
+}
+
+fn lock(namespace: &Path) -> Result<File> {
+    let state = namespace.join(STATE_DIR);
+    if !state.is_dir() {
+        return Err(Error::new(
+            Code::NotFound,
+            "",
+            format!("not a namespace: it has no directory {STATE_DIR}"),
+        ));
+    }
+    let failed = |err: std::io::Error| Error::io("", "lock", err);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(state.join(files::LOCK))
+        .map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::new(Code::Exists, "", "another server runs its handlers"))
+        }
+        Err(err) => Err(failed(err.into())),
+    }
+}
+
+/// The file of the bindings, as it is now.
+fn seen(namespace: &Path) -> Seen {
+    let meta = std::fs::metadata(namespace.join(STATE_DIR).join(files::BINDINGS)).ok()?;
+    Some((meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
+}

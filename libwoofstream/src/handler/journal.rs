@@ -1,0 +1,126 @@
+//! The log of triggers of a namespace, as its dispatcher writes and reads it.
+//!
+//! Failure contract: what [`Journal::flush`] returned for is in the log. What a recovery needs is held, and not overwritten.
+
+use super::record::Record;
+use crate::content::ContentType;
+use crate::error::{Code, Error, Result};
+use crate::log::{self, Appender, Item, Options, Woof};
+use crate::name::STATE_DIR;
+use std::path::Path;
+
+/// How many elements the log keeps.
+const HISTORY: u64 = 65_536;
+/// How many bytes.
+const CAPACITY: u64 = 32 << 20;
+/// After so many elements, or bytes, since the last one a checkpoint is due. Far from full, as the batch of a checkpoint comes on top.
+const DUE_ELEMENTS: u64 = HISTORY / 4;
+const DUE_BYTES: u64 = CAPACITY / 4;
+
+/// An open log of triggers.
+pub(super) struct Journal {
+    name: String,
+    woof: Woof,
+    appender: Appender,
+    /// Records that are not in the log yet, and where each ends.
+    batch: Vec<u8>,
+    ends: Vec<usize>,
+    /// What was appended since the last checkpoint.
+    elements: u64,
+    bytes: u64,
+}
+
+/// Opens a woof of JSON elements in the state directory; it is made if it is not there.
+pub(super) fn open_state_woof(namespace: &Path, file: &str, options: &Options) -> Result<Woof> {
+    let path = namespace.join(STATE_DIR).join(file);
+    let named = |err: Error| err.of(path.display().to_string());
+    match log::open(&path) {
+        Err(err) if err.code() == Code::NotFound => match log::create(&path, options) {
+            Err(err) if err.code() != Code::Exists => Err(named(err)),
+            _ => log::open(&path).map_err(named),
+        },
+        opened => opened.map_err(named),
+    }
+}
+
+/// How woofs in the state directory are made.
+pub(super) fn state_woof_options() -> Options {
+    Options { content: ContentType::Json, ..Options::default() }
+}
+
+impl Journal {
+    /// Opens the log; it is made if it is not there.
+    pub(super) fn open(namespace: &Path) -> Result<Journal> {
+        let options = Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() };
+        let woof = open_state_woof(namespace, super::files::TRIGGERS, &options)?;
+        let name = format!("{}/{STATE_DIR}/{}", namespace.display(), super::files::TRIGGERS);
+        let named = |err: Error| err.of(&*name);
+        if woof.held().is_none() {
+            woof.hold(Some(woof.first_seqno())).map_err(named)?;
+        }
+        let appender = woof.appender().map_err(named)?;
+        Ok(Journal { woof, appender, name, batch: Vec::new(), ends: Vec::new(), elements: 0, bytes: 0 })
+    }
+
+    /// Reads the records that a recovery needs, in order.
+    pub(super) fn read(&mut self, mut each: impl FnMut(Record)) {
+        let mut cursor = self.woof.cursor(self.woof.held().unwrap_or(1));
+        while let Some(item) = cursor.next() {
+            if let Item::Elem { data, .. } = item {
+                self.elements += 1;
+                self.bytes += data.len() as u64;
+                if let Some(record) = Record::parse(data) {
+                    each(record);
+                }
+            }
+        }
+    }
+
+    /// Takes a record, which is in the log after the next [`Journal::flush`].
+    pub(super) fn add(&mut self, record: &Record) {
+        // A record has nothing that JSON cannot say.
+        if serde_json::to_writer(&mut self.batch, record).is_ok() {
+            self.ends.push(self.batch.len());
+        }
+    }
+
+    /// Appends what was taken. After an error it is still there to be appended.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if self.ends.is_empty() {
+            return Ok(());
+        }
+        let (batch, mut start, mut count) = (&self.batch, 0, 0);
+        let items = self.ends.iter().map(|end| {
+            let item = batch.get(start..*end).unwrap_or_default();
+            start = *end;
+            item
+        });
+        let appended = self.appender.extend(items, |run| count += run.count);
+        let done = usize::try_from(count).unwrap_or(usize::MAX).min(self.ends.len());
+        let used = done.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
+        self.ends.drain(..done);
+        self.ends.iter_mut().for_each(|end| *end -= used);
+        self.batch.drain(..used);
+        self.elements += count;
+        self.bytes += used as u64;
+        appended.map_err(|err| err.of(&*self.name))
+    }
+
+    /// Whether so much was appended that a checkpoint is due.
+    pub(super) fn is_due(&self) -> bool {
+        self.elements >= DUE_ELEMENTS || self.bytes >= DUE_BYTES
+    }
+
+    /// Appends a checkpoint, the positions of all bindings. What is before it is not needed any more.
+    pub(super) fn checkpoint(&mut self, positions: impl IntoIterator<Item = Record>) -> Result<()> {
+        self.flush()?;
+        let from = self.woof.next_seqno();
+        for position in positions {
+            self.add(&position);
+        }
+        self.flush()?;
+        self.woof.raise_hold(from);
+        (self.elements, self.bytes) = (0, 0);
+        Ok(())
+    }
+}

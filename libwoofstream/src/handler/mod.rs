@@ -1,0 +1,56 @@
+//! Handlers: programs of a namespace that run when elements arrive. `docs/handlers.md` has the words, files and promises.
+//!
+//! [`bindings`] says which elements of which woof go to which handler. A [`Dispatcher`] finds those behind the position of each binding,
+//! claims them, has a [`Runner`] run the handler, and writes what became of them into the namespace's log of triggers ([`Record`]). The
+//! elements themselves are the triggers, so there is nothing that a crash could part from them.
+//!
+//! Failure contract: each trigger is done at least once, or is dead and in the dead-letter woof, whoever is killed whenever. What a
+//! handler does wrong ends its attempt and nothing else. Errors have the woof or the handler as their object.
+
+mod attempt;
+pub mod bindings;
+mod claim;
+mod dead;
+mod dispatch;
+mod element;
+mod journal;
+mod lines;
+mod outcome;
+mod pool;
+mod process;
+mod program;
+mod queue;
+mod record;
+mod run;
+mod serve;
+mod stream;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod watch;
+
+pub use bindings::{Binding, Bindings, Input};
+pub use dead::{DeadLetter, retry};
+pub use dispatch::{Dispatcher, Ended, Stopper};
+pub use record::{Record, Totals, What};
+pub use run::{Channel, Outcome, Run, Runner};
+pub use serve::{Dispatchers, run_pending};
+pub use summary::{BindingSummary, Summary};
+
+/// The directory of a namespace that has its handlers.
+pub const HANDLERS_DIR: &str = "handlers";
+
+/// Names of files in the state directory, and of the woofs in it that may be read.
+pub mod files {
+    /// What became of triggers: a woof.
+    pub const TRIGGERS: &str = "triggers";
+    /// Triggers that were given up: a woof.
+    pub const DEAD: &str = "dead";
+    /// Dead letters that were put back: a woof.
+    pub const RETRIES: &str = "retries";
+    /// The bindings.
+    pub const BINDINGS: &str = "bindings";
+    /// Locked by the dispatcher.
+    pub const LOCK: &str = "dispatcher.lock";
+}

@@ -1,0 +1,442 @@
+//! What is to be done for one binding: elements are looked at in order, those that match become triggers, and triggers are taken out when they
+//! are done. The position follows: it is before the oldest trigger that is open.
+//!
+//! Failure contract: a trigger leaves only as done, dead or lost. The position never passes one that is open.
+
+use super::bindings::{Binding, Input};
+use super::journal::Journal;
+use super::record::{Record, Totals, What};
+use super::trigger::{Cause, State, Trigger};
+use crate::content::ContentType;
+use crate::error::{Code, Result};
+use crate::limits::TRIGGERS_OPEN_MAX;
+use crate::log::{self, Cursor, Item, Mark, Woof};
+use crate::predicate::{Predicate, Subject};
+use crate::space::context;
+use crate::wire::Dir;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// So many elements are looked at before others have their turn.
+const TURN: usize = 4096;
+
+/// The most elements that one record can tell of.
+const RANGE_MAX: u64 = 1 << 20;
+
+/// The woof of a binding.
+pub(super) struct Source {
+    pub(super) woof: Woof,
+    pub(super) content: ContentType,
+    dir: Dir,
+    cursor: Cursor,
+    made: u64,
+    recoveries: u64,
+}
+
+/// What the log of triggers says of a binding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left {
+    /// Elements up to this one were looked at; what came later is in the other two.
+    pub(super) upto: Option<u64>,
+    /// Triggers that are open, with their attempts and how many of them failed.
+    pub(super) open: BTreeMap<u64, (u32, u32)>,
+    /// Later ones that are not.
+    pub(super) closed: HashSet<u64>,
+    pub(super) made: Option<u64>,
+    recoveries: Option<u64>,
+    pub(super) totals: Totals,
+}
+
+impl Left {
+    /// Takes the next record of the binding.
+    pub(super) fn take(&mut self, record: Record) {
+        self.totals.count(&record);
+        match record.what {
+            What::Position => {
+                let open = record.open.unwrap_or_default();
+                self.open = open
+                    .into_iter()
+                    .map(|(seqno, attempts, failures)| (seqno, (attempts, failures)))
+                    .collect();
+                self.closed.clear();
+                (self.upto, self.made, self.recoveries) = (record.upto, record.made, record.recoveries);
+            }
+            what => {
+                // A range from a damaged or strange record takes no longer than one that could be.
+                let to = record.to.unwrap_or(record.seqno).min(record.seqno + RANGE_MAX);
+                for seqno in record.seqno..=to {
+                    match what {
+                        What::Claimed => self.open.entry(seqno).or_default().0 = record.attempt.unwrap_or(1),
+                        What::Failed => self.open.entry(seqno).or_default().1 += 1,
+                        What::Put => drop(self.open.entry(seqno).or_default()),
+                        _ => {
+                            self.open.remove(&seqno);
+                            self.closed.insert(seqno);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a predicate is asked about an element.
+pub(super) fn subject<'a>(
+    content: ContentType,
+    dir: &'a Dir,
+    seqno: u64,
+    time_ns: u64,
+    data: &'a [u8],
+) -> Subject<'a> {
+    Subject {
+        data: Some(data),
+        content,
+        seqno: Some(seqno),
+        time_ns: Some(time_ns),
+        attrs: Some(dir),
+        depth: None,
+    }
+}
+
+/// Whether an element is a trigger of a binding.
+pub(super) fn is_trigger(
+    named: Option<u8>,
+    predicate: Option<&Predicate>,
+    mark: Mark,
+    subject: &Subject<'_>,
+) -> bool {
+    named.is_none_or(|number| mark.handler() == number)
+        && predicate.is_none_or(|predicate| predicate.matches(subject))
+}
+
+/// How a look at further elements ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// There are more.
+    More,
+    /// There is no room for more triggers.
+    Full,
+    /// All that are there were looked at, or there is no woof.
+    Idle,
+}
+
+/// What is to be done for one binding.
+pub(super) struct Queue {
+    pub(super) binding: Binding,
+    predicate: Option<Predicate>,
+    path: PathBuf,
+    pub(super) source: Option<Source>,
+    /// All elements up to this one were looked at.
+    upto: u64,
+    open: BTreeMap<u64, Trigger>,
+    ready: BTreeSet<u64>,
+    waiting: BTreeSet<(Instant, u64)>,
+    /// Elements behind `upto` that need not be looked at again.
+    closed: HashSet<u64>,
+    pub(super) running: usize,
+    pub(super) totals: Totals,
+    /// The elements are dead letters that were put back.
+    retries: bool,
+}
+
+impl Queue {
+    /// The queue of a binding, with what was left of it.
+    pub(super) fn new(
+        namespace: &Path,
+        binding: Binding,
+        left: Option<Left>,
+        journal: &mut Journal,
+    ) -> Result<Queue> {
+        let predicate = binding.filter.as_deref().map(Predicate::compile).transpose()?;
+        let path = namespace.join(&binding.woof);
+        let mut queue = Queue {
+            predicate,
+            path,
+            source: None,
+            upto: binding.from.saturating_sub(1),
+            open: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            closed: HashSet::new(),
+            running: 0,
+            totals: Totals::default(),
+            retries: binding.id == 0,
+            binding,
+        };
+        let left = left.unwrap_or_default();
+        let made = left.made.unwrap_or(queue.binding.made);
+        queue.upto = left.upto.unwrap_or(queue.upto);
+        queue.closed = left.closed;
+        queue.totals = left.totals;
+        for (seqno, (attempts, failures)) in left.open {
+            queue.insert(seqno, Trigger::left(attempts, failures));
+        }
+        queue.open_woof(journal, Some(made), left.recoveries)?;
+        Ok(queue)
+    }
+
+    /// Opens the woof, if it is there. `made` and `recoveries` are those of when it was known last.
+    fn open_woof(&mut self, journal: &mut Journal, made: Option<u64>, recoveries: Option<u64>) -> Result<()> {
+        let woof = match log::open(&self.path) {
+            Ok(woof) => woof,
+            Err(err) if err.code() == Code::NotFound => {
+                self.lose_all(journal, "the woof was removed");
+                // The next one of this name begins with its first element.
+                self.upto = 0;
+                self.closed.clear();
+                return Ok(());
+            }
+            Err(err) => return Err(err.of(&*self.binding.woof)),
+        };
+        let status = woof.status();
+        let held = match woof.held() {
+            Some(held) => held,
+            None => woof.hold(Some(woof.first_seqno()))?,
+        };
+        if made != Some(status.created_ns) {
+            self.lose_all(journal, "the woof was made anew");
+            self.upto = 0;
+            self.closed.clear();
+        } else if recoveries.is_some_and(|before| before != status.recoveries) {
+            // Numbers from the hold on may belong to other elements now.
+            self.upto = held - 1;
+            self.closed.clear();
+            self.open.retain(|seqno, _| *seqno < held);
+            self.ready.retain(|seqno| *seqno < held);
+        } else {
+            // All before the hold is done.
+            self.upto = self.upto.max(held - 1);
+        }
+        if self.upto >= woof.next_seqno() {
+            self.upto = woof.next_seqno() - 1;
+        }
+        self.source = Some(Source {
+            content: woof.options().content,
+            dir: context(&self.binding.woof, woof.options().content),
+            cursor: woof.cursor(self.upto + 1),
+            made: status.created_ns,
+            recoveries: status.recoveries,
+            woof,
+        });
+        Ok(())
+    }
+
+    /// Opens the woof again where it was removed or another was put in its place.
+    pub(super) fn look_for_woof(&mut self, journal: &mut Journal) -> Result<()> {
+        let ended = self.source.as_ref().is_none_or(|source| source.woof.ended().is_some());
+        if ended && self.running == 0 {
+            let made = self.source.take().map(|source| source.made);
+            self.open_woof(journal, made.or(Some(0)), None)?;
+        }
+        Ok(())
+    }
+
+    fn lose_all(&mut self, journal: &mut Journal, reason: &str) {
+        for seqno in std::mem::take(&mut self.open).into_keys() {
+            self.totals.lost += 1;
+            journal.add(&Record {
+                woof: Some(self.binding.woof.clone()),
+                handler: Some(self.binding.handler.clone()),
+                reason: Some(reason.to_owned()),
+                ..Record::new(What::Lost, self.binding.id, seqno)
+            });
+        }
+        self.ready.clear();
+        self.waiting.clear();
+    }
+
+    fn insert(&mut self, seqno: u64, trigger: Trigger) {
+        self.ready.insert(seqno);
+        self.open.insert(seqno, trigger);
+    }
+
+    /// Looks at further elements, as long as there is room for triggers.
+    pub(super) fn scan(&mut self, journal: &mut Journal) -> Scan {
+        let Some(mut source) = self.source.take() else { return Scan::Idle };
+        let (mut scan, mut found) = (Scan::Idle, Vec::new());
+        for turn in 0.. {
+            if self.open.len() >= TRIGGERS_OPEN_MAX {
+                scan = Scan::Full;
+                break;
+            }
+            if turn == TURN {
+                scan = Scan::More;
+                break;
+            }
+            let (content, named) = (source.content, self.binding.named);
+            match source.cursor.next() {
+                Some(Item::Elem { seqno, time_ns, mark, data, .. }) => {
+                    self.upto = seqno;
+                    let subject = subject(content, &source.dir, seqno, time_ns, data);
+                    let matches = is_trigger(named, self.predicate.as_ref(), mark, &subject);
+                    if !matches || self.closed.remove(&seqno) || self.open.contains_key(&seqno) {
+                        continue;
+                    }
+                    let cause = if self.retries { Cause::Asked } else { Cause::Put };
+                    self.insert(seqno, Trigger::found(time_ns, cause));
+                    found.push((seqno, time_ns));
+                }
+                Some(Item::Gone { from, to }) => {
+                    self.upto = to;
+                    self.lost(journal, from, to, "overwritten before they were looked at");
+                }
+                Some(Item::Damaged { seqno }) => {
+                    self.upto = seqno;
+                    self.lost(journal, seqno, seqno, "damaged");
+                }
+                None => break,
+            }
+        }
+        self.source = Some(source);
+        let streams = self.is_stream();
+        for run in found.chunk_by(|(a, _), (b, _)| streams && a + 1 == *b) {
+            let (Some((first, put_ns)), Some((last, _))) = (run.first(), run.last()) else { continue };
+            journal.add(&Record {
+                to: Some(*last).filter(|last| last != first),
+                woof: Some(self.binding.woof.clone()),
+                handler: Some(self.binding.handler.clone()),
+                put: Some(*put_ns),
+                ..Record::new(What::Put, self.binding.id, *first)
+            });
+        }
+        scan
+    }
+
+    fn lost(&mut self, journal: &mut Journal, from: u64, to: u64, reason: &str) {
+        tracing::error!(woof = self.binding.woof, from, to, reason, "elements lost to their handler");
+        let record = Record {
+            to: Some(to).filter(|to| *to != from),
+            woof: Some(self.binding.woof.clone()),
+            handler: Some(self.binding.handler.clone()),
+            reason: Some(reason.to_owned()),
+            ..Record::new(What::Lost, self.binding.id, from)
+        };
+        self.totals.count(&record);
+        journal.add(&record);
+    }
+
+    /// The next trigger that can be run now. In a group only the oldest can be.
+    pub(super) fn next(&mut self, now: Instant) -> Option<u64> {
+        while let Some((until, seqno)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
+            self.waiting.remove(&(until, seqno));
+            self.ready.insert(seqno);
+            if let Some(trigger) = self.open.get_mut(&seqno) {
+                trigger.state = State::Ready;
+            }
+        }
+        if self.source.is_none() || self.binding.paused {
+            return None;
+        }
+        let next = self.ready.first().copied()?;
+        if self.binding.group.is_some() {
+            return self
+                .open
+                .first_key_value()
+                .map(|(seqno, _)| *seqno)
+                .filter(|oldest| *oldest == next && self.running == 0);
+        }
+        let places = if self.is_stream() { TRIGGERS_OPEN_MAX } else { self.binding.at_once as usize };
+        (self.running < places).then_some(next)
+    }
+
+    /// Whether one program gets all elements.
+    pub(super) fn is_stream(&self) -> bool {
+        self.binding.input == Input::Stream
+    }
+
+    /// When the next trigger that waits is to be tried again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.waiting.first().map(|(until, _)| *until)
+    }
+
+    /// Claims a trigger: its next attempt begins.
+    pub(super) fn claim(&mut self, seqno: u64) -> Option<Trigger> {
+        let trigger = self.open.get_mut(&seqno)?;
+        self.ready.remove(&seqno);
+        trigger.state = State::Running;
+        trigger.attempts += 1;
+        self.running += 1;
+        Some(trigger.clone())
+    }
+
+    /// Takes back a claim whose attempt did not begin.
+    pub(super) fn unclaim(&mut self, seqno: u64) {
+        if let Some(trigger) = self.open.get_mut(&seqno) {
+            trigger.state = State::Ready;
+            trigger.attempts -= 1;
+            self.running -= 1;
+            self.ready.insert(seqno);
+        }
+    }
+
+    /// Notes that an attempt ended and nothing more is to be done.
+    pub(super) fn close(&mut self, seqno: u64) {
+        if self.open.remove(&seqno).is_some() {
+            self.running -= 1;
+        }
+    }
+
+    /// Notes that an attempt failed; the next one begins at `until`, if the trigger is not given up. Gives how many failed.
+    pub(super) fn fail(&mut self, seqno: u64, reason: &str) -> u32 {
+        let Some(trigger) = self.open.get_mut(&seqno) else { return 0 };
+        trigger.failures += 1;
+        trigger.cause = Cause::Retry(reason.to_owned());
+        trigger.failures
+    }
+
+    /// Has the next attempt wait.
+    pub(super) fn wait(&mut self, seqno: u64, until: Instant) {
+        if let Some(trigger) = self.open.get_mut(&seqno) {
+            trigger.state = State::Waiting(until);
+            self.running -= 1;
+            self.waiting.insert((until, seqno));
+        }
+    }
+
+    /// A trigger that is open.
+    pub(super) fn trigger(&self, seqno: u64) -> Option<&Trigger> {
+        self.open.get(&seqno)
+    }
+
+    /// When the element of the oldest open trigger was put.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.open.first_key_value().map(|(_, trigger)| trigger.put_ns)
+    }
+
+    /// How many are open.
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// All triggers up to this seqno are done.
+    pub(super) fn position(&self) -> u64 {
+        self.open.first_key_value().map_or(self.upto, |(seqno, _)| self.upto.min(seqno - 1))
+    }
+
+    /// The element that is looked at next.
+    pub(super) fn looks_at(&self) -> u64 {
+        self.upto + 1
+    }
+
+    /// The checkpoint.
+    pub(super) fn record(&self) -> Record {
+        let source = self.source.as_ref();
+        Record {
+            woof: Some(self.binding.woof.clone()),
+            handler: Some(self.binding.handler.clone()),
+            done: Some(self.position()),
+            upto: Some(self.upto),
+            open: Some(
+                self.open
+                    .iter()
+                    .map(|(seqno, trigger)| (*seqno, trigger.attempts, trigger.failures))
+                    .collect(),
+            ),
+            totals: Some(self.totals),
+            made: Some(source.map_or(0, |source| source.made)),
+            recoveries: source.map(|source| source.recoveries),
+            ..Record::new(What::Position, self.binding.id, 0)
+        }
+    }
+}

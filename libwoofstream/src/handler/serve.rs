@@ -1,0 +1,233 @@
+//! The dispatchers of all namespaces under a directory: one for each that has bindings, started as bindings come.
+//!
+//! Directories are watched with inotify, so nothing is looked for on a timer.
+//!
+//! Failure contract: a namespace whose dispatcher cannot start is told in the log, and hinders no other; it is tried again when its bindings change.
+
+use super::dispatch::{Dispatcher, Ended, Stopper};
+use super::files;
+use crate::error::{Code, Error, Result};
+use crate::limits::WATCHED_DIRS_MAX;
+use crate::name::STATE_DIR;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+/// The dispatchers of the namespaces under a directory.
+pub struct Dispatchers {
+    /// Closed to stop.
+    stop: Option<OwnedFd>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Dispatchers {
+    /// Starts the dispatchers of all namespaces at and under `root`, and of those to come; handlers get `path` as their `PATH`.
+    ///
+    /// # Errors
+    /// When directories cannot be watched.
+    pub fn start(root: &Path, path: &OsStr) -> Result<Dispatchers> {
+        let failed =
+            |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
+        let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let inotify = inotify::init(flags).map_err(failed)?;
+        let mut watcher =
+            Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: path.to_owned() };
+        watcher.enter(root);
+        let thread = std::thread::Builder::new()
+            .name("woof-bindings".to_owned())
+            .spawn(move || watcher.run(&stopped))
+            .map_err(|err| Error::io("", "start a thread to watch for bindings", err))?;
+        Ok(Dispatchers { stop: Some(stop), watcher: Some(thread) })
+    }
+
+    /// Ends them all, once what runs has ended or after 10 s.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop = None;
+        if let Some(watcher) = self.watcher.take() {
+            // It panics over nothing; if it did there is nothing left to end.
+            let _ = watcher.join();
+        }
+    }
+}
+
+impl Drop for Dispatchers {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Watcher {
+    inotify: OwnedFd,
+    /// The watched directories by the number of their watch.
+    dirs: HashMap<i32, PathBuf>,
+    running: HashMap<PathBuf, (Stopper, JoinHandle<Ended>)>,
+    path: OsString,
+}
+
+impl Watcher {
+    /// Watches a directory and all below it, and starts the dispatchers there.
+    fn enter(&mut self, dir: &Path) {
+        if self.dirs.len() >= WATCHED_DIRS_MAX {
+            tracing::error!(
+                limit = WATCHED_DIRS_MAX,
+                "too many directories: bindings of more namespaces are not noticed"
+            );
+            return;
+        }
+        use inotify::WatchFlags;
+        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
+        match inotify::add_watch(&self.inotify, dir, flags) {
+            Ok(watch) => drop(self.dirs.insert(watch, dir.to_owned())),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return,
+            Err(err) => tracing::error!(dir = %dir.display(), error = %err, "bindings there are not noticed"),
+        }
+        let is_state = dir.file_name() == Some(OsStr::new(STATE_DIR));
+        if is_state {
+            if let Some(namespace) = dir.parent() {
+                self.look_at(namespace);
+            }
+            return;
+        }
+        for below in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.enter(&below.path());
+            }
+        }
+    }
+
+    /// Starts the dispatcher of a namespace that has bindings, or has it look again.
+    fn look_at(&mut self, namespace: &Path) {
+        if let Some((stopper, thread)) = self.running.get(namespace)
+            && !thread.is_finished()
+        {
+            stopper.reload();
+            return;
+        }
+        if !namespace.join(STATE_DIR).join(files::BINDINGS).exists() {
+            return;
+        }
+        match start(namespace, &self.path) {
+            Ok(started) => drop(self.running.insert(namespace.to_owned(), started)),
+            Err(err) => {
+                tracing::error!(namespace = %namespace.display(), error = %err, "its handlers do not run")
+            }
+        }
+    }
+
+    fn run(mut self, stopped: &OwnedFd) {
+        loop {
+            let mut polled = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+            if let Err(err) = poll(&mut polled, None)
+                && err != rustix::io::Errno::INTR
+            {
+                tracing::error!(error = %err, "bindings are not watched any more");
+                break;
+            }
+            if !polled[1].revents().is_empty() {
+                break;
+            }
+            self.events();
+        }
+        for (stopper, _) in self.running.values() {
+            stopper.stop();
+        }
+        for (_, (_, thread)) in self.running.drain() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Works on what was noticed.
+    fn events(&mut self) {
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        let (mut entered, mut changed) = (Vec::new(), HashSet::new());
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        while let Ok(event) = reader.next() {
+            let Some(dir) = self.dirs.get(&event.wd()) else { continue };
+            let name = OsStr::from_bytes(event.file_name().map_or(b"".as_slice(), std::ffi::CStr::to_bytes));
+            if dir.file_name() == Some(OsStr::new(STATE_DIR)) {
+                if name == files::BINDINGS || name == files::RETRIES {
+                    changed.extend(dir.parent().map(Path::to_owned));
+                }
+            } else if event.events().contains(inotify::ReadFlags::ISDIR) {
+                entered.push(dir.join(name));
+            } else {
+                // It may be the woof that a binding waits for.
+                changed.extend(crate::name::namespace_of(&dir.join(name)).map(Path::to_owned));
+            }
+        }
+        for dir in entered {
+            self.enter(&dir);
+        }
+        for namespace in changed {
+            self.look_at(&namespace);
+        }
+    }
+}
+
+fn start(namespace: &Path, path: &OsStr) -> Result<(Stopper, JoinHandle<Ended>)> {
+    let dispatcher = Dispatcher::open(namespace, path)?;
+    let stopper = dispatcher.stopper();
+    let thread = std::thread::Builder::new()
+        .name("woof-dispatch".to_owned())
+        .spawn(move || dispatcher.serve())
+        .map_err(|err| Error::io("", "start a thread for its handlers", err))?;
+    Ok((stopper, thread))
+}
+
+/// Runs what is pending in all namespaces at and under `root`, also what comes of that, and ends.
+///
+/// # Errors
+/// The first of what went wrong; the other namespaces are worked on all the same.
+pub fn run_pending(root: &Path, path: &OsStr) -> Result<Ended> {
+    let (mut all, mut failed) = (Ended::default(), None);
+    loop {
+        let mut some = false;
+        for namespace in namespaces(root)? {
+            match Dispatcher::open(&namespace, path).and_then(Dispatcher::run_pending) {
+                Ok(ended) => {
+                    some |= ended != Ended::default();
+                    all.done += ended.done;
+                    all.dead += ended.dead;
+                    all.lost += ended.lost;
+                }
+                Err(err) => drop(failed.get_or_insert(err)),
+            }
+        }
+        match failed {
+            Some(err) => return Err(err),
+            None if !some => return Ok(all),
+            None => {}
+        }
+    }
+}
+
+/// The namespaces at and under a directory that have bindings.
+fn namespaces(root: &Path) -> Result<Vec<PathBuf>> {
+    if !root.is_dir() {
+        return Err(Error::new(Code::NotFound, root.display().to_string(), "no such directory"));
+    }
+    let (mut found, mut dirs) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        if dir.join(STATE_DIR).join(files::BINDINGS).exists() {
+            found.push(dir.clone());
+        }
+        for below in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if below.file_type().is_ok_and(|kind| kind.is_dir()) && below.file_name() != STATE_DIR {
+                dirs.push(below.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,136 @@
+//! What is going on with the triggers of a namespace, for people.
+//!
+//! Failure contract: it takes no lock that a dispatcher needs, and changes nothing. While one works, the numbers are of one moment or another.
+
+use super::bindings::{Binding, Bindings};
+use super::files;
+use super::queue::{Left, is_trigger, subject};
+use super::record::{Record, Totals};
+use crate::error::{Code, Result};
+use crate::log::{self, Item};
+use crate::name::STATE_DIR;
+use crate::predicate::Predicate;
+use crate::space::context;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The triggers of one binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingSummary {
+    /// The binding.
+    pub binding: Binding,
+    /// Triggers that wait for an attempt.
+    pub pending: u64,
+    /// Attempts that run.
+    pub running: u64,
+    /// What was done until now.
+    pub totals: Totals,
+    /// The oldest trigger that is not done: its seqno, and when it was put, in nanoseconds since 1970.
+    pub oldest: Option<(u64, u64)>,
+    /// There is no such woof.
+    pub missing: bool,
+}
+
+/// The triggers of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// A dispatcher runs its handlers.
+    pub served: bool,
+    /// Each binding.
+    pub bindings: Vec<BindingSummary>,
+}
+
+impl Summary {
+    /// Looks at a namespace, given by its directory.
+    ///
+    /// # Errors
+    /// When its bindings or its log of triggers cannot be read.
+    pub fn of(namespace: &Path) -> Result<Summary> {
+        let bindings = Bindings::load(namespace)?;
+        let served = is_served(namespace);
+        let mut left = read_log(namespace)?;
+        let bindings = bindings.list.into_iter().map(|binding| {
+            let left = left.remove(&binding.id).unwrap_or_default();
+            summary(namespace, binding, &left, served)
+        });
+        Ok(Summary { served, bindings: bindings.collect::<Result<_>>()? })
+    }
+}
+
+/// What the log of triggers says.
+fn read_log(namespace: &Path) -> Result<HashMap<u32, Left>> {
+    let mut left: HashMap<u32, Left> = HashMap::new();
+    let path = namespace.join(STATE_DIR).join(files::TRIGGERS);
+    let woof = match log::open(&path) {
+        Ok(woof) => woof,
+        Err(err) if err.code() == Code::NotFound => return Ok(left),
+        Err(err) => return Err(err.of(path.display().to_string())),
+    };
+    let mut cursor = woof.cursor(woof.held().unwrap_or(1));
+    while let Some(item) = cursor.next() {
+        if let Item::Elem { data, .. } = item
+            && let Some(record) = Record::parse(data)
+        {
+            left.entry(record.binding).or_default().take(record);
+        }
+    }
+    Ok(left)
+}
+
+fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Result<BindingSummary> {
+    let mut summary =
+        BindingSummary { pending: 0, running: 0, totals: left.totals, oldest: None, missing: false, binding };
+    let binding = &summary.binding;
+    let woof = match log::open(&namespace.join(&binding.woof)) {
+        Ok(woof) => woof,
+        Err(err) if err.code() == Code::NotFound => {
+            summary.missing = true;
+            return Ok(summary);
+        }
+        Err(err) => return Err(err.of(&*binding.woof)),
+    };
+    let same = left.made.unwrap_or(binding.made) == woof.status().created_ns;
+    let mut open: Vec<u64> = Vec::new();
+    let mut upto = 0;
+    if same {
+        open = left.open.keys().copied().collect();
+        let claimed = left.open.values().filter(|(attempts, failures)| attempts > failures).count();
+        summary.running = if served { claimed as u64 } else { 0 };
+        let seen = left.upto.unwrap_or(binding.from.saturating_sub(1));
+        upto = seen.max(woof.held().unwrap_or(1).saturating_sub(1));
+    }
+    let predicate = binding.filter.as_deref().map(Predicate::compile).transpose()?;
+    let content = woof.options().content;
+    let dir = context(&binding.woof, content);
+    let mut cursor = woof.cursor(upto + 1);
+    let mut oldest = open.first().copied();
+    let mut pending = open.len() as u64;
+    while let Some(item) = cursor.next() {
+        if let Item::Elem { seqno, time_ns, mark, data, .. } = item
+            && !left.open.contains_key(&seqno)
+            && !(same && left.closed.contains(&seqno))
+            && is_trigger(
+                binding.named,
+                predicate.as_ref(),
+                mark,
+                &subject(content, &dir, seqno, time_ns, data),
+            )
+        {
+            pending += 1;
+            oldest = Some(oldest.map_or(seqno, |before| before.min(seqno)));
+        }
+    }
+    summary.pending = pending - summary.running.min(pending);
+    summary.oldest = oldest.and_then(|seqno| {
+        let element = super::element::read(&woof, seqno).ok()?;
+        Some((seqno, element.time_ns))
+    });
+    Ok(summary)
+}
+
+/// Whether a dispatcher has the namespace.
+fn is_served(namespace: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(namespace.join(STATE_DIR).join(files::LOCK)) else { return false };
+    // Shared, and given back at once: a dispatcher that starts right now would be refused otherwise only for that moment.
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
+}

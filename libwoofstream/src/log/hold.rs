@@ -1,0 +1,96 @@
+//! Holding: elements whose handlers are not done are not forgotten.
+//!
+//! One shared word says from which seqno on. Appenders look at it under their lock and refuse, or wait, rather than forget what is held.
+//!
+//! Failure contract: a hold that was set is durable before [`Woof::hold`] returns. Raised, it need not be: an older one keeps more.
+
+use super::format::shared;
+use super::lock::{Slot, Taken};
+use super::region::Region;
+use super::repair;
+use super::woof::Woof;
+use crate::error::{Code, Error, Result};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Region {
+    /// The oldest seqno that is held; 0 when none is.
+    #[inline]
+    pub(super) fn hold(&self) -> u64 {
+        self.map.load(shared::HOLD_SEQNO, Ordering::Acquire)
+    }
+
+    /// Sleeps until the hold is another than `hold`, at most for so long.
+    #[cold]
+    pub(super) fn wait_for_hold(&self, hold: u64, time: Duration) {
+        // Its lower half changes with every raise by less than 2^32; others are noticed by the end of the time.
+        #[expect(clippy::cast_possible_truncation, reason = "the half that is waited on")]
+        let low = hold as u32;
+        super::futex::wait(self.map.word(shared::HOLD_SEQNO), low, Some(time.min(Duration::from_secs(1))));
+    }
+
+    fn set_hold(&self, seqno: u64) {
+        self.map.store(shared::HOLD_SEQNO, seqno, Ordering::Release);
+        super::futex::wake_all(self.map.word(shared::HOLD_SEQNO));
+    }
+}
+
+impl Woof {
+    /// The oldest seqno that is held: nothing from it on is forgotten. `None` when nothing is held.
+    pub fn held(&self) -> Option<u64> {
+        Some(self.view().region.hold()).filter(|seqno| *seqno != 0)
+    }
+
+    /// Holds the elements from `seqno` on, or ends the hold with `None`. Of what is not kept any more nothing can be held: gives the seqno
+    /// from which on it is, 0 for none. It is durable when this returns.
+    ///
+    /// ```
+    /// use libwoofstream::log::{self, Options};
+    /// let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("temp");
+    /// log::create(&path, &Options { history: 2, ..Options::default() }).unwrap();
+    /// let woof = log::open(&path).unwrap();
+    /// let mut appender = woof.appender().unwrap();
+    /// assert_eq!(woof.hold(Some(1)).unwrap(), 1);
+    /// appender.append(b"one").unwrap();
+    /// appender.append(b"two").unwrap();
+    /// let err = appender.append(b"three").unwrap_err();
+    /// assert_eq!(err.text(), "woof is full of elements whose handlers are not done: the oldest is 1");
+    /// woof.raise_hold(2);
+    /// assert_eq!(appender.append(b"three").unwrap(), 3);
+    /// ```
+    ///
+    /// # Errors
+    /// When the woof cannot be written to, or was removed.
+    pub fn hold(&self, seqno: Option<u64>) -> Result<u64> {
+        let region = &self.view().region;
+        if !region.map.writable() {
+            return Err(Error::new(Code::Denied, "", "no right to write, which holding elements needs"));
+        }
+        let slot = Slot::take(&region.map, &region.file)?;
+        let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+        if taken == Taken::FromDead {
+            repair::mark(region);
+        }
+        let seqno = seqno.map_or(0, |seqno| seqno.clamp(region.first_seqno(), region.next_seqno()));
+        let state = region.state();
+        if state == shared::STATE_LIVE {
+            region.set_hold(seqno);
+        }
+        Slot::unlock(&region.map, shared::APPEND_LOCK);
+        if state != shared::STATE_LIVE {
+            return Err(repair::gone(state));
+        }
+        region.sync_data().map_err(|err| Error::io("", "hold its elements", err))?;
+        Ok(seqno)
+    }
+
+    /// Holds only the elements from `seqno` on. A hold that is not there, or further on already, stays as it is.
+    pub fn raise_hold(&self, seqno: u64) {
+        let region = &self.view().region;
+        let held = region.hold();
+        if held != 0 && held < seqno && region.map.writable() {
+            region.set_hold(seqno.min(region.next_seqno()));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Handlers as a user has them: real namespaces, programs and servers. What the log and the library do is tested there; here it is
+//! that no trigger is lost, whatever a handler does and whoever is killed.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
+mod farm;
+mod faults;
+mod kills;
+mod plain;
+#[path = "../cmds/support.rs"]
+#[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]
+mod support;
