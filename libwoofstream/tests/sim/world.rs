@@ -176,6 +176,13 @@ impl World {
         Remote::new(Arc::new(self.clone()), Address::parse("server/").unwrap(), patience)
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut inner = self.lock();
+        let to = inner.now + time;
+        inner.advance(to);
+    }
+
     /// What happened, in one number.
     pub(crate) fn trace(&self) -> u64 {
         let inner = self.lock();
@@ -192,11 +199,6 @@ impl Inner {
     /// Has something done at a time.
     pub(crate) fn at(&mut self, time: Duration, event: impl FnOnce(&mut Inner) + Send + 'static) {
         self.events.push((time, Box::new(event)));
-    }
-
-    /// Lets time pass.
-    pub(crate) fn sleep_until(&mut self, time: Duration) {
-        self.advance(time);
     }
 
     fn note(&mut self, what: u64, number: u64) {
