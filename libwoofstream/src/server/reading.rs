@@ -1,6 +1,6 @@
 //! A read on its way: elements of one woof, and those to come.
 
-use super::answer::{Answer, about};
+use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
 use super::watch::Follower;
 use crate::access::Right;
@@ -30,7 +30,7 @@ impl Reading {
         let site = context.site;
         let path = site.woof_path(name)?;
         site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-        let woof = crate::log::open(path.as_ref()).map_err(|err| err.of(name))?;
+        let woof = crate::log::open(path.as_ref()).map_err(missing(name, request.made))?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
         let mut selection = selection(request)?;
         if let Some(expected) = request.made {

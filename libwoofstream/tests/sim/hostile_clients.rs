@@ -413,3 +413,20 @@ fn what_comes_late_of_a_put_is_not_appended_again() {
     assert!(complete && answer.contains("stopped"), "{answer}");
     assert_eq!(woof.next_seqno(), 3);
 }
+
+#[test]
+fn who_goes_on_with_a_woof_that_is_gone_is_told_and_makes_no_new_one() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let text = || "text".to_owned();
+    let name = || "farm/gone".to_owned();
+    let made = Some(5);
+    for request in [
+        Request::Put(Put { name: name(), content: text(), create: Some(text()), made, ..Put::default() }),
+        Request::Read(Read { name: name(), from: Some(3), follow: true, made, ..Read::default() }),
+    ] {
+        let answer = Client::ask(&site, owner(dir.path()), &request);
+        assert!(answer.contains("the woof was removed meanwhile"), "{answer}");
+    }
+    assert!(!dir.path().join("farm/gone").exists());
+}

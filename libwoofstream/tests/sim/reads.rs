@@ -372,7 +372,11 @@ fn a_range_whose_rest_was_overwritten_ends_and_says_so() {
     fresh(&path, 20, 1 << 20);
     append(&path, 10, 20_000);
     let world = World::new(dir.path(), 3, 0);
-    world.lock().script.push_back(Some(Cut { way: DOWN, after: 150_000, fault: crate::world::Fault::Silent }));
+    world.lock().script.push_back(Some(Cut {
+        way: DOWN,
+        after: 150_000,
+        fault: crate::world::Fault::Silent,
+    }));
     // More than the history, once the first of them came.
     let mut seen = Seen { more: Some((path.clone(), 200)), ..Seen::default() };
     world.remote(patient()).read("w", &Selection::default(), &mut seen).unwrap();
