@@ -4,7 +4,7 @@
 //! answered with `refused` and the rest goes on. Elements of this writer that are there already, from a connection that was
 //! lost, are answered for and not appended again.
 
-use super::answer::{Answer, about};
+use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
 use super::site::Site;
 use super::writers::Turn;
@@ -83,7 +83,7 @@ impl Putting {
         let source = ContentType::parse(&request.content)?;
         site.allow(context.peer, path.as_ref(), Right::Put, name)?;
         let woof = match (log::open(path.as_ref()), &request.create) {
-            (Err(err), Some(content)) if err.code() == Code::NotFound => {
+            (Err(err), Some(content)) if err.code() == Code::NotFound && request.made.is_none() => {
                 site.allow(context.peer, path.as_ref(), Right::Create, name)?;
                 let content = ContentType::parse(content)?;
                 let options = log::Options { content, ..log::Options::default() };
@@ -94,7 +94,7 @@ impl Putting {
             }
             (woof, _) => woof,
         };
-        let woof = woof.map_err(|err| err.of(name))?;
+        let woof = woof.map_err(missing(name, request.made))?;
         let made = woof.status().created_ns;
         if request.made.is_some_and(|expected| expected != made) {
             return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
