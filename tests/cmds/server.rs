@@ -26,7 +26,7 @@ pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
 /// A sandbox with a directory `srv` to serve, an authority, and the identity of who runs the test.
 pub(crate) fn ready() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.sh("mkdir -p srv/farm && wkey init && wkey add $(id -un)").done();
+    sandbox.sh("mkdir -p srv/farm/.woof && wkey init && wkey add $(id -un)").done();
     sandbox
 }
 

@@ -17,6 +17,9 @@ use std::time::Duration;
 const BLOCK: usize = 64 << 10;
 /// How much memory a cursor keeps. One large element makes it take more until that has been read.
 const KEPT: usize = BLOCK + BLOCK / 4;
+
+/// A block begins with this many bytes, and a reader that waits keeps no more.
+const SMALL: usize = 4 << 10;
 /// How long a follower looks at the woof before it sleeps, in turns of some nanoseconds, where a writer can run meanwhile.
 const SPINS: u32 = 2_000;
 /// How often a reader without the right to write looks again, as nobody can wake it.
@@ -117,6 +120,14 @@ impl Cursor {
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.block.capacity()
+    }
+
+    /// Gives memory back before a long wait.
+    pub fn rest(&mut self) {
+        if self.at == self.end && self.block.len() > SMALL {
+            self.block = Vec::new();
+            (self.at, self.end) = (0, 0);
+        }
     }
 
     /// True when [`Cursor::next`] has an element at hand without looking at the woof.
@@ -324,7 +335,8 @@ fn copy_record(view: &View, seqno: u64, pos: u64, block: &mut Vec<u8>, end: usiz
     }
     let size = usize::try_from(record.size()).ok()?;
     if block.len() < end + size {
-        block.resize((end + size).max(KEPT), 0);
+        // Twice as large each time: a reader of little needs little.
+        block.resize((end + size).max((block.len() * 2).clamp(SMALL, KEPT)), 0);
     }
     let place = block.get_mut(end..end + size)?;
     let (head, data) = place.split_at_mut(RECORD_HEADER_LEN as usize);

@@ -39,16 +39,18 @@ impl Reading {
             }
             go_back(&mut selection, name, next, answer)?;
         }
-        let elements = Elements::open(path.as_ref(), name, &selection).map_err(about(name))?;
+        // All who follow a woof share one mapping and one descriptor.
+        let follower = match request.follow {
+            true => Some(site.watches.follow(&woof).map_err(|err| err.of(name))?),
+            false => None,
+        };
+        let woof = follower.as_ref().map_or(woof, |follower| follower.woof().clone());
+        let elements = Elements::of(woof, name, &selection).map_err(about(name))?;
         let mut dir = elements.context().clone().set("created", made).set("from", elements.seqno());
         if let Some(last) = elements.last() {
             dir = dir.set("to", last);
         }
         answer.dir(&dir)?;
-        let follower = match request.follow {
-            true => Some(site.watches.follow(elements.woof()).map_err(|err| err.of(name))?),
-            false => None,
-        };
         if request.follow {
             site.metrics().follows.add(1);
         }
@@ -89,6 +91,7 @@ impl Reading {
                     self.armed = self.elements.seqno();
                     follower.arm(woof, self.armed, context.wake, exchange);
                 }
+                self.elements.rest();
                 Progress::Asleep
             }
             (Step::Idle | Step::Done, _) => {

@@ -27,6 +27,7 @@ struct Watch {
     state: Mutex<State>,
     armed: Condvar,
     waker: Waker,
+    woof: Woof,
 }
 
 impl std::fmt::Debug for Watch {
@@ -98,6 +99,11 @@ impl Watches {
 }
 
 impl Follower {
+    /// The woof, as all who follow it have it open.
+    pub(super) fn woof(&self) -> &Woof {
+        &self.watch.woof
+    }
+
     /// Has `wake` called for `exchange` once there is an element `seqno`, or the woof came to its end.
     pub(super) fn arm(&self, woof: &Woof, seqno: u64, wake: &Arc<dyn Wake>, exchange: u32) {
         let mut state = locked(&self.watch.state);
@@ -133,6 +139,7 @@ fn start(woof: &Woof) -> Result<Arc<Watch>> {
         state: Mutex::new(State { armed: Vec::new(), followers: 1, ended: false }),
         armed: Condvar::new(),
         waker,
+        woof: woof.clone(),
     });
     let own = Arc::clone(&watch);
     std::thread::Builder::new()

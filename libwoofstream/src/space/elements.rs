@@ -40,7 +40,14 @@ impl Elements {
     /// # Errors
     /// When there is no such woof or element.
     pub fn open(path: &Path, name: &str, selection: &Selection) -> Result<Elements> {
-        let woof = log::open(path).map_err(|err| err.of(name))?;
+        Elements::of(log::open(path).map_err(|err| err.of(name))?, name, selection)
+    }
+
+    /// As [`Elements::open`], of a woof that is open.
+    ///
+    /// # Errors
+    /// When there is no such element.
+    pub fn of(woof: Woof, name: &str, selection: &Selection) -> Result<Elements> {
         let dir = attrs::context(name, woof.options().content);
         let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
         Ok(Elements {
@@ -138,6 +145,11 @@ impl Elements {
     /// Notes that the reader was told how far was looked.
     pub fn told(&mut self) {
         self.sent = self.cursor.seqno().saturating_sub(1);
+    }
+
+    /// Gives memory back before a long wait.
+    pub fn rest(&mut self) {
+        self.cursor.rest();
     }
 
     /// What ends a wait of [`Elements::wait`] from another thread.
