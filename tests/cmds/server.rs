@@ -125,7 +125,13 @@ impl Serving {
     /// Waits until something was logged.
     #[track_caller]
     pub(crate) fn logs(&self, text: &str) {
-        until(text, || self.log().contains(text));
+        for _ in 0..LOOKS {
+            if self.log().contains(text) {
+                return;
+            }
+            std::thread::sleep(BETWEEN);
+        }
+        panic!("never logged: {text}\n{}", self.log());
     }
 
     /// The name of a woof at this server, by its address.

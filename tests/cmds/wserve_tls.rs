@@ -67,7 +67,9 @@ fn a_revoked_identity_is_refused_and_loses_its_open_connection() {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut tail = Process::start(&mut command);
     let mut first = String::new();
-    BufReader::new(tail.0.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    // Open to the end: a follow ends when nobody reads it any more.
+    let mut lines = BufReader::new(tail.0.stdout.take().unwrap());
+    lines.read_line(&mut first).unwrap();
     assert_eq!(first, "1\n");
     sandbox.run("wkey", &["revoke", "alice"], b"").done();
     serving.process.signal(rustix::process::Signal::HUP);
