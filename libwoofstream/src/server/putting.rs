@@ -216,6 +216,13 @@ impl Putting {
                 Err(err) => {
                     // What came before is whole.
                     self.append(site, &mut batch, out)?;
+                    if err.code() == Code::TooLarge {
+                        let max = site.limits().element;
+                        let text = format!(
+                            "an element is over {max} bytes, the limit of this server (--max-element)"
+                        );
+                        return Err(Error::new(Code::TooLarge, "", text));
+                    }
                     return Err(err);
                 }
             };

@@ -101,6 +101,7 @@ impl Reading {
                     self.armed = self.elements.seqno();
                     follower.arm(woof, self.armed, context.wake, exchange);
                 }
+                self.elements.rest();
                 Progress::Asleep
             }
             (Step::Idle | Step::Done, _) => {
