@@ -57,7 +57,7 @@ first() {
 # What runs on this side of the link.
 side_a() {
   set -eu
-  sandbox=$1 ssh=$2 count=$3
+  sandbox=$1 ssh=$2 count=$3 rtt=$4
   far=woof://$LINK_THERE/farm
   # without_ssh COMMAND...: '-' where there is no ssh.
   if_ssh() {
@@ -84,6 +84,8 @@ side_a() {
   grep '00$' "$sandbox/lines" >"$sandbox/matching"
   same "$sandbox/got" "$sandbox/matching"
   row 'one in a hundred of them, found here by grep' "$ours" "$(if_ssh timed "over cat '$sandbox/lines' | grep '00\$'")"
+  # The link goes with this, and the processes of sshd notice only an end that has come over it.
+  sleep "$(awk -v rtt="$rtt" 'BEGIN { print 0.3 + rtt / 1000 }')"
 }
 
 if [ "${1-}" = --side-a ]; then
@@ -141,6 +143,8 @@ UsePAM no
 UseDNS no
 PidFile none
 SetEnv SHLVL=2
+ClientAliveInterval 5
+ClientAliveCountMax 2
 LogLevel ERROR
 END
   # sshd needs /run/sshd. It gets a /run that nobody else sees.
@@ -149,4 +153,4 @@ END
 fi
 
 echo "A round trip of $rtt ms; $count elements of 100 bytes are $((count * 100)) bytes. Seconds from start to end of each command:"
-"$link" --rtt "${rtt}ms" --there "$there" --there-port 7144 -- sh "$self" --side-a "$sandbox" "$ssh" "$count"
+"$link" --rtt "${rtt}ms" --there "$there" --there-port 7144 -- sh "$self" --side-a "$sandbox" "$ssh" "$count" "$rtt"

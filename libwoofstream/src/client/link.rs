@@ -106,6 +106,8 @@ pub(super) struct Link {
     early: bool,
     /// Requests were made over it before.
     reused: bool,
+    /// Nothing is there to be read without a wait, as far as is known.
+    drained: bool,
 }
 
 impl Link {
@@ -137,6 +139,7 @@ impl Link {
             deadline: Some(begun + timeout),
             early: true,
             reused: false,
+            drained: true,
         })
     }
 
@@ -158,6 +161,8 @@ impl Link {
     /// Makes a request. There must be no other that is open.
     pub(super) fn open(&mut self, request: &Request) -> Result<()> {
         self.reused = self.exchange > 0;
+        // The answer before is complete, and what comes next answers to this.
+        self.drained = true;
         self.exchange = self.session.open(&request.encode()?, ANSWER_WINDOW)?;
         if self.early && request.is_repeatable() {
             let output = self.session.output();
@@ -205,7 +210,9 @@ impl Link {
             if let Some(came) = self.parse(answer)? {
                 return Ok(came);
             }
-            if self.read()? {
+            // A look that is known to find nothing is left out, for it costs as much as one that finds something.
+            let look = !self.drained || self.unsendable.is_some() || matches!(wait, Wait::No);
+            if look && self.read()? {
                 continue;
             }
             if let Some(err) = self.unsendable.take() {
@@ -216,6 +223,7 @@ impl Link {
             if self.wait(stop)? {
                 return Ok(Came::Stopped);
             }
+            self.drained = false;
         }
     }
 
@@ -257,9 +265,13 @@ impl Link {
                 }
                 self.heard = self.dial.now();
                 self.pinged = None;
+                self.drained = false;
                 Ok(true)
             }
-            Err(err) if err.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(err) if err.kind() == ErrorKind::WouldBlock => {
+                self.drained = true;
+                Ok(false)
+            }
             Err(err) if err.kind() == ErrorKind::Interrupted => Ok(true),
             Err(err) => Err(self.broken(&err)),
         }

@@ -1,5 +1,6 @@
 //! The stream of an answer on its way out: encoded messages that wait for credit.
 
+use super::spare;
 use crate::error::{Code, Error, Result};
 use crate::net::Session;
 use crate::space::Sink;
@@ -20,13 +21,16 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(exchange: u32) -> Answer {
-        let mut bytes = Vec::new();
+        let mut bytes = spare::take();
         encode::preamble(&mut bytes);
         Answer { exchange, bytes, sent: 0, ended: false }
     }
 
     /// Where messages are encoded to.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare::take();
+        }
         &mut self.bytes
     }
 
@@ -51,10 +55,8 @@ impl Answer {
         }
         self.sent = 0;
         self.bytes.clear();
-        if self.bytes.capacity() > 2 * ENOUGH || self.ended {
-            self.bytes = Vec::new();
-        }
         if self.ended {
+            spare::give(std::mem::take(&mut self.bytes));
             session.end(self.exchange);
         }
         self.ended
@@ -63,14 +65,14 @@ impl Answer {
     /// Gives memory back while nothing is going on.
     pub(super) fn rest(&mut self) {
         if self.bytes.is_empty() {
-            self.bytes = Vec::new();
+            spare::give(std::mem::take(&mut self.bytes));
         }
     }
 }
 
 impl Sink for Answer {
     fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
-        encode::elem(&mut self.bytes, seqno, time_ns, data);
+        encode::elem(self.buffer(), seqno, time_ns, data);
         Ok(())
     }
 

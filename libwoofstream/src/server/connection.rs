@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::putting::Putting;
 use super::reading::Reading;
 use super::site::Site;
+use super::spare;
 use crate::access::{AccessList, Change, Peer, Right};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
@@ -176,11 +177,16 @@ impl Connection {
             }
         };
         if done.is_ok() {
-            if !joined {
-                self.input = bytes.get(used..).unwrap_or_default().to_vec();
-            } else if used < kept.len() {
-                kept.drain(..used);
-                self.input = kept;
+            match bytes.get(used..) {
+                Some(rest) if !joined && !rest.is_empty() => {
+                    self.input = spare::take();
+                    self.input.extend_from_slice(rest);
+                }
+                _ if joined && used < kept.len() => {
+                    kept.drain(..used);
+                    self.input = kept;
+                }
+                _ => spare::give(kept),
             }
         }
         done.and_then(|()| self.check_unfinished()).inspect_err(|err| self.close(err))

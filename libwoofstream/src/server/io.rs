@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::connection::{Connection, Pumped, Wake};
+use super::spare;
 use crate::error::{Code, Error, Result};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,9 +19,6 @@ const READ: usize = 128 << 10;
 
 /// With so much waiting to be sent nothing is read: who does not read answers gets no more of them.
 const OUTPUT_MAX: usize = 1 << 20;
-
-/// A buffer of the output larger than this is given back once it is empty.
-const KEPT_MAX: usize = 16 << 10;
 
 /// How long a client may take for the last bytes of a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -108,6 +106,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut wrong, mut sent, mut stopped, mut gone) = (None, 0, false, false);
     let mut deadline = Some(Instant::now() + limits.handshake);
     loop {
+        if connection.output().capacity() == 0 {
+            *connection.output() = spare::take();
+        }
         match connection.pump(false) {
             Pumped::Idle | Pumped::Full => {}
             Pumped::Heavy => {
@@ -226,9 +227,7 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
     if *sent > 0 && *sent == connection.output().len() {
         connection.wrote(*sent);
         *sent = 0;
-        let output = connection.output();
-        output.clear();
-        output.shrink_to(KEPT_MAX);
+        connection.output().clear();
     }
     if wrote || *sent == 0 {
         match Pin::new(&mut *stream).poll_flush(context) {
@@ -259,5 +258,12 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
             None => {}
         }
     }
-    if something { Poll::Ready(Happened::Something) } else { Poll::Pending }
+    if something {
+        return Poll::Ready(Happened::Something);
+    }
+    // Now it sleeps.
+    if connection.output().is_empty() {
+        spare::give(std::mem::take(connection.output()));
+    }
+    Poll::Pending
 }

@@ -18,6 +18,7 @@ mod putting;
 mod reading;
 mod scrape;
 mod site;
+mod spare;
 mod tls;
 mod watch;
 mod woofs;

@@ -7,6 +7,7 @@
 use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
 use super::site::Site;
+use super::spare;
 use super::writers::Turn;
 use crate::access::Right;
 use crate::content::{self, ContentType};
@@ -17,6 +18,7 @@ use crate::log::{self, Appender, Mark, Stamp, StampRun, Woof};
 use crate::net::{self, Session, answer};
 use crate::space::{Create, Local, Space as _};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
+use std::cell::Cell;
 use std::ops::Range;
 
 /// So many elements are appended at once before it is looked whether there is room for more answers.
@@ -31,6 +33,11 @@ enum Taken {
     End,
     /// Answers wait to be sent first.
     Full,
+}
+
+thread_local! {
+    // One for each thread and none for each put: nothing is in it between two steps.
+    static ITEMS: Cell<Vec<(Stamp, Data)>> = const { Cell::new(Vec::new()) };
 }
 
 /// A put in progress.
@@ -140,6 +147,9 @@ impl Putting {
 
     /// Takes bytes of the client's stream.
     pub(super) fn data(&mut self, bytes: &[u8]) {
+        if self.input.capacity() == 0 {
+            self.input = spare::take();
+        }
         self.input.extend_from_slice(bytes);
     }
 
@@ -183,6 +193,8 @@ impl Putting {
         if used < input.len() {
             self.input = input;
             self.input.drain(..used);
+        } else {
+            spare::give(input);
         }
         match status {
             Ok(None) if taken == Taken::Full => Progress::More,
@@ -205,7 +217,15 @@ impl Putting {
 
     /// Appends the whole messages at the beginning of `input`; how many bytes they are.
     fn take(&mut self, site: &Site, input: &[u8], out: &mut Answer) -> Result<(usize, Taken)> {
-        let mut batch = Batch { items: Vec::new(), input, converted: Vec::new() };
+        let mut batch = Batch { items: ITEMS.take(), input, converted: Vec::new() };
+        let taken = self.take_into(&mut batch, site, out);
+        batch.items.clear();
+        ITEMS.set(batch.items);
+        taken
+    }
+
+    fn take_into(&mut self, batch: &mut Batch<'_>, site: &Site, out: &mut Answer) -> Result<(usize, Taken)> {
+        let input = batch.input;
         let mut used = 0;
         let taken = loop {
             if !out.has_room() {
@@ -215,7 +235,7 @@ impl Putting {
                 Ok(event) => event,
                 Err(err) => {
                     // What came before is whole.
-                    self.append(site, &mut batch, out)?;
+                    self.append(site, batch, out)?;
                     if err.code() == Code::TooLarge {
                         let max = site.limits().element;
                         let text = format!(
@@ -235,11 +255,11 @@ impl Putting {
                     let start = end - header.len as usize;
                     debug_assert!(more >= HEADER_SIZE);
                     if header.kind == Kind::ELEM {
-                        self.element(site, start..end, &mut batch, out)?;
+                        self.element(site, start..end, batch, out)?;
                     }
                 }
                 Event::Assembled(header) => {
-                    self.append(site, &mut batch, out)?;
+                    self.append(site, batch, out)?;
                     if header.kind == Kind::ELEM {
                         let whole = std::mem::take(self.decoder.assembled_mut());
                         let mut alone = Batch { items: Vec::new(), input: &whole, converted: Vec::new() };
@@ -248,14 +268,14 @@ impl Putting {
                     }
                 }
                 Event::End(status) => {
-                    self.append(site, &mut batch, out)?;
+                    self.append(site, batch, out)?;
                     // A client whose own input went wrong says so here: what it sent is in.
                     status.map_err(|fault| fault.to_error())?;
                     return Ok((used, Taken::End));
                 }
             }
         };
-        self.append(site, &mut batch, out)?;
+        self.append(site, batch, out)?;
         Ok((used, taken))
     }
 

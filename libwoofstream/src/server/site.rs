@@ -12,9 +12,10 @@ use crate::error::{Code, Error, Result};
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,8 @@ type Seen = (u32, Option<(u64, i64, i64, u64)>);
 #[derive(Debug)]
 pub struct Site {
     root: PathBuf,
+    /// The same, open.
+    dir: OwnedFd,
     limits: Limits,
     metrics: Metrics,
     /// When it was opened, in nanoseconds since 1970.
@@ -73,8 +76,11 @@ impl Site {
             }
             Err(err) => return Err(Error::io(&*shown, "lock", err)),
         }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(&root, flags, Mode::empty()).map_err(|err| Error::io(&*shown, "", err))?;
         Ok(Arc::new(Site {
             root,
+            dir,
             watches: Watches::new(limits.followed),
             limits,
             metrics: Metrics::default(),
@@ -118,9 +124,14 @@ impl Site {
     /// # Errors
     /// [`Code::Invalid`] for what is no name within the server, [`Code::Denied`] for a link that leads out.
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
+        self.checked(name).map(|(path, _)| path)
+    }
+
+    /// As [`Site::path`], and whether it is known that no symbolic link is on the way.
+    fn checked(&self, name: &str) -> Result<(PathBuf, bool)> {
         let refuse = |text: &str| Err(Error::new(Code::Invalid, printable(name), text));
         if name.is_empty() {
-            return Ok(self.root.clone());
+            return Ok((self.root.clone(), true));
         }
         match name::place(name)? {
             name::Place::Local(_) => {}
@@ -140,10 +151,13 @@ impl Site {
             }
         }
         let path = self.root.join(name);
+        if self.is_without_links(name) {
+            return Ok((path, true));
+        }
         // Of what is not there yet, it is a directory above it that may lead out.
         let real = path.ancestors().find_map(|path| path.canonicalize().ok());
         if real.is_some_and(|real| real.starts_with(&self.root)) {
-            return Ok(path);
+            return Ok((path, false));
         }
         Err(Error::new(Code::Denied, name, "a symbolic link leads out of what is served"))
     }
@@ -153,10 +167,21 @@ impl Site {
         if name.is_empty() {
             return Err(Error::new(Code::Invalid, "", "the name of a woof is missing: namespace/name"));
         }
-        let path = self.path(name)?;
+        let (path, is_without_links) = self.checked(name)?;
         let text = path.to_str().unwrap_or_default();
-        name::local_woof(text).map_err(|err| err.of(name))?;
+        // What else it asks for, the path has by now.
+        if !is_without_links {
+            name::local_woof(text).map_err(|err| err.of(name))?;
+        }
         Ok(text.to_owned())
+    }
+
+    /// Whether something of that name is there and no symbolic link is on the way to it, as one question to the kernel. False where
+    /// the kernel does not know how to answer, too.
+    fn is_without_links(&self, name: &str) -> bool {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.dir, name, flags, Mode::empty(), resolve).is_ok()
     }
 
     /// The namespace that a path lies in, or is.

@@ -22,6 +22,8 @@ pub(super) struct TlsStream {
     tls: Box<ServerConnection>,
     /// Nothing more comes.
     eof: bool,
+    /// What went wrong behind data that was given out first.
+    failed: Option<io::Error>,
 }
 
 /// The socket as rustls reads and writes it: what would have to wait is an error.
@@ -54,7 +56,7 @@ impl TlsStream {
     /// # Errors
     /// Those of TLS, with the [`rustls::Error`] inside, and of the socket.
     pub(super) async fn accept(io: TcpStream, tls: ServerConnection) -> io::Result<TlsStream> {
-        let mut stream = TlsStream { io, tls: Box::new(tls), eof: false };
+        let mut stream = TlsStream { io, tls: Box::new(tls), eof: false, failed: None };
         poll_fn(|context| stream.poll_known(context)).await?;
         Ok(stream)
     }
@@ -101,6 +103,14 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Takes what came off the socket, and answers to it, as the end of a handshake, are not left lying.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = self.poll_push(context)?;
+        ready!(self.poll_pull(context))?;
+        let _ = self.poll_push(context)?;
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes what came off the socket.
     fn poll_pull(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -130,13 +140,13 @@ impl AsyncRead for TlsStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        // As much as there is and fits: many small records are one read, and what is done about them is done once.
         loop {
-            let before = buffer.filled().len();
             if let Some(mut early) = self.tls.early_data() {
                 let read = early.read(buffer.initialize_unfilled())?;
                 buffer.advance(read);
             }
-            // All that is decrypted, so that many small records are one read.
             while buffer.remaining() > 0 {
                 match self.tls.reader().read(buffer.initialize_unfilled()) {
                     Ok(0) => break,
@@ -147,17 +157,22 @@ impl AsyncRead for TlsStream {
                     Err(err) => return Poll::Ready(Err(err)),
                 }
             }
-            if buffer.filled().len() > before || self.eof {
+            if buffer.remaining() == 0 || self.eof {
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(err) = self.failed.take_if(|_| buffer.filled().len() == before) {
+                return Poll::Ready(Err(err));
             }
             let state = self.tls.process_new_packets().map(|state| state.peer_has_closed());
-            if matches!(state, Ok(true)) {
+            if self.failed.is_some() || matches!(state, Ok(true)) {
                 return Poll::Ready(Ok(()));
             }
-            // Answers to what came, as the end of a handshake, are not left lying.
-            let _ = self.poll_push(context)?;
-            ready!(self.poll_pull(context))?;
-            let _ = self.poll_push(context)?;
+            match self.poll_more(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(err)) => self.failed = Some(err),
+                Poll::Pending if buffer.filled().len() > before => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 /// Messages that may wait for their acknowledgement.
@@ -39,7 +39,8 @@ impl Nats {
         fs::write(dir.join("config"), config)?;
         let said = dir.join("said");
         let mut command = place.other(program);
-        command.arg("-c").arg(dir.join("config")).stdout(Stdio::null()).stderr(File::create(&said)?);
+        let both = File::create(&said)?;
+        command.arg("-c").arg(dir.join("config")).stdout(both.try_clone()?).stderr(both);
         let mut server = command.spawn()?;
         for _ in 0..500 {
             if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
@@ -51,7 +52,7 @@ impl Nats {
             }
             if let Some(status) = server.try_wait()? {
                 let said = fs::read_to_string(&said).unwrap_or_default();
-                let last = said.lines().last().unwrap_or_default();
+                let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
                 return Err(format!("{}: ended with {status}: {last}", program.display()).into());
             }
             std::thread::sleep(Duration::from_millis(10));

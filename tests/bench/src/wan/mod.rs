@@ -254,7 +254,7 @@ fn ranges(place: &Place, report: &mut Report) -> Result<()> {
         let rounds = if place.quick { 1 } else { 3 };
         let ours_median = match &sshd {
             Ok(sshd) => {
-                let running = sshd.start(&far.link)?;
+                let running = sshd.start(&far.link, rtt)?;
                 let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
                 for _ in 0..rounds {
                     our_times.push(ours()?);

@@ -24,6 +24,8 @@ pub(super) struct Sshd {
 pub(super) struct Running<'a> {
     sshd: &'a Sshd,
     process: Child,
+    /// How long it takes until the other side knows that a connection has ended.
+    settle: Duration,
 }
 
 impl Sshd {
@@ -48,21 +50,21 @@ impl Sshd {
         let config = format!(
             "Port {PORT}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/user.pub\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\n\
-             PidFile none\nSetEnv SHLVL=2\nLogLevel ERROR\n"
+             PidFile none\nSetEnv SHLVL=2\nClientAliveInterval 5\nClientAliveCountMax 2\nLogLevel ERROR\n"
         );
         fs::write(dir.join("config"), config)?;
         Ok(Sshd { dir, program, ssh })
     }
 
     /// Starts the server on side B.
-    pub(super) fn start(&self, link: &Link) -> Result<Running<'_>> {
+    pub(super) fn start(&self, link: &Link, rtt: Duration) -> Result<Running<'_>> {
         // It wants a directory in /run, and gets a /run that nobody else sees.
         let script = "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec \"$0\" -D -e -f \"$1\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", script]).arg(&self.program).arg(self.dir.join("config"));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = link.b().enter(|| command.spawn())??;
-        let running = Running { sshd: self, process };
+        let running = Running { sshd: self, process, settle: rtt + Duration::from_millis(300) };
         link.b().wait_listening(PORT, Duration::from_secs(20))?;
         Ok(running)
     }
@@ -83,7 +85,9 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        // It may have gone already; what it started for a connection ends with the connection.
+        // What it started for a connection ends when the end of the connection has come over the link.
+        std::thread::sleep(self.settle);
+        // It may have gone already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
