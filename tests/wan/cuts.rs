@@ -33,7 +33,7 @@ fn put_and_at(farm: &mut Farm, bytes: u64, what: impl FnOnce(&mut Farm)) -> Stri
 fn says_what_it_waits_for(stderr: &str) {
     assert!(!stderr.is_empty(), "it said nothing");
     for line in stderr.lines() {
-        assert!(line.starts_with("wput: woof://10.89.0.2: ") && line.ends_with("; trying again"), "{stderr}");
+        assert!(line.starts_with("wput: woof://10.89.0.2:7144: ") && line.ends_with("; trying again"), "{stderr}");
     }
 }
 
@@ -105,7 +105,7 @@ fn half_open_connections_are_noticed_by_both_who_follow_and_who_put() {
     let tailed = tail.interrupt();
     assert_eq!(farm.text("tail"), "1\n2\n3\n4\n5\n6\n");
     assert!(
-        tailed.stderr.lines().all(|line| line.starts_with("wtail: woof://10.89.0.2: ")),
+        tailed.stderr.lines().all(|line| line.starts_with("wtail: woof://10.89.0.2:7144: ")),
         "{}",
         tailed.stderr
     );
@@ -119,7 +119,7 @@ fn a_server_that_comes_later_is_waited_for_when_that_is_asked() {
     let ran = farm.sh(PUT);
     assert_eq!(
         (ran.status, ran.stderr.as_str()),
-        (2, "wput: woof://10.89.0.2: connect to 10.89.0.2:7144: connection refused\n")
+        (2, "wput: woof://10.89.0.2:7144: connect to 10.89.0.2:7144: connection refused\n")
     );
     let put = farm.begin("seq 10000 | wput --wait 2m $U/n > acks");
     std::thread::sleep(Duration::from_millis(500));

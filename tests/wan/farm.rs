@@ -44,8 +44,13 @@ impl Farm {
 
     /// Starts the server on one of side B's addresses, and waits until it listens.
     pub(crate) fn start(&mut self, address: &str) {
+        self.start_with(address, &[]);
+    }
+
+    /// Starts it with these options too.
+    pub(crate) fn start_with(&mut self, address: &str, options: &[&str]) {
         let mut command = self.sandbox.command("wserve");
-        command.args(["srv", "--listen", &format!("{address}:{PORT}")]).stdin(Stdio::null());
+        command.args(["srv", "--listen", &format!("{address}:{PORT}")]).args(options).stdin(Stdio::null());
         let log = File::options().create(true).append(true).open(self.path("wserve.log")).unwrap();
         command.stderr(log).stdout(Stdio::null());
         let server = self.link.b().enter(|| command.spawn()).unwrap().unwrap();

@@ -49,7 +49,7 @@ fn puts_and_follows_go_on_with_a_server_that_moved() {
     farm.there(
         "wkey host edge7; wcreate srv/farm/n --type i64 --history 50000; wcreate srv/farm/temp --type i64",
     );
-    farm.start(FIRST);
+    farm.start_with(FIRST, &["--host", "edge7"]);
     set_host(&farm, FIRST);
     let put = with_hosts(&farm, "seq 10000 | wput --wait 5m woof://edge7/farm/n > acks", "nothing");
     let tail = with_hosts(&farm, "exec wtail --from 1 --count 3 woof://edge7/farm/temp -u", "tail");
@@ -60,7 +60,7 @@ fn puts_and_follows_go_on_with_a_server_that_moved() {
     farm.kill();
     farm.there("wput srv/farm/temp 2 > acks2");
     set_host(&farm, SECOND);
-    farm.start(SECOND);
+    farm.start_with(SECOND, &["--host", "edge7"]);
     farm.there("wput srv/farm/temp 3 > acks2");
     let (put, tail) = (put.end(), tail.end());
     assert_eq!((put.status, tail.status), (0, 0), "{} {}", put.stderr, tail.stderr);
@@ -81,7 +81,7 @@ fn the_next_command_goes_where_the_name_table_says_now() {
     let ran = farm.sh("wget edge/temp .. -u --timeout 5s");
     assert_eq!(
         (ran.status, ran.stderr.as_str()),
-        (2, "wget: woof://10.89.0.2: connect to 10.89.0.2:7144: connection refused\n")
+        (2, "wget: woof://10.89.0.2:7144: connect to 10.89.0.2:7144: connection refused\n")
     );
     farm.sh("wns remove edge && wns add edge woof://10.89.0.3/farm").done();
     assert_eq!(farm.sh("wput edge/temp two > acks && wget edge/temp .. -u").done(), "one\ntwo\n");

@@ -51,8 +51,8 @@ fn short_requests_take_three_round_trips() {
     takes(&farm, "true", "wget $U/temp -3.. -u", 3, "98\n99\n100\n");
     takes(&farm, "true", "wtail -n 2 --no-follow $U/temp -u", 3, "99\n100\n");
     takes(&farm, "true", "wstat $U/temp --json", 3, "\"i64\"");
-    takes(&farm, "true", "wput $U/temp 7 -u", 3, "101");
-    takes(&farm, "rm -f srv/farm/new", "wput --create $U/new one -u", 3, "1");
+    takes(&farm, "true", "wput $U/temp 7 --json", 3, "\"seqno\":");
+    takes(&farm, "rm -f srv/farm/new", "wput --create $U/new one --json", 3, "\"seqno\":1");
     takes(&farm, "rm -f srv/farm/made", "wcreate $U/made", 3, "");
     takes(&farm, "wcreate --reset srv/farm/gone", "wrm $U/gone", 3, "");
 }
@@ -66,8 +66,8 @@ fn long_answers_and_puts_take_no_more_than_slow_start_does() {
         let most = 3 + slow_start(count * 48);
         takes(&farm, "true", &format!("wget $U/temp 1..{count} -u | tail -n 1"), most, &format!("{count}\n"));
     }
-    let put = "seq 1000 | wput $U/put -u | tail -n 1";
-    takes(&farm, "wcreate --reset srv/farm/put --type i64", put, 3 + slow_start(48_000), "1000");
+    let put = "seq 1000 | wput $U/put --json | tail -n 1";
+    takes(&farm, "wcreate --reset srv/farm/put --type i64", put, 3 + slow_start(48_000), "\"seqno\":1000}");
     // An answer that stands between them goes on its way before the rest has come.
     farm.there("mkdir -p srv/farm/many; for n in $(seq 200); do wcreate srv/farm/many/w$n; done");
     let most = 3 + slow_start(200 * 400);
