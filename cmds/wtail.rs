@@ -116,6 +116,8 @@ fn keep(
     let begin = args.number("from").unwrap_or(next) - 1;
     let keep = args.text("keep").unwrap_or_default();
     let mut position = Position::take(&place, made_ns, keep, begin).map_err(about_woof)?;
+    // Until it was taken, what the last pipeline left behind may have moved it, to elements that came meanwhile.
+    let (_, next) = position::attributes(&spaces, name)?;
     let first = position.go_on(next, name, env)?;
     selection.range = Some(SeqRange { from: Bound::Seqno(first), to: Bound::Open });
     if first >= next && selection.follow.is_none() {

@@ -3,17 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Runs an example with a directory of its own for what is temporary, and looks whether anything was left there.
-fn run(name: &str) -> Output {
+fn run(name: &str, with: impl FnOnce(&mut Command)) -> Output {
     let temporary = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command
         .arg(examples().join(name))
         .env("WOOF", env!("CARGO_BIN_EXE_woof"))
         .env("TMPDIR", temporary.path());
+    with(&mut command);
     // From a directory that has a farm of its own, which is none of its business.
     let elsewhere = tempfile::tempdir().unwrap();
     fs::create_dir(elsewhere.path().join("farm")).unwrap();
@@ -35,7 +37,12 @@ fn examples() -> PathBuf {
 /// The text of an example that went well.
 #[track_caller]
 fn done(name: &str) -> String {
-    let output = run(name);
+    done_with(name, |_| {})
+}
+
+#[track_caller]
+fn done_with(name: &str, with: impl FnOnce(&mut Command)) -> String {
+    let output = run(name, with);
     let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success() && stderr.is_empty(), "{name}: {}\n{stdout}\n{stderr}", output.status);
     stdout
@@ -47,7 +54,7 @@ fn every_short_example_holds() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name.ends_with(".sh") && name != "setup.sh" && name != "demo.sh");
+    names.retain(|name| name.ends_with(".sh") && !["setup.sh", "demo.sh", "wan.sh"].contains(&&**name));
     names.sort();
     assert_eq!(names, ["alerts.sh", "merge.sh", "raw-tools.sh", "restart.sh", "store-and-forward.sh"]);
     for name in names {
@@ -71,6 +78,38 @@ fn the_demo_counts_what_awk_counts() {
     ] {
         assert!(lines.contains(&line), "no line {line:?} in:\n{said}");
     }
+}
+
+#[test]
+fn what_came_over_the_long_link_is_what_was_sent() {
+    // It is built with the workspace, beside the binary.
+    let link = Path::new(env!("CARGO_BIN_EXE_woof")).with_file_name("woof-link");
+    let is_root = rustix::process::geteuid().is_root();
+    let has_tun = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").is_ok();
+    if !is_root || !has_tun || !link.exists() {
+        let missing = "root, /dev/net/tun and woof-link (cargo build -p woof-link)";
+        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!in_ci, "examples/wan.sh needs {missing}, and CI=true forbids to skip it");
+        // Written past the capture of test output, so that it is seen when the test passes.
+        let line = format!("*** SKIPPED: examples/wan.sh needs {missing} ***\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        return;
+    }
+    let said = done_with("wan.sh", |command| {
+        command.env("WOOF_LINK", &link).env("COUNT", "1000").env("WITH_SSH", "no").arg("20");
+    });
+    let starts: Vec<&str> = said.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        [
+            "A round trip of 20 ms; 1000 elements of 100 bytes are 100000 bytes. Seconds from start to end of each command:",
+            "what",
+            "one element, till its first byte",
+            "put 1000 elements, one a line",
+            "get all of them",
+            "one in a hundred of them, found here by grep",
+        ]
+    );
 }
 
 #[test]

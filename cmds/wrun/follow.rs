@@ -23,6 +23,8 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
     let begin = args.number("from").unwrap_or(next) - 1;
     let keep = position_name(args, Path::new(name), job);
     let mut position = Position::take(&Place::of_user(&woof)?, made_ns, &keep, begin).map_err(about_woof)?;
+    // Looked at again: whoever held the position until now may have gone further meanwhile.
+    let (_, next) = position::attributes(&spaces, name)?;
     let first = position.go_on(next, name, env)?;
     let follow = space::Stop::default();
     let stop = {

@@ -72,6 +72,12 @@ pub const CREDIT_MAX: u64 = 1 << 31;
 /// The largest element that a server takes from a client, in bytes, unless it is told otherwise.
 pub const REMOTE_ELEMENT_MAX: usize = 64 << 20;
 
+/// The most connections at once that ask a server for its metrics.
+pub const SCRAPES_MAX: usize = 16;
+
+/// The largest request for metrics, in bytes.
+pub const SCRAPE_REQUEST_MAX: usize = 16 << 10;
+
 /// The longest name of a user or a group, in bytes.
 pub const PERSON_MAX: usize = 64;
 

@@ -40,7 +40,9 @@ fn a_resumed_session_is_served_before_its_handshake_is_complete() {
     let dial = Arc::new(Dialer::new(Some(Arc::new(keys)), false));
     let patience = Patience { timeout: Duration::from_secs(30), wait: None, notify: Arc::new(|_| {}) };
     let address = Address::parse(&format!("localhost:{}", bound.port())).unwrap();
-    let remote = Remote::new(dial, address, patience);
+    // Each has connections of its own, and the sessions of all.
+    let new = || Remote::new(dial.clone(), address.clone(), patience.clone());
+    let remote = new();
 
     let early = || {
         let text = site.metrics().render();
@@ -54,7 +56,7 @@ fn a_resumed_session_is_served_before_its_handshake_is_complete() {
     put.settle(&mut |_| {}).unwrap();
     assert_eq!(early(), 1);
     for number in 2..4 {
-        assert_eq!(remote.stat("temp").unwrap().text("type"), Some("woof"));
+        assert_eq!(new().stat("temp").unwrap().text("type"), Some("woof"));
         assert_eq!(early(), number);
     }
     server.stop();

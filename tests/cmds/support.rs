@@ -115,7 +115,7 @@ pub(crate) fn woof() -> &'static str {
 }
 
 /// Feeds `stdin` and waits for the end. A command that does not read all of it is no failure.
-fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
+pub(crate) fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut feed = child.stdin.take().unwrap();

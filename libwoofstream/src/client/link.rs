@@ -18,7 +18,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// A connection on which nothing was said for so long is not used for a first request: servers wait for some seconds only.
 const STALE: Duration = Duration::from_secs(2);
 
-/// So much is read at once.
+/// So much is read at once: at first, and once that was too little.
+const READ_MIN: usize = 16 << 10;
 const READ: usize = 64 << 10;
 
 /// Why something did not work.
@@ -80,7 +81,13 @@ pub(super) struct Link {
     /// What is called so in messages: `woof://host`.
     shown: String,
     exchange: u32,
+    /// What came and was not parsed is from `start` to `end`. All of it stays as it was filled last, since filling it with zeros
+    /// for each read would take longer than the read.
     input: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// So much is read at once.
+    read_len: usize,
     /// How many bytes of the session's output were taken by the transport.
     sent: usize,
     /// Something was not taken to be sent for want of room in the output.
@@ -97,6 +104,8 @@ pub(super) struct Link {
     deadline: Option<Duration>,
     /// Requests may travel before the handshake is over.
     early: bool,
+    /// Requests were made over it before.
+    reused: bool,
 }
 
 impl Link {
@@ -116,6 +125,9 @@ impl Link {
             shown: shown.to_owned(),
             exchange: 0,
             input: Vec::new(),
+            start: 0,
+            end: 0,
+            read_len: READ_MIN,
             sent: 0,
             held_back: false,
             heard: begun,
@@ -124,7 +136,18 @@ impl Link {
             begun,
             deadline: Some(begun + timeout),
             early: true,
+            reused: false,
         })
+    }
+
+    /// Whether it was idle before the request that is open, so that it may have been dead already.
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// When something last came.
+    pub(super) fn heard(&self) -> Duration {
+        self.heard
     }
 
     /// Whether it was left alone for so long that the server may have given up waiting for the first request.
@@ -134,6 +157,7 @@ impl Link {
 
     /// Makes a request. There must be no other that is open.
     pub(super) fn open(&mut self, request: &Request) -> Result<()> {
+        self.reused = self.exchange > 0;
         self.exchange = self.session.open(&request.encode()?, ANSWER_WINDOW)?;
         if self.early && request.is_repeatable() {
             let output = self.session.output();
@@ -221,14 +245,16 @@ impl Link {
 
     /// Takes what came off the transport; false when nothing did.
     fn read(&mut self) -> std::result::Result<bool, Failure> {
-        let start = self.input.len();
-        self.input.resize(start + READ, 0);
-        let read = self.transport.read(self.input.get_mut(start..).unwrap_or_default());
-        self.input.truncate(start + *read.as_ref().unwrap_or(&0));
+        self.make_room();
+        let read = self.transport.read(self.input.get_mut(self.end..).unwrap_or_default());
         match read {
             Ok(0) if self.session.is_greeted() => Err(self.lost("the connection was closed by the server")),
             Ok(0) => Err(self.lost("the connection was closed before the server answered")),
-            Ok(_) => {
+            Ok(len) => {
+                self.end += len;
+                if len >= READ_MIN {
+                    self.read_len = READ;
+                }
                 self.heard = self.dial.now();
                 self.pinged = None;
                 Ok(true)
@@ -239,16 +265,29 @@ impl Link {
         }
     }
 
+    /// Makes room for a read behind what came: what is left of a frame moves to the front.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.input.len() - self.end < self.read_len {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.input.len() - self.end < self.read_len {
+                self.input.resize(self.end + self.read_len, 0);
+            }
+        }
+    }
+
     /// Takes whole frames off the input up to one that its caller wants to know of.
     fn parse(&mut self, answer: &mut Answer) -> std::result::Result<Option<Came>, Failure> {
-        let mut used = 0;
         let found = loop {
-            let rest = self.input.get(used..).unwrap_or_default();
+            let rest = self.input.get(self.start..self.end).unwrap_or_default();
             let (len, received) = match self.session.receive(rest) {
                 Ok(received) => received,
                 Err(err) => break Err(Failure::Final(err.of(&*self.shown))),
             };
-            used += len;
+            self.start += len;
             match received {
                 Received::Need(_) => break Ok(None),
                 Received::Nothing | Received::Pong | Received::Open { .. } => {}
@@ -271,7 +310,6 @@ impl Link {
                 Received::Goaway(fault) => break Err(Failure::Final(self.told(&fault))),
             }
         };
-        self.input.drain(..used);
         if self.session.is_greeted() {
             self.deadline = None;
         }

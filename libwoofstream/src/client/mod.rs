@@ -1,7 +1,8 @@
 //! The namespaces of another machine, or of a server on this one, behind the same trait as local directories.
 //!
-//! [`Remote`] is a [`crate::space::Space`]. Each of its verbs has a connection of its own, worked on by the thread that calls: no
-//! other thread and no runtime is started. What carries the bytes is a [`Transport`] that a [`Dial`] makes: a socket with or without
+//! [`Remote`] is a [`crate::space::Space`]. Each of its verbs has a connection of its own while it lasts, worked on by the thread that
+//! calls: no other thread and no runtime is started. When an answer is complete the connection is kept for the next request for
+//! some seconds. What carries the bytes is a [`Transport`] that a [`Dial`] makes: a socket with or without
 //! TLS ([`Dialer`]), or a simulated link.
 //!
 //! Failure contract: a read that had begun goes on after a lost connection with what comes after the last element it knows of, and gives out
@@ -10,6 +11,8 @@
 
 mod answer;
 mod dial;
+#[cfg(test)]
+mod idle_tests;
 mod link;
 mod putting;
 mod reading;

@@ -66,6 +66,8 @@ pub(super) struct Putting {
     resumes: bool,
     link: Option<Link>,
     connected: Option<Connected>,
+    /// Why the last connection ended.
+    lost: Option<Error>,
     /// Since when and how often it was tried to get an answer.
     trying: Option<Trying>,
     /// When the woof was made, once that is known.
@@ -99,6 +101,7 @@ impl Putting {
             resumes: false,
             link: None,
             connected: None,
+            lost: None,
             trying: None,
             made: None,
             from: 1,
@@ -108,14 +111,14 @@ impl Putting {
             last: 0,
             answered: 0,
         };
-        putting.link = Some(putting.connect(None)?);
+        putting.link = Some(putting.connect()?);
         Ok(putting)
     }
 
-    /// Connects, and goes on trying as long as it should. `lost` is why the last connection ended.
-    fn connect(&mut self, lost: Option<Error>) -> Result<Link> {
+    /// Connects, and goes on trying as long as it should.
+    fn connect(&mut self) -> Result<Link> {
         let never = Stop::default();
-        let mut why = lost;
+        let mut why = self.lost.take();
         loop {
             if let Some(why) = &why {
                 // A server that takes connections and answers nothing is tried no longer than one that is not there.
@@ -159,12 +162,11 @@ impl Putting {
         enough: &dyn Fn(&Putting) -> bool,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
-        let mut lost: Option<Error> = None;
         loop {
             if self.connected.is_none() {
                 let link = match self.link.take().filter(|link| !link.is_stale()) {
                     Some(link) => link,
-                    None => self.connect(lost.take())?,
+                    None => self.connect()?,
                 };
                 self.connected = Some(self.begin(link)?);
             }
@@ -172,7 +174,7 @@ impl Putting {
                 Ok(()) => return Ok(()),
                 Err(Failure::Lost(err)) => {
                     self.connected = None;
-                    lost = Some(err);
+                    self.lost = Some(err);
                     if !wait {
                         // Found out before anything was to be waited for: the next call that waits connects anew. What was
                         // put is kept.

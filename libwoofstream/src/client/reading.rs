@@ -22,6 +22,8 @@ struct State {
     marked: bool,
     /// The next seqno to be asked for.
     next: u64,
+    /// The request goes over a connection that was idle.
+    reused: bool,
 }
 
 /// Reads what the selection asks for into `sink`.
@@ -29,12 +31,15 @@ pub(super) fn read(remote: &Remote, name: &str, selection: &Selection, sink: &mu
     let target = remote.target(name)?;
     let stop = selection.follow.as_ref().map(|follow| follow.stop.clone()).unwrap_or_default();
     let request = request(&target, selection)?;
-    let mut state = State { request, stop, begun: false, named: false, marked: false, next: 0 };
+    let mut state =
+        State { request, stop, begun: false, named: false, marked: false, next: 0, reused: false };
     let mut patience = remote.patience(selection.follow.is_some());
     loop {
         let before = state.next;
         match once(remote, &target, &mut state, sink) {
             Ok(()) => return Ok(()),
+            // It was dead already, and nothing of it is known: asked anew, over one that is not idle.
+            Err(Failure::Lost(_)) if state.reused && !state.begun => {}
             Err(Failure::Lost(err)) if state.begun => {
                 if state.next > before {
                     patience.is_rewarded();
@@ -77,8 +82,15 @@ fn once(
         return Ok(());
     }
     state.named = false;
-    let mut link = remote.connect(target)?;
+    // Once only: a second one that is idle may be as dead as the first.
+    let idle = if state.reused || state.begun { None } else { remote.take_idle(target) };
+    state.reused = false;
+    let mut link = match idle {
+        Some(link) => link,
+        None => remote.connect(target)?,
+    };
     link.open(&Request::Read(state.request.clone()))?;
+    state.reused = link.is_reused();
     link.end();
     let mut answer = Answer::new();
     loop {
@@ -88,7 +100,7 @@ fn once(
                 continue;
             }
             Step::End(status) => {
-                // Nobody needs the connection any more; that it is closed says so.
+                remote.keep_idle(target, link);
                 return status.map_err(|fault| Failure::from(target.told(&fault)));
             }
             Step::Need => {}

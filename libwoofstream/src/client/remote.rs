@@ -12,7 +12,7 @@ use crate::predicate::Predicate;
 use crate::space::{Create, Put, Selection, Sink, Space, Stop};
 use crate::wire::{Dir, Fault, Message};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The first pause before trying again, and the longest; it doubles in between.
@@ -22,8 +22,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
 const WAIT: Limit = Limit::Time(Duration::from_secs(3600));
 
-/// The name of a server's Unix socket in the state directory of what it serves.
-pub(crate) const SOCKET: &str = "server.sock";
+pub(crate) use crate::net::SOCKET;
+/// A connection that was heard of this recently is used for the next request. One that is idle for longer may have been
+/// forgotten on the way, which would be found out late.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How long something is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Remote {
     /// The server; its path says nothing.
     address: Address,
     patience: Patience,
+    /// A connection whose last answer is complete, for the next request.
+    idle: Arc<Mutex<Option<(Address, Link)>>>,
 }
 
 /// What a name stands for.
@@ -147,7 +151,7 @@ impl Trying {
 impl Remote {
     /// The namespaces of the server that `address` names, as reached through `dial`. Names are the paths of addresses.
     pub fn new(dial: Arc<dyn Dial>, address: Address, patience: Patience) -> Remote {
-        Remote { dial, address, patience }
+        Remote { dial, address, patience, idle: Arc::default() }
     }
 
     /// What a name stands for.
@@ -197,6 +201,21 @@ impl Remote {
         Link::connect(&self.dial, &target.address, &self.address.server(), self.patience.timeout)
     }
 
+    /// The connection that is idle, if there is one to the same server. That it works is found out by using it.
+    pub(super) fn take_idle(&self, target: &Target) -> Option<Link> {
+        let (address, link) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let is_recent = self.dial.now().saturating_sub(link.heard()) < IDLE;
+        (is_recent && address == target.address).then_some(link)
+    }
+
+    /// Keeps a connection whose answer is complete for the next request.
+    pub(super) fn keep_idle(&self, target: &Target, link: Link) {
+        let kept = Some((target.address.clone(), link));
+        let before = std::mem::replace(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner), kept);
+        // Closed without the lock.
+        drop(before);
+    }
+
     /// Makes a request whose answer is short, and hands its messages to `take`.
     fn ask(
         &self,
@@ -214,8 +233,30 @@ impl Remote {
         take: &mut dyn FnMut(Message<'_>) -> Result<()>,
         before_wait: &mut dyn FnMut() -> Result<()>,
     ) -> std::result::Result<(), Failure> {
-        let mut link = self.connect(target)?;
-        link.open(&request)?;
+        // One that cannot be made twice gets a connection that is known to be new.
+        let idle = if request.is_repeatable() { self.take_idle(target) } else { None };
+        let answered = std::cell::Cell::new(false);
+        let mut take = |message: Message<'_>| {
+            answered.set(true);
+            take(message)
+        };
+        match idle.map(|link| self.ask_over(link, target, &request, &mut take, before_wait)) {
+            Some(Err(Failure::Lost(_))) if !answered.get() => {}
+            Some(done) => return done,
+            None => {}
+        }
+        self.ask_over(self.connect(target)?, target, &request, &mut take, before_wait)
+    }
+
+    fn ask_over(
+        &self,
+        mut link: Link,
+        target: &Target,
+        request: &Request,
+        take: &mut dyn FnMut(Message<'_>) -> Result<()>,
+        before_wait: &mut dyn FnMut() -> Result<()>,
+    ) -> std::result::Result<(), Failure> {
+        link.open(request)?;
         link.end();
         let mut answer = Answer::new();
         loop {
@@ -226,6 +267,7 @@ impl Remote {
                     continue;
                 }
                 Step::End(status) => {
+                    self.keep_idle(target, link);
                     return status.map_err(|fault| Failure::from(target.told(&fault)));
                 }
                 Step::Need => {}

@@ -204,8 +204,10 @@ fn host_certificate(
                 return Err(Error::new(Code::NotFound, store.shown(), text));
             }
             names => {
-                let text =
-                    format!("certificates for several hosts, and none was chosen: {}", names.join(", "));
+                let text = format!(
+                    "certificates for several hosts, and none was chosen (--host): {}",
+                    names.join(", ")
+                );
                 return Err(Error::new(Code::Invalid, store.shown(), text));
             }
         },

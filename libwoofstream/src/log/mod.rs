@@ -31,7 +31,7 @@ pub use cursor::{Cursor, Item, Waker, Woken};
 pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
 pub use stamp::{Stamp, StampRun};
-pub use woof::{Status, Woof};
+pub use woof::{Status, WeakWoof, Woof};
 
 #[cfg(any(test, feature = "testing"))]
 impl Woof {

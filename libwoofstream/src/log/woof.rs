@@ -7,7 +7,7 @@ use super::recover::{self, Found};
 use super::region::Region;
 use super::repair;
 use crate::error::{Code, Error, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What a reader looks at: the shared words of the mapping, or, for a woof of an earlier boot that cannot be written to,
 /// what a recovery would make of it.
@@ -84,6 +84,19 @@ pub struct Woof {
     view: View,
 }
 
+/// A woof that is open as long as somebody else has it open.
+#[derive(Clone)]
+pub struct WeakWoof {
+    region: Weak<Region>,
+}
+
+impl WeakWoof {
+    /// The woof, if it still is open.
+    pub fn upgrade(&self) -> Option<Woof> {
+        Some(Woof { view: View { region: self.region.upgrade()?, frozen: None } })
+    }
+}
+
 /// What a woof is and what is in it, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -125,6 +138,12 @@ impl Woof {
     pub(super) fn frozen(region: Region, boot_id: [u8; 16]) -> Woof {
         let found = recover::scan(&region);
         Woof { view: View { region: Arc::new(region), frozen: Some(Arc::new(Frozen { found, boot_id })) } }
+    }
+
+    /// The same woof, without keeping it open. None of one that is read as it was found after a power loss.
+    pub fn downgrade(&self) -> Option<WeakWoof> {
+        let region = Arc::downgrade(&self.view.region);
+        self.view.frozen.is_none().then_some(WeakWoof { region })
     }
 
     /// What its readers look at.

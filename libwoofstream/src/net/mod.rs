@@ -19,6 +19,9 @@ pub use frame::{FRAME_HEADER, GREETING, VERSION};
 pub use request::{Access, Create, Find, Named, Put, Read, Request};
 pub use session::{Received, Role, Session};
 
+/// The name of a server's Unix socket in the state directory of what it serves.
+pub const SOCKET: &str = "server.sock";
+
 /// Names of the `App` messages that answer a put.
 pub mod answer {
     /// First: when the woof was made, its next seqno, its largest element, its content type.

@@ -365,7 +365,9 @@ impl Session {
             Some(format!("request of {} bytes, the limit is {REQUEST_MAX}", request.len()))
         } else if self.exchanges.len() >= self.exchanges_max {
             let max = self.exchanges_max;
-            Some(format!("{max} exchanges are open on this connection, the limit of this server"))
+            Some(format!(
+                "{max} exchanges are open on this connection, the limit of this server (--max-exchanges)"
+            ))
         } else {
             None
         };

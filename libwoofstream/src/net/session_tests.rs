@@ -120,7 +120,7 @@ fn one_exchange_too_many_is_refused_and_the_others_go_on() {
     assert_eq!(pass(&mut client, &mut server), ["open 1 get", "open 2 get"]);
     assert_eq!(
         pass(&mut server, &mut client),
-        ["cancel 3 2 exchanges are open on this connection, the limit of this server"]
+        ["cancel 3 2 exchanges are open on this connection, the limit of this server (--max-exchanges)"]
     );
     assert_eq!(server.send(2, b"x"), 1);
 }

@@ -8,10 +8,11 @@ use super::site::Site;
 use crate::access::{AccessList, Change, Peer, Right};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log;
+use crate::log::{self, Woof};
 use crate::net::{self, Received, Request, Role, Session};
 use crate::space::{self, Local, Sink as _, Space as _};
 use crate::wire::{Fault, encode};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     pub(super) peer: &'a Peer,
     pub(super) wake: &'a Arc<dyn Wake>,
+    /// The woof that was read last, kept open for a client that reads it again at once.
+    pub(super) recent: &'a Cell<Option<Woof>>,
 }
 
 /// How far an exchange came.
@@ -85,6 +88,8 @@ pub struct Connection {
     exchanges: HashMap<u32, Exchange>,
     /// Exchanges with something to do, each once.
     queue: VecDeque<u32>,
+    /// The woof that was read last.
+    recent: Cell<Option<Woof>>,
     /// No more requests are taken.
     stopping: bool,
     /// Nothing more is done; what is left to send is sent.
@@ -103,6 +108,7 @@ impl Connection {
             input: Vec::new(),
             exchanges: HashMap::new(),
             queue: VecDeque::new(),
+            recent: Cell::new(None),
             stopping: false,
             closed: false,
         }
@@ -123,11 +129,6 @@ impl Connection {
         self.closed || (self.stopping && self.exchanges.is_empty())
     }
 
-    /// Whether [`Connection::stop`] was called.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
     /// Notes that so many bytes of output were sent.
     pub fn wrote(&self, len: usize) {
         self.site.metrics().bytes_out.add(len as u64);
@@ -141,21 +142,30 @@ impl Connection {
         if self.closed {
             return Ok(());
         }
-        let kept = std::mem::take(&mut self.input);
-        let joined = if kept.is_empty() { None } else { Some([&kept, bytes].concat()) };
-        let input = joined.as_deref().unwrap_or(bytes);
+        // What was kept grows in place, so that many small pieces of a large frame are not copied again each time.
+        let mut kept = std::mem::take(&mut self.input);
+        let joined = !kept.is_empty();
+        if joined {
+            kept.extend_from_slice(bytes);
+        }
+        let input = if joined { &kept } else { bytes };
         let mut used = 0;
         let done = loop {
             let rest = input.get(used..).unwrap_or_default();
             match self.session.receive(rest) {
-                Ok((_, Received::Need(_))) => break Ok(rest),
+                Ok((_, Received::Need(_))) => break Ok(()),
                 Ok((len, received)) => {
                     used += len;
                     if let Err(err) = came(
                         received,
                         &mut self.exchanges,
                         &mut self.queue,
-                        &Context { site: &self.site, peer: &self.peer, wake: &self.wake },
+                        &Context {
+                            site: &self.site,
+                            peer: &self.peer,
+                            wake: &self.wake,
+                            recent: &self.recent,
+                        },
                         self.stopping,
                         &mut self.session,
                     ) {
@@ -165,14 +175,15 @@ impl Connection {
                 Err(err) => break Err(err),
             }
         };
-        match done {
-            Ok(rest) => {
-                self.input = rest.to_vec();
-                self.check_unfinished()
+        if done.is_ok() {
+            if !joined {
+                self.input = bytes.get(used..).unwrap_or_default().to_vec();
+            } else if used < kept.len() {
+                kept.drain(..used);
+                self.input = kept;
             }
-            Err(err) => Err(err),
         }
-        .inspect_err(|err| self.close(err))
+        done.and_then(|()| self.check_unfinished()).inspect_err(|err| self.close(err))
     }
 
     /// Refuses to hold more than the limit of messages that did not come whole.
@@ -187,7 +198,9 @@ impl Connection {
             })
             .sum();
         if held > max {
-            let text = format!("{held} bytes of unfinished messages, the limit is {max}");
+            let text = format!(
+                "{held} bytes of unfinished messages, the limit of a connection is {max} (--max-unfinished)"
+            );
             return Err(Error::new(Code::TooLarge, "", text));
         }
         Ok(())
@@ -218,7 +231,8 @@ impl Connection {
             leave = false;
             self.queue.pop_front();
             exchange.queued = false;
-            let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+            let context =
+                Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
             let more = exchange.step(&context, &mut self.session, number);
             let sent = exchange.answer.send(&mut self.session);
             if sent || !self.session.is_open(number) {
@@ -245,7 +259,7 @@ impl Connection {
         self.session.goaway(&fault);
         // Work that is waiting may be a put's.
         while self.pump(true) == Pumped::Heavy {}
-        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
         let session = &mut self.session;
         let metrics = self.site.metrics();
         self.exchanges.retain(|number, exchange| {
@@ -275,7 +289,7 @@ impl Connection {
     /// Ends everything that is open; the client has gone.
     pub fn finish(&mut self) {
         self.closed = true;
-        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake };
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
         self.site.metrics().exchanges.take(self.exchanges.len() as u64);
         for exchange in std::mem::take(&mut self.exchanges).into_values() {
             exchange.close(&context);
@@ -326,6 +340,7 @@ fn came(
             let work = match Request::decode(request) {
                 Ok(request) => Work::Asked(Box::new(request)),
                 Err(err) => {
+                    tracing::warn!(peer = %context.peer, error = %err, "request refused");
                     answer.end(Err(err));
                     Work::Answered
                 }
@@ -388,6 +403,7 @@ impl Exchange {
             match begin(context, session, number, &request, &mut self.answer) {
                 Ok(work) => self.work = work,
                 Err(err) => {
+                    note_refused(context, &request, &err);
                     self.answer.end(Err(err));
                     self.work = Work::Answered;
                 }
@@ -423,6 +439,21 @@ impl Exchange {
             Work::Put(put) => put.close(context),
             _ => {}
         }
+    }
+}
+
+/// Logs who was refused what: a right, a name that leads out, a limit, what is not understood. That a woof is not there is an answer
+/// like others.
+fn note_refused(context: &Context<'_>, request: &Request, err: &Error) {
+    let (peer, how, verb, name) = (context.peer, context.peer.how.as_str(), request.verb(), request.name());
+    match err.code() {
+        Code::Denied | Code::Invalid | Code::TooLarge | Code::Unsupported => {
+            tracing::warn!(%peer, how, verb, name, error = err.text(), "request refused");
+        }
+        Code::Damaged | Code::Full | Code::Io | Code::Failed => {
+            tracing::error!(%peer, how, verb, name, error = err.text(), "request failed");
+        }
+        _ => tracing::debug!(%peer, how, verb, name, error = err.text(), "request failed"),
     }
 }
 

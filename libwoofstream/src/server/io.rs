@@ -105,7 +105,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     limits: &Limits,
     signals: &mut Signals<'_>,
 ) -> Result<()> {
-    let (mut wrong, mut sent) = (None, 0);
+    let (mut wrong, mut sent, mut stopped, mut gone) = (None, 0, false, false);
     let mut deadline = Some(Instant::now() + limits.handshake);
     loop {
         match connection.pump(false) {
@@ -118,7 +118,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if connection.is_over() && connection.output().len() == sent {
             break;
         }
-        if connection.is_greeted() && !connection.is_stopping() {
+        if connection.is_greeted() && !stopped {
             deadline = None;
         }
         let event = tokio::select! {
@@ -126,14 +126,18 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             happened = poll_fn(|context| {
                 poll(&mut stream, connection, mailbox, &mut sent, &mut wrong, context)
             }) => Event::Io(happened),
-            _ = signals.stopping.wait_for(|stopping| *stopping), if deadline.is_none() => Event::Stop,
+            _ = signals.stopping.wait_for(|stopping| *stopping), if !stopped => Event::Stop,
             _ = signals.keys_changed.changed() => Event::KeysChanged,
             () = sleep_until(deadline) => Event::Deadline,
         };
         match event {
             Event::Io(Happened::Something) => {}
-            Event::Io(Happened::Closed) => break,
+            Event::Io(Happened::Closed) => {
+                gone = true;
+                break;
+            }
             Event::Stop => {
+                stopped = true;
                 deadline = Some(Instant::now() + limits.stop);
                 tokio::task::block_in_place(|| connection.stop());
             }
@@ -143,20 +147,43 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                     wrong.get_or_insert(err);
                 }
             }
+            Event::Deadline if connection.is_greeted() || wrong.is_some() || stopped => break,
             Event::Deadline => {
-                if !connection.is_greeted() {
-                    let text = format!("no greeting in {} s, the limit", limits.handshake.as_secs());
-                    wrong.get_or_insert(Error::new(Code::Denied, "", text));
-                }
-                break;
+                let limit = limits.handshake.as_secs_f64();
+                let text = format!("no greeting in {limit} s, the limit (--handshake-timeout)");
+                let err = Error::new(Code::Denied, "", text);
+                connection.close(&err);
+                wrong = Some(err);
+                deadline = Some(Instant::now() + GOODBYE);
             }
         }
     }
     connection.finish();
-    // What TLS has to say last goes out if the client takes it.
-    let goodbye = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
+    // What TLS has to say last goes out if the client takes it. What still comes is read and dropped: a socket that is closed with
+    // something unread takes back what it was to send, and that says what was wrong.
+    let goodbye = async {
+        let shut = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
+        if shut.is_ok() && !gone {
+            poll_fn(|context| drop_input(&mut stream, context)).await;
+        }
+    };
     let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     wrong.map_or(Ok(()), Err)
+}
+
+/// Reads to the end of what the client sends.
+fn drop_input<S: AsyncRead + Unpin>(stream: &mut S, context: &mut Context<'_>) -> Poll<()> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        loop {
+            buffer.clear();
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

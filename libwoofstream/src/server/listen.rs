@@ -1,23 +1,30 @@
-//! The sockets of a server: listening, handshakes, who is there, and a clean stop. The only part that names tokio, with [`super::io`].
+//! The sockets of a server: listening, handshakes, who is there, and a clean stop. The only part that names tokio, with [`super::io`] and
+//! [`super::scrape`].
 
 use super::connection::{Connection, stopped};
 use super::io::{self, Mailbox};
+use super::scrape;
 use super::site::Site;
 use super::tls::TlsStream;
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
 use crate::keys::{Admitted, ServerKeys, Us, explain_io};
+use crate::net::{Role, Session};
 use crate::sys;
+use crate::wire::Fault;
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 /// After accepting failed, mostly for want of descriptors, it is left alone for so long.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether certificates of open connections were revoked.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -30,6 +37,8 @@ pub enum Listener {
     Tls(std::net::TcpListener, Arc<ServerKeys>),
     /// TCP without TLS: nobody knows who is there. For loopback addresses.
     Plain(std::net::TcpListener),
+    /// HTTP, for [`Site::render_metrics`] at `/metrics`. Whoever reaches it reads them.
+    Metrics(std::net::TcpListener),
 }
 
 /// A server.
@@ -43,6 +52,8 @@ pub struct Server {
     users: Mutex<HashMap<String, usize>>,
     /// Changes when certificates may have been revoked.
     keys_changed: watch::Sender<u64>,
+    /// Changes when the keys are to be read again at once.
+    reload: watch::Sender<u64>,
 }
 
 /// The place of a connection among those of its user.
@@ -78,6 +89,7 @@ impl Server {
             killed: watch::Sender::new(false),
             users: Mutex::default(),
             keys_changed: watch::Sender::new(0),
+            reload: watch::Sender::new(0),
         })
     }
 
@@ -93,6 +105,11 @@ impl Server {
         }
     }
 
+    /// Has the keys read again now, if their files changed; otherwise that is done with the next connection, and every few seconds.
+    pub fn reload_keys(&self) {
+        self.reload.send_modify(|times| *times += 1);
+    }
+
     /// Serves until it is stopped. `ready` is called once connections are taken.
     ///
     /// # Errors
@@ -106,19 +123,46 @@ impl Server {
             .map_err(failed)?;
         let served = runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
+            let mut watched: Vec<Arc<ServerKeys>> = Vec::new();
             for listener in listeners {
+                if let Listener::Tls(_, keys) = &listener
+                    && !watched.iter().any(|one| Arc::ptr_eq(one, keys))
+                {
+                    watched.push(Arc::clone(keys));
+                    let (watcher, keys) = (Arc::clone(self), Arc::clone(keys));
+                    tasks.spawn(async move { watcher.watch_keys(&keys).await });
+                }
                 self.listen(listener, &mut tasks)?;
             }
             ready();
             let (mut stopping, mut killed) = (self.stopping.subscribe(), self.killed.subscribe());
             // The senders live as long as this.
             let _ = stopping.wait_for(|stopping| *stopping).await;
+            tracing::info!(connections = self.site.metrics().connections.get(), "stopping");
             let finished = async { while tasks.join_next().await.is_some() {} };
+            let limit = self.site.limits().stop;
             tokio::select! {
                 () = finished => {}
                 _ = killed.wait_for(|killed| *killed) => {}
-                () = tokio::time::sleep(self.site.limits().stop + Duration::from_secs(1)) => {}
+                () = tokio::time::sleep(limit + Duration::from_secs(1)) => {}
             }
+            let metrics = self.site.metrics();
+            let cut = metrics.connections.get();
+            if cut > 0 {
+                let limit = limit.as_secs_f64();
+                tracing::warn!(
+                    connections = cut,
+                    limit,
+                    "connections were cut: not finished in the seconds of --stop-timeout"
+                );
+            }
+            tracing::info!(
+                accepted = metrics.accepted.get(),
+                refused = metrics.refused.get(),
+                requests = metrics.requests.get(),
+                elements = metrics.elements_in.get(),
+                "stopped"
+            );
             Ok(())
         });
         runtime.shutdown_timeout(Duration::from_millis(200));
@@ -135,8 +179,12 @@ impl Server {
                 tasks.spawn(async move {
                     server
                         .accept(
-                            || async { listener.accept().await.map(|(stream, _)| stream) },
-                            |server, stream| async move { server.unix(stream).await },
+                            listener,
+                            tokio::net::UnixListener::poll_accept,
+                            |(stream, _), told| {
+                                stream.into_std().is_ok_and(|stream| (&stream).write(told).is_ok())
+                            },
+                            |server, (stream, _)| async move { server.unix(stream).await },
                         )
                         .await;
                 });
@@ -144,12 +192,13 @@ impl Server {
             Listener::Tls(listener, keys) => {
                 listener.set_nonblocking(true).map_err(failed)?;
                 let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-                let (watched, watcher) = (Arc::clone(&keys), Arc::clone(self));
-                tasks.spawn(async move { watcher.watch_keys(&watched).await });
                 tasks.spawn(async move {
                     server
                         .accept(
-                            || async { listener.accept().await },
+                            listener,
+                            tokio::net::TcpListener::poll_accept,
+                            // A handshake is what the limit is to keep from us.
+                            |_, _| false,
                             move |server, (stream, from)| {
                                 let keys = Arc::clone(&keys);
                                 async move { server.tls(stream, from, keys).await }
@@ -164,33 +213,44 @@ impl Server {
                 tasks.spawn(async move {
                     server
                         .accept(
-                            || async { listener.accept().await.map(|(stream, _)| stream) },
-                            |server, stream| async move {
+                            listener,
+                            tokio::net::TcpListener::poll_accept,
+                            |(stream, _), told| {
+                                stream.into_std().is_ok_and(|stream| (&stream).write(told).is_ok())
+                            },
+                            |server, (stream, from)| async move {
                                 let _ = stream.set_nodelay(true);
-                                server.serve(stream, Peer::unknown(), None).await;
+                                server.serve(stream, Peer::unknown(), Some(from), None).await;
                             },
                         )
                         .await;
                 });
+            }
+            Listener::Metrics(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                let stopping = self.stopping.subscribe();
+                tasks.spawn(scrape::serve(listener, Arc::clone(&self.site), stopping));
             }
         }
         Ok(())
     }
 
     /// Takes connections until the server stops, then waits for those that are open.
-    async fn accept<S, A, Serve>(
+    async fn accept<L, S, Serve>(
         self: &Arc<Server>,
-        mut accept: impl FnMut() -> A,
+        listener: L,
+        poll_accept: impl Fn(&L, &mut Context<'_>) -> Poll<std::io::Result<S>>,
+        turn_away: impl Fn(S, &[u8]) -> bool,
         mut serve: impl FnMut(Arc<Server>, S) -> Serve,
     ) where
-        A: Future<Output = std::io::Result<S>>,
         Serve: Future<Output = ()> + Send + 'static,
     {
         let mut stopping = self.stopping.subscribe();
         let mut connections = tokio::task::JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = accept() => accepted,
+                accepted = poll_fn(|context| poll_accept(&listener, context)) => accepted,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
                 // Those that are over are let go of.
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
@@ -201,10 +261,12 @@ impl Server {
                     metrics.accepted.add(1);
                     if metrics.connections.get() >= self.site.limits().connections as u64 {
                         metrics.refused.add(1);
-                        tracing::warn!(
-                            limit = self.site.limits().connections,
-                            "connection turned away: the limit of connections is reached"
+                        let max = self.site.limits().connections;
+                        let text = format!(
+                            "{max} connections are open, the limit of this server (--max-connections)"
                         );
+                        let told = turn_away(stream, &farewell(&Error::new(Code::TooLarge, "", &*text)));
+                        tracing::warn!(error = text, told, "connection turned away");
                         continue;
                     }
                     metrics.connections.add(1);
@@ -221,7 +283,8 @@ impl Server {
                 }
             }
         }
-        drop(accept);
+        // Who comes now is refused by the kernel, and does not wait for nothing.
+        drop(listener);
         while connections.join_next().await.is_some() {}
     }
 
@@ -234,16 +297,11 @@ impl Server {
                 return;
             }
         };
-        self.serve(stream, peer, None).await;
+        self.serve(stream, peer, None, None).await;
     }
 
     /// A connection over TCP that begins with a TLS handshake.
-    async fn tls(
-        self: Arc<Server>,
-        stream: tokio::net::TcpStream,
-        from: std::net::SocketAddr,
-        keys: Arc<ServerKeys>,
-    ) {
+    async fn tls(self: Arc<Server>, stream: tokio::net::TcpStream, from: SocketAddr, keys: Arc<ServerKeys>) {
         let metrics = self.site.metrics();
         let set_up = stream.set_nodelay(true).and_then(|()| sys::keep_alive(&stream));
         if let Err(err) = set_up {
@@ -268,7 +326,10 @@ impl Server {
             tracing::warn!(%from, error = text, "handshake failed");
         };
         let stream = match accepted {
-            Err(_) => return failed(format!("not complete after {} s, the limit", limit.as_secs())),
+            Err(_) => {
+                let limit = limit.as_secs_f64();
+                return failed(format!("not complete after {limit} s, the limit (--handshake-timeout)"));
+            }
             Ok(Err(err)) => return failed(explain_io(err, "", Us::Server).to_string()),
             Ok(Ok(stream)) => stream,
         };
@@ -276,7 +337,7 @@ impl Server {
             Ok(admitted) => {
                 metrics.early.add(u64::from(stream.is_early()));
                 let peer = admitted.peer.clone();
-                self.serve(stream, peer, Some((keys, admitted))).await;
+                self.serve(stream, peer, Some(from), Some((keys, admitted))).await;
             }
             Err(err) => failed(err.to_string()),
         }
@@ -289,7 +350,8 @@ impl Server {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let count = users.entry(name.clone()).or_default();
         if *count >= max {
-            let text = format!("{name} has {max} connections, the limit of this server");
+            let text =
+                format!("{name} has {max} connections, the limit of this server (--max-connections-of-user)");
             return Err(Error::new(Code::TooLarge, "", text));
         }
         *count += 1;
@@ -301,18 +363,20 @@ impl Server {
         &self,
         stream: S,
         peer: Peer,
+        from: Option<SocketAddr>,
         admitted: Option<(Arc<ServerKeys>, Admitted)>,
     ) {
         let place = self.place(&peer);
         let mailbox = Arc::new(Mailbox::default());
-        let shown = peer.to_string();
+        let (shown, how) = (peer.to_string(), peer.how.as_str());
+        let from = from.map(tracing::field::display);
         let mut connection = Connection::new(Arc::clone(&self.site), peer, mailbox.clone());
         if let Err(err) = &place {
             self.site.metrics().refused.add(1);
-            tracing::warn!(peer = shown, error = %err, "connection turned away");
+            tracing::warn!(peer = shown, how, from, error = %err, "connection turned away");
             connection.close(err);
         }
-        tracing::debug!(peer = shown, how = ?admitted.as_ref().map_or("local", |_| "tls"), "connected");
+        tracing::debug!(peer = shown, how, from, "connected");
         let still_admitted = || match &admitted {
             Some((keys, admitted)) if keys.is_revoked(&admitted.serial) => {
                 let text = format!("the certificate of {} is revoked", admitted.peer);
@@ -328,24 +392,31 @@ impl Server {
         let ended = io::run(stream, &mut connection, &mailbox, self.site.limits(), &mut signals).await;
         if let Err(err) = ended {
             self.site.metrics().refused.add(1);
-            tracing::warn!(peer = shown, error = %err, "connection ended");
+            tracing::warn!(peer = shown, how, from, error = %err, "connection ended");
         } else {
-            tracing::debug!(peer = shown, "disconnected");
+            tracing::debug!(peer = shown, how, from, "disconnected");
         }
     }
 
     /// Reads the keys again now and then, so that a revoked identity loses its open connections too.
     async fn watch_keys(&self, keys: &ServerKeys) {
-        let mut stopping = self.stopping.subscribe();
+        let (mut stopping, mut reload) = (self.stopping.subscribe(), self.reload.subscribe());
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            let asked = tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => false,
+                _ = reload.changed() => true,
                 _ = stopping.wait_for(|stopping| *stopping) => return,
-            }
+            };
             match keys.reload() {
-                Ok(true) => self.keys_changed.send_modify(|times| *times += 1),
+                Ok(true) => {
+                    tracing::info!("keys were read again");
+                    self.keys_changed.send_modify(|times| *times += 1);
+                }
+                Ok(false) if asked => tracing::info!("keys have not changed"),
                 Ok(false) => {}
-                Err(err) => tracing::error!(error = %err, "keys could not be read again"),
+                Err(err) => {
+                    tracing::error!(error = %err, "keys could not be read again; those read before stay in force")
+                }
             }
         }
     }
@@ -354,4 +425,11 @@ impl Server {
     pub fn stopped() -> Error {
         stopped()
     }
+}
+
+/// What a client that is turned away is told: a greeting, and why.
+fn farewell(err: &Error) -> Vec<u8> {
+    let mut session = Session::new(Role::Server, 0);
+    session.goaway(&Fault::from(err));
+    std::mem::take(session.output())
 }

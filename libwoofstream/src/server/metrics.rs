@@ -1,6 +1,7 @@
-//! What a server counts, in the text form that Prometheus reads.
+//! What a server counts, and what it is, in the text form that Prometheus reads.
 
-use std::fmt::Write as _;
+use crate::sys;
+use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that only grows, or a level that goes up and down.
@@ -87,15 +88,55 @@ impl Metrics {
         ];
         let mut text = String::new();
         for (name, kind, help, count) in rows {
-            // Writing to a string does not fail.
-            let _ = write!(
-                text,
-                "# HELP woofstream_{name} {help}\n# TYPE woofstream_{name} {kind}\nwoofstream_{name} {}\n",
-                count.get()
-            );
+            row(&mut text, &format!("woofstream_{name}"), kind, help, "", count.get());
         }
         text
     }
+}
+
+/// What is to be known beside the counts of [`Metrics`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Levels {
+    /// Woofs that are followed now.
+    pub(super) followed: usize,
+    /// When the server started, in nanoseconds since 1970.
+    pub(super) started_ns: u64,
+}
+
+impl Levels {
+    /// As text of the same form. What the system does not tell is left out.
+    pub(super) fn render(self, text: &mut String) {
+        row(text, "woofstream_woofs_followed", "gauge", "Woofs that are followed.", "", self.followed);
+        let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        row(text, "woofstream_build_info", "gauge", "The version of the server.", &version, 1);
+        // The names that collectors know from other programs.
+        let started =
+            format!("{}.{:03}", self.started_ns / 1_000_000_000, self.started_ns / 1_000_000 % 1000);
+        let name = "process_start_time_seconds";
+        row(text, name, "gauge", "When the server started, in seconds since 1970.", "", started);
+        if let Some(bytes) = sys::resident_bytes() {
+            row(
+                text,
+                "process_resident_memory_bytes",
+                "gauge",
+                "Memory that is resident, mapped woofs included.",
+                "",
+                bytes,
+            );
+        }
+        if let Some(count) = sys::open_files() {
+            row(text, "process_open_fds", "gauge", "Descriptors that are open.", "", count);
+        }
+        if let Some(max) = sys::open_files_max() {
+            row(text, "process_max_fds", "gauge", "Descriptors that may be open.", "", max);
+        }
+    }
+}
+
+/// A metric with its help and type. Labels come in braces.
+fn row(text: &mut String, name: &str, kind: &str, help: &str, labels: &str, value: impl Display) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{labels} {value}\n");
 }
 
 #[cfg(test)]
@@ -114,5 +155,19 @@ mod tests {
         ));
         assert!(text.contains("\nwoofstream_connections_accepted_total 3\n"));
         assert_eq!(text.lines().count(), 39);
+    }
+
+    #[test]
+    fn the_process_is_shown_by_the_names_that_collectors_know() {
+        let mut text = String::new();
+        Levels { followed: 2, started_ns: 1_700_000_000_042_000_000 }.render(&mut text);
+        for line in ["woofstream_woofs_followed 2", "process_start_time_seconds 1700000000.042"] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(text.contains("\nwoofstream_build_info{version=\""), "{text}");
+        for name in ["process_resident_memory_bytes ", "process_open_fds ", "process_max_fds "] {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            assert!(value.parse::<u64>().unwrap() > 2, "{name}{value}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Site`] is what is served: the directory, who may do what in it, what is going on. [`Connection`] is one client's connection
 //! without I/O: bytes in, bytes out, and exchanges that are worked on in turn. [`Server`] has the sockets, and is the only part that
-//! names tokio.
+//! names tokio. [`Metrics`] are what it counts, which a [`Listener`] gives over HTTP to who collects them.
 //!
 //! Failure contract: what a client does wrong ends its request or its connection, with an error that names it, and touches
 //! nobody else. What was acknowledged is in the woof. Everything has a limit ([`Limits`]).
@@ -16,12 +16,14 @@ mod listen;
 mod metrics;
 mod putting;
 mod reading;
+mod scrape;
 mod site;
 mod tls;
 mod watch;
+mod woofs;
 mod writers;
 
-pub use connection::{Connection, Wake};
+pub use connection::{Connection, Pumped, Wake};
 pub use limits::Limits;
 pub use listen::{Listener, Server};
 pub use metrics::Metrics;

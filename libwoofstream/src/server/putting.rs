@@ -101,7 +101,11 @@ impl Putting {
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
         // Taken before it is looked what is there, and given back by `close`: nothing fails from here on.
-        let turn = site.writers.take((woof.identity().map_err(|err| err.of(name))?, request.writer));
+        let key = (woof.identity().map_err(|err| err.of(name))?, request.writer);
+        let Some(turn) = site.writers.take(key, request.resume.is_none()) else {
+            let text = "this put was begun before: what comes late of it is not appended again";
+            return Err(Error::new(Code::Exists, name, text));
+        };
         let found = request.resume.map_or_else(Vec::new, |from| woof.stamps_of(request.writer, from));
         let content = woof.options().content;
         let element_max =
@@ -249,11 +253,14 @@ impl Putting {
         let input = batch.input;
         let payload = input.get(place.clone()).unwrap_or_default();
         let Some((prefix, data)) = payload.split_first_chunk::<ELEM_PREFIX>() else {
+            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", "an element that is too short"));
         };
         let seq = prefix.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if seq <= self.last_seq {
             let last = self.last_seq;
+            // What came before it is right, and is kept.
+            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
         }
         self.last_seq = seq;
@@ -279,7 +286,12 @@ impl Putting {
         };
         match converted {
             Ok(_) if len > self.element_max => {
-                let text = format!("element is {len} bytes, the limit of this woof is {}", self.element_max);
+                let max = self.element_max;
+                let text = if max == site.limits().element {
+                    format!("element is {len} bytes, the limit of this server is {max} (--max-element)")
+                } else {
+                    format!("element is {len} bytes, the limit of this woof is {max}")
+                };
                 self.append(site, batch, out)?;
                 refused(out, seq, &Error::new(Code::TooLarge, &*self.name, text));
             }
@@ -350,8 +362,9 @@ impl Putting {
         batch.converted.clear();
         match appended {
             Some(done) => done.map_err(|err| err.of(&*self.name)),
+            // Not for good: what came late of a connection before may have taken the turn.
             None => Err(Error::new(
-                Code::Removed,
+                Code::Stopped,
                 &*self.name,
                 "another connection goes on with this put; this one appends nothing more",
             )),

@@ -30,7 +30,7 @@ impl Reading {
         let site = context.site;
         let path = site.woof_path(name)?;
         site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-        let woof = crate::log::open(path.as_ref()).map_err(|err| err.of(name))?;
+        let woof = site.woofs.open(path.as_ref()).map_err(|err| err.of(name))?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
         let mut selection = selection(request)?;
         if let Some(expected) = request.made {
@@ -40,7 +40,8 @@ impl Reading {
             selection.resumed = true;
             go_back(&mut selection, name, next, answer)?;
         }
-        let elements = Elements::open(path.as_ref(), name, &selection).map_err(about(name))?;
+        context.recent.set(Some(woof.clone()));
+        let elements = Elements::of(woof, name, &selection).map_err(about(name))?;
         let mut dir = elements.context().clone().set("created", made).set("from", elements.seqno());
         if let Some(last) = elements.last() {
             dir = dir.set("to", last);

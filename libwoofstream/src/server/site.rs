@@ -3,11 +3,15 @@
 //! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link.
 //! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
 
+use super::metrics::Levels;
+use super::woofs::Woofs;
 use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
 use crate::name::{self, STATE_DIR};
+use crate::net::SOCKET;
+use crate::sys;
 use rustix::fs::FlockOperation;
 use std::collections::HashMap;
 use std::fs::File;
@@ -30,8 +34,11 @@ pub struct Site {
     root: PathBuf,
     limits: Limits,
     metrics: Metrics,
+    /// When it was opened, in nanoseconds since 1970.
+    started_ns: u64,
     pub(super) writers: Writers,
     pub(super) watches: Watches,
+    pub(super) woofs: Woofs,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -71,7 +78,9 @@ impl Site {
             watches: Watches::new(limits.followed),
             limits,
             metrics: Metrics::default(),
+            started_ns: sys::now_ns(),
             writers: Writers::default(),
+            woofs: Woofs::default(),
             lists: Mutex::default(),
             _lock: lock,
         }))
@@ -80,6 +89,18 @@ impl Site {
     /// The directory, as an absolute path without links.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The path of the Unix socket at which clients of this machine look for the server.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join(STATE_DIR).join(SOCKET)
+    }
+
+    /// All there is to know about the server in numbers, in the exposition format of Prometheus, version 0.0.4.
+    pub fn render_metrics(&self) -> String {
+        let mut text = self.metrics.render();
+        Levels { followed: self.watches.count(), started_ns: self.started_ns }.render(&mut text);
+        text
     }
 
     /// The limits.
@@ -146,15 +167,17 @@ impl Site {
         name::namespace_of(path).filter(|dir| dir.starts_with(&self.root)).unwrap_or(&self.root)
     }
 
-    /// Whether the peer has a right in the namespace that `path` lies in.
+    /// Whether the peer has a right in the namespace that `path` lies in. Where there is a symbolic link in it, that is the one that
+    /// the link leads to.
     ///
     /// # Errors
     /// [`Code::Denied`], saying which right is missing.
     pub(super) fn allow(&self, peer: &Peer, path: &Path, right: Right, name: &str) -> Result<()> {
-        let list = self.list(self.namespace_of(path)).map_err(|err| err.of(name))?;
+        let real = path.ancestors().find_map(|path| path.canonicalize().ok());
+        let list =
+            self.list(self.namespace_of(real.as_deref().unwrap_or(path))).map_err(|err| err.of(name))?;
         list.check(peer, right).map_err(|err| {
             self.metrics.denied.add(1);
-            tracing::warn!(peer = %peer, name, error = err.text(), "refused");
             err.of(name)
         })
     }

@@ -66,6 +66,11 @@ impl Watches {
         Watches { watches: Arc::default(), max }
     }
 
+    /// How many woofs are followed.
+    pub(super) fn count(&self) -> usize {
+        locked(&self.watches).len()
+    }
+
     /// Has `woof` watched as long as the answer lives.
     pub(super) fn follow(&self, woof: &Woof) -> Result<Follower> {
         let key = woof.identity()?;
@@ -76,7 +81,10 @@ impl Watches {
                 Arc::clone(watch)
             }
             None if watches.len() >= self.max => {
-                let text = format!("{} woofs are followed already, the limit of this server", self.max);
+                let text = format!(
+                    "{} woofs are followed already, the limit of this server (--max-followed)",
+                    self.max
+                );
                 return Err(Error::new(Code::TooLarge, "", text));
             }
             None => {

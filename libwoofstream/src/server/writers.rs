@@ -1,16 +1,27 @@
 //! Who puts under which writer id, so that a connection that was given up by its client appends nothing after the next one has
 //! looked what is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many puts that are over are remembered.
+const REMEMBERED: usize = 16 << 10;
 
 /// A woof, by its file, and a writer id. The same writer may put into several woofs at once.
 type Key = ((u64, u64), u64);
 
-/// The writers with a put in progress.
+/// The writers with a put in progress, and those of the latest that are over: what a connection that was given up had sent
+/// may come late, and would be taken for a new put.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
-    active: Mutex<HashMap<Key, Arc<Mutex<u64>>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    turns: HashMap<Key, Arc<Mutex<u64>>>,
+    /// Whose turns were given up, the latest last.
+    over: VecDeque<Key>,
 }
 
 /// The right to append under a writer id, until another connection takes it.
@@ -28,23 +39,34 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Writers {
-    /// Takes the turn of a writer. Returns after an append in progress of who had it.
-    pub(super) fn take(&self, key: Key) -> Turn {
-        let current = Arc::clone(locked(&self.active).entry(key).or_default());
+    /// Takes the turn of a writer, whose put is `new` if it has not been begun before. Returns after an append in progress of who
+    /// had it. `None` when a put that should be new is known.
+    pub(super) fn take(&self, key: Key, new: bool) -> Option<Turn> {
+        let current = {
+            let mut known = locked(&self.known);
+            if new && known.turns.contains_key(&key) {
+                return None;
+            }
+            Arc::clone(known.turns.entry(key).or_default())
+        };
         let own = {
             let mut turn = locked(&current);
             *turn += 1;
             *turn
         };
-        Turn { key, current, own }
+        Some(Turn { key, current, own })
     }
 
     /// Gives a turn up.
     pub(super) fn give_up(&self, turn: &Turn) {
-        let mut active = locked(&self.active);
-        // Ours, the map's, and nobody else's.
-        if Arc::strong_count(&turn.current) <= 2 {
-            active.remove(&turn.key);
+        let mut known = locked(&self.known);
+        known.over.push_back(turn.key);
+        if known.over.len() > REMEMBERED
+            && let Some(key) = known.over.pop_front()
+            // One that is in use again comes to the queue again.
+            && known.turns.get(&key).is_some_and(|turn| Arc::strong_count(turn) == 1)
+        {
+            known.turns.remove(&key);
         }
     }
 }
@@ -64,24 +86,41 @@ mod tests {
     #[test]
     fn the_last_who_took_a_turn_has_it() {
         let writers = Writers::default();
+        let take = |key| writers.take(key, false).unwrap();
         let key = ((1, 2), 7);
-        let elsewhere = writers.take(((1, 3), 7));
-        let first = writers.take(key);
+        let elsewhere = take(((1, 3), 7));
+        let first = take(key);
         assert_eq!(first.with(|| 1), Some(1));
-        let second = writers.take(key);
+        let second = take(key);
         assert_eq!(first.with(|| 1), None);
         assert_eq!(second.with(|| 2), Some(2));
         writers.give_up(&first);
         drop(first);
-        assert_eq!(writers.take(key).with(|| 3), Some(3));
+        assert_eq!(take(key).with(|| 3), Some(3));
         assert_eq!(second.with(|| 2), None);
         assert_eq!(elsewhere.with(|| 4), Some(4));
-        writers.give_up(&elsewhere);
-        drop(elsewhere);
-        writers.give_up(&second);
-        drop(second);
-        let last = writers.take(key);
-        writers.give_up(&last);
-        assert!(locked(&writers.active).is_empty());
+    }
+
+    #[test]
+    fn a_put_that_was_begun_is_not_begun_again_and_what_is_remembered_is_bounded() {
+        let writers = Writers::default();
+        let begin = |writer| {
+            let turn = writers.take(((1, 2), writer), true);
+            turn.is_some_and(|turn| {
+                writers.give_up(&turn);
+                true
+            })
+        };
+        let still_used = writers.take(((1, 2), 1_000_000), true).unwrap();
+        writers.give_up(&still_used);
+        assert!(begin(0));
+        assert!(!begin(0));
+        for writer in 1..REMEMBERED as u64 + 2 {
+            assert!(begin(writer));
+        }
+        assert!(begin(0), "it was so long ago");
+        assert!(!begin(1_000_000));
+        assert!(locked(&writers.known).turns.len() <= REMEMBERED + 1);
+        assert!(locked(&writers.known).over.len() <= REMEMBERED);
     }
 }

@@ -40,7 +40,14 @@ impl Elements {
     /// # Errors
     /// When there is no such woof or element.
     pub fn open(path: &Path, name: &str, selection: &Selection) -> Result<Elements> {
-        let woof = log::open(path).map_err(|err| err.of(name))?;
+        Elements::of(log::open(path).map_err(|err| err.of(name))?, name, selection)
+    }
+
+    /// As [`Elements::open`], of a woof that is open already.
+    ///
+    /// # Errors
+    /// When there is no such element.
+    pub fn of(woof: Woof, name: &str, selection: &Selection) -> Result<Elements> {
         let dir = attrs::context(name, woof.options().content);
         let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
         Ok(Elements {

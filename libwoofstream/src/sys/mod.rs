@@ -54,6 +54,40 @@ pub fn keep_alive(socket: impl std::os::fd::AsFd) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The memory of this process that is resident, in bytes; `None` where `/proc` does not say.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// How many descriptors this process has open; `None` where `/proc` does not say.
+pub fn open_files() -> Option<u64> {
+    // One of them is the directory's own.
+    let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    Some((count as u64).saturating_sub(1))
+}
+
+/// How many descriptors this process may have open; `None` without a limit.
+pub fn open_files_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// Raises the number of descriptors that may be open to what the system allows this process; how many that are.
+///
+/// # Errors
+/// When the system refuses; what was allowed before still is.
+pub fn raise_open_files() -> Result<Option<u64>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+            .map_err(|err| Error::io("", "raise the limit of open descriptors", err))?;
+    }
+    Ok(maximum)
+}
+
 /// A random number of 64 bits from the system.
 pub fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];

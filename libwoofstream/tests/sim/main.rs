@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
 
+mod direct;
+mod hostile_clients;
+mod hostile_servers;
 mod puts;
 mod reads;
+mod rights;
+mod sockets;
 mod world;

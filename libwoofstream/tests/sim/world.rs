@@ -53,7 +53,7 @@ impl Random {
 }
 
 /// Nothing is woken by threads here: all exchanges are, at every step.
-struct AllAwake;
+pub(crate) struct AllAwake;
 
 impl Wake for AllAwake {
     fn wake(&self, _exchange: u32) {}
@@ -68,11 +68,13 @@ pub(crate) enum Fault {
     Silent,
     /// Bytes vanish in this direction, and nobody is told.
     OneWay,
+    /// The client is told; what it sent arrives, but only after it had time to come back.
+    Late,
     /// The server is killed, and another one starts over the same directory.
     Kill,
 }
 
-pub(crate) const FAULTS: [Fault; 4] = [Fault::Reset, Fault::Silent, Fault::OneWay, Fault::Kill];
+pub(crate) const FAULTS: [Fault; 5] = [Fault::Reset, Fault::Silent, Fault::OneWay, Fault::Late, Fault::Kill];
 
 /// Towards the server, and away from it.
 pub(crate) const UP: usize = 0;
@@ -252,6 +254,7 @@ impl Inner {
     fn strike(&mut self, number: usize, way: usize, fault: Fault) {
         self.note(4, number as u64);
         let keep = self.random.once_in(2);
+        let late = self.now + Duration::from_millis(self.random.below(3000));
         let link = &mut self.links[number];
         match fault {
             Fault::Reset => {
@@ -262,6 +265,11 @@ impl Inner {
                 if !keep {
                     link.pipes[DOWN].queue.clear();
                 }
+            }
+            Fault::Late => {
+                link.reset = true;
+                link.pipes.iter_mut().for_each(|pipe| pipe.lost = true);
+                link.pipes[UP].queue.iter_mut().for_each(|(arrives, _)| *arrives = late.max(*arrives));
             }
             Fault::Silent => {
                 for pipe in &mut link.pipes {
@@ -371,7 +379,7 @@ impl Dial for World {
                 Some(Cut {
                     way: inner.random.below(2) as usize,
                     after: inner.random.scaled(1 << 22),
-                    fault: FAULTS[inner.random.below(4) as usize],
+                    fault: FAULTS[inner.random.below(5) as usize],
                 })
             }
             None => None,

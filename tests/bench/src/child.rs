@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::mapping::Mapping;
+use crate::net::echo;
 use crate::place::Place;
+use crate::wan;
 use libwoofstream::chan::{Input, Reader};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,14 +31,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["framed"] => told_when_done(framed),
         ["raw"] => told_when_done(raw),
         ["pong", path] => pong(Path::new(path)),
+        ["tls-echo", keys] => echo::run(Path::new(keys), None),
+        ["tls-echo", keys, file] => echo::run(Path::new(keys), Some(Path::new(file))),
+        ["tcp-sink", port] => wan::sink(port.parse()?),
         _ => Err(format!("{FLAG}: no such role: {arguments:?}").into()),
     }
 }
 
 /// This program in a role, with pipes to it and from it.
 pub(crate) fn start(place: &Place, role: &[&str]) -> Result<Child> {
-    let mut command: Command = place.other(&std::env::current_exe()?);
-    Ok(command.arg(FLAG).args(role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
+    Ok(command(place, role)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
+}
+
+/// The command that is this program in a role.
+pub(crate) fn command(place: &Place, role: &[&str]) -> Result<Command> {
+    let mut command = place.other(&std::env::current_exe()?);
+    command.arg(FLAG).args(role);
+    Ok(command)
 }
 
 /// Reads standard input with `read`; tells by one byte that it is ready, and by 8 bytes how much it was.

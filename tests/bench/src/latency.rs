@@ -20,14 +20,19 @@ const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
     placed(place, report, "unpinned")?;
+    on_one_core(|| placed(place, report, "one core"))?;
+    idle(place, report)
+}
+
+/// Does `work` with this process, and what it starts meanwhile, on one core.
+pub(crate) fn on_one_core(work: impl FnOnce() -> Result<()>) -> Result<()> {
     let all = sched_getaffinity(None)?;
     let mut one = CpuSet::new();
     one.set(sched_getcpu());
     sched_setaffinity(None, &one)?;
-    let done = placed(place, report, "one core");
+    let done = work();
     sched_setaffinity(None, &all)?;
-    done?;
-    idle(place, report)
+    done
 }
 
 fn placed(place: &Place, report: &mut Report, how: &str) -> Result<()> {
@@ -51,7 +56,11 @@ fn placed(place: &Place, report: &mut Report, how: &str) -> Result<()> {
 }
 
 /// The median time of `work` in seconds.
-fn p50(samples: u64, pause: Option<Duration>, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+pub(crate) fn p50(
+    samples: u64,
+    pause: Option<Duration>,
+    mut work: impl FnMut() -> Result<()>,
+) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..samples {
         if let Some(pause) = pause {

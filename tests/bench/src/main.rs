@@ -11,12 +11,14 @@ mod latest;
 mod mapping;
 mod measure;
 mod memory;
+mod net;
 mod pipe;
 mod place;
 mod redis;
 mod report;
 mod start;
 mod sync;
+mod wan;
 
 use place::Place;
 use report::Report;
@@ -40,10 +42,12 @@ const GROUPS: &[(&str, Group)] = &[
     ("start", start::rows),
     ("memory", memory::rows),
     ("latest", latest::rows),
+    ("net", net::rows),
+    ("wan", wan::rows),
 ];
 
 const USAGE: &str = "usage: woofbench [--woof FILE] [--empty FILE] [--dir DIR] [--quick] [--markdown] [GROUP...]\n\
-    groups: all append sync bulk filter pipe latency start memory latest\n\
+    groups: all append sync bulk filter pipe latency start memory latest net wan\n\
     WOOF and EMPTY in the environment stand for --woof (the static release binary) and --empty (a program that does \
     nothing, linked the same way)";
 

@@ -27,7 +27,7 @@ impl Place {
         let dir = tempfile::Builder::new().prefix("woofbench-").tempdir_in(parent)?;
         let links = dir.path().join("bin");
         fs::create_dir(&links)?;
-        for name in ["wcreate", "wfilter", "wget", "wput", "wtail"] {
+        for name in ["wcreate", "wfilter", "wget", "wput", "wserve", "wtail"] {
             std::os::unix::fs::symlink(fs::canonicalize(woof)?, links.join(name))?;
         }
         Ok(Place { dir, empty_program, quick })

@@ -8,6 +8,15 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+/// What a server does before it answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Keeps the elements in memory.
+    None,
+    /// Makes its log durable.
+    Always,
+}
+
 /// A running server and a connection to it. Dropped, it ends.
 pub(crate) struct Redis {
     server: Child,
@@ -17,12 +26,16 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Starts a server in the directory of the benchmarks.
-    pub(crate) fn start(place: &Place, program: &Path) -> Result<Redis> {
-        let dir = place.path("redis");
+    pub(crate) fn start(place: &Place, program: &Path, durability: Durability) -> Result<Redis> {
+        let always = durability == Durability::Always;
+        let dir = place.path(if always { "redis" } else { "redis in memory" });
+        // Two groups of rows may ask for one.
+        let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir(&dir)?;
         let socket = dir.join("socket");
         let mut server = place.other(program);
-        server.args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        server.args(["--port", "0", "--save", "", "--appendfsync", "always"]);
+        server.args(["--appendonly", if always { "yes" } else { "no" }]);
         server.args(["--auto-aof-rewrite-percentage", "0"]);
         server.arg("--dir").arg(&dir).arg("--unixsocket").arg(&socket);
         let mut server = server.stderr(Stdio::null()).spawn()?;

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::append::{LEN, elements};
 use crate::measure::{Pair, per, timed};
 use crate::place::{Place, find_program};
-use crate::redis::Redis;
+use crate::redis::{Durability, Redis};
 use crate::report::{Report, Target, Unit, figure};
 use libwoofstream::log::{self, Options, Woof};
 use std::fs::File;
@@ -90,7 +90,7 @@ fn many_outstanding(place: &Place, report: &mut Report) -> Result<()> {
         let beside = "Redis, AOF always: NOT MEASURED here";
         return report.pair(what, beside, Unit::Rate, &pair, Target::TimesAsFast(3.0));
     };
-    let mut redis = Redis::start(place, &program)?;
+    let mut redis = Redis::start(place, &program, Durability::Always)?;
     let elements = elements();
     let turns = place.count(40, 4);
     let beside = || {

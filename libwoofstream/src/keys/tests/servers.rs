@@ -37,7 +37,10 @@ fn elsewhere_it_needs_one_host() {
 
     lab.store.host(&["edge8".to_owned()], 1, false).unwrap();
     away.import(lab.store.export(Some("edge8")).unwrap().as_bytes()).unwrap();
-    assert_eq!(refusal(&away).text(), "certificates for several hosts, and none was chosen: edge7, edge8");
+    assert_eq!(
+        refusal(&away).text(),
+        "certificates for several hosts, and none was chosen (--host): edge7, edge8"
+    );
     let options = ServerOptions { host: Some("edge9".to_owned()), ..auto(&[]) };
     let err = ServerKeys::new(away, options).unwrap_err();
     assert_eq!(err.to_string(), "host/edge9: no such user or host here (wkey show lists them)");

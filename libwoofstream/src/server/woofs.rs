@@ -1,0 +1,86 @@
+//! Woofs that are open: whoever reads the same one at the same time shares one mapping of it.
+//!
+//! Failure contract: nothing is kept open here. A woof that was removed, reset or replaced by another file is opened anew, and then fails as
+//! it would without this.
+
+use crate::error::Result;
+use crate::log::{self, WeakWoof, Woof};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// The woofs that are open, by their files.
+#[derive(Default)]
+pub(super) struct Woofs {
+    open: Mutex<HashMap<(u64, u64), WeakWoof>>,
+}
+
+impl std::fmt::Debug for Woofs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Woofs").finish_non_exhaustive()
+    }
+}
+
+impl Woofs {
+    /// Opens the woof at `path`, or gives the one that is open.
+    ///
+    /// # Errors
+    /// As [`log::open`].
+    pub(super) fn open(&self, path: &Path) -> Result<Woof> {
+        // The number of a file is not given out again while somebody has it open.
+        if let Ok(stat) = rustix::fs::stat(path)
+            && let Some(woof) = self.find((stat.st_dev, stat.st_ino))
+        {
+            return Ok(woof);
+        }
+        let woof = log::open(path)?;
+        if let Some(weak) = woof.downgrade() {
+            let key = woof.identity()?;
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            // Looked through each time it would have to grow, so that it holds at most twice of what is open.
+            if open.len() == open.capacity() {
+                open.retain(|_, weak| weak.upgrade().is_some());
+            }
+            open.insert(key, weak);
+        }
+        Ok(woof)
+    }
+
+    fn find(&self, key: (u64, u64)) -> Option<Woof> {
+        let weak = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()?;
+        weak.upgrade().filter(|woof| woof.ended().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Options;
+
+    #[test]
+    fn one_mapping_serves_all_until_the_woof_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options::default()).unwrap();
+        let woofs = Woofs::default();
+        let (first, second) = (woofs.open(&path).unwrap(), woofs.open(&path).unwrap());
+        first.appender().unwrap().append(b"1").unwrap();
+        assert_eq!(second.next_seqno(), 2);
+        assert_eq!(woofs.open.lock().unwrap().len(), 1);
+
+        log::reset(&path, &Options::default()).unwrap();
+        assert_eq!(woofs.open(&path).unwrap().next_seqno(), 1);
+        log::remove(&path).unwrap();
+        assert_eq!(woofs.open(&path).map(|_| ()).unwrap_err().code(), crate::error::Code::NotFound);
+    }
+
+    #[test]
+    fn nothing_is_kept_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options::default()).unwrap();
+        let woofs = Woofs::default();
+        let key = woofs.open(&path).unwrap().identity().unwrap();
+        assert!(woofs.find(key).is_none());
+    }
+}

@@ -1,0 +1,162 @@
+//! Who may do what: a right that is missing is named, and what may not be read is not told of.
+
+use crate::direct::{Client, site};
+use crate::world::directory;
+use libwoofstream::access::{AccessList, Change, Peer};
+use libwoofstream::log;
+use libwoofstream::net::{Access, Create, Find, Named, Put, Read, Request};
+use libwoofstream::server::Limits;
+
+/// Somebody who is not the owner.
+fn stranger() -> Peer {
+    Peer::tls("mallory", Vec::new())
+}
+
+fn grant(dir: &std::path::Path, text: &str) {
+    AccessList::update(dir, &Change::parse(text.split(' ')).unwrap()).unwrap();
+}
+
+/// The requests, and the right that each needs.
+fn requests() -> Vec<(&'static str, Request)> {
+    let name = || "farm/temp".to_owned();
+    let text = || "text".to_owned();
+    let create = |name: &str, reset| {
+        Request::Create(Create {
+            name: name.into(),
+            history: 9,
+            capacity: 4096,
+            content: text(),
+            reset,
+            ..Create::default()
+        })
+    };
+    vec![
+        ("read", Request::Stat(Named { name: name() })),
+        ("read", Request::Read(Read { name: name(), range: true, ..Read::default() })),
+        ("read", Request::Read(Read { name: name(), follow: true, limit: Some(0), ..Read::default() })),
+        ("read", Request::Find(Find { name: "farm".into(), ..Find::default() })),
+        ("read", Request::Access(Access { name: "farm".into(), change: None })),
+        ("put", Request::Put(Put { name: name(), content: text(), ..Put::default() })),
+        ("create", create("farm/new", false)),
+        ("create", Request::Namespace(Named { name: "farm/below".into() })),
+        ("remove", Request::Remove(Named { name: name() })),
+        ("admin", Request::Access(Access { name: "farm".into(), change: Some("grant any read".into()) })),
+    ]
+}
+
+#[test]
+fn each_right_that_is_missing_is_named_and_no_other_stands_in_for_it() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let farm = dir.path().join("farm");
+    for (right, request) in requests() {
+        let others: Vec<_> = ["read", "put", "create", "remove", "trigger", "admin"]
+            .into_iter()
+            .filter(|other| *other != right)
+            .collect();
+        for have in [String::new(), others.join(" ")] {
+            let _ = std::fs::remove_file(farm.join(".woof").join(libwoofstream::access::FILE));
+            if !have.is_empty() {
+                grant(&farm, &format!("grant user mallory {have}"));
+            }
+            let answer = Client::ask(&site, stranger(), &request);
+            assert!(answer.contains("denied"), "{request:?} with {have:?}: {answer}");
+            assert!(answer.contains(right), "{request:?} with {have:?}: {answer}");
+        }
+    }
+    assert!(site.metrics().render().contains("\nwoofstream_requests_denied_total 20\n"));
+    assert_eq!(log::open(&farm.join("temp")).unwrap().next_seqno(), 2);
+    // With the right alone it works; the last of them removes the woof.
+    for (right, request) in requests() {
+        let _ = std::fs::remove_file(farm.join(".woof").join(libwoofstream::access::FILE));
+        grant(&farm, &format!("grant user mallory {right}"));
+        let answer = Client::ask(&site, stranger(), &request);
+        assert!(!answer.contains("denied"), "{request:?}: {answer}");
+    }
+}
+
+#[test]
+fn making_a_woof_by_a_put_needs_create_and_replacing_one_needs_remove() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let farm = dir.path().join("farm");
+    let put = |name: &str| {
+        Request::Put(Put {
+            name: name.into(),
+            content: "text".into(),
+            create: Some("text".into()),
+            ..Put::default()
+        })
+    };
+    let reset = || {
+        Request::Create(Create {
+            name: "farm/temp".into(),
+            history: 9,
+            capacity: 4096,
+            content: "text".into(),
+            reset: true,
+            ..Create::default()
+        })
+    };
+    grant(&farm, "grant user mallory put");
+    let answer = Client::ask(&site, stranger(), &put("farm/new"));
+    assert!(answer.contains("denied") && answer.contains("create"), "{answer}");
+    assert!(!farm.join("new").exists());
+    grant(&farm, "grant user mallory create");
+    let answer = Client::ask(&site, stranger(), &reset());
+    assert!(answer.contains("denied") && answer.contains("remove"), "{answer}");
+    assert_eq!(log::open(&farm.join("temp")).unwrap().next_seqno(), 2);
+    let answer = Client::ask(&site, stranger(), &put("farm/new"));
+    assert!(!answer.contains("denied"), "{answer}");
+    assert!(farm.join("new").exists());
+}
+
+#[test]
+fn a_find_passes_over_what_may_not_be_read() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    for place in ["secret", "secret/plain", "open"] {
+        let state = if place == "secret/plain" {
+            dir.path().join(place)
+        } else {
+            dir.path().join(place).join(".woof")
+        };
+        std::fs::create_dir_all(state).unwrap();
+        log::create(&dir.path().join(place).join("temp"), &log::Options::default()).unwrap();
+    }
+    grant(&dir.path().join("open"), "grant any read");
+    let find = |name: &str, get| Request::Find(Find { name: name.into(), get, ..Find::default() });
+    for get in [false, true] {
+        let answer = Client::ask(&site, stranger(), &find("", get));
+        assert!(answer.contains("open/temp"), "{answer}");
+        assert!(
+            !answer.contains("secret") && !answer.contains("farm") && !answer.contains("denied"),
+            "{answer}"
+        );
+    }
+    for name in ["secret", "secret/plain", "secret/temp", "secret/plain/temp"] {
+        let answer = Client::ask(&site, stranger(), &find(name, true));
+        assert!(answer.contains("denied") && answer.contains("read"), "{name}: {answer}");
+    }
+}
+
+#[test]
+fn a_symbolic_link_gives_no_rights_where_it_leads_to() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    std::fs::create_dir_all(dir.path().join("farm/plain")).unwrap();
+    log::create(&dir.path().join("farm/plain/secret"), &log::Options::default()).unwrap();
+    std::os::unix::fs::symlink("farm/plain", dir.path().join("link")).unwrap();
+    // All may be done in the namespace at the top, and nothing in the farm.
+    grant(dir.path(), "grant any read put create remove");
+    for request in [
+        Request::Stat(Named { name: "link/secret".into() }),
+        Request::Remove(Named { name: "link/secret".into() }),
+        Request::Namespace(Named { name: "link/new".into() }),
+        Request::Find(Find { name: "link/secret".into(), get: true, ..Find::default() }),
+    ] {
+        let answer = Client::ask(&site, stranger(), &request);
+        assert!(answer.contains("denied"), "{request:?}: {answer}");
+    }
+    assert!(dir.path().join("farm/plain/secret").exists());
+}
