@@ -33,7 +33,10 @@ fn put_and_at(farm: &mut Farm, bytes: u64, what: impl FnOnce(&mut Farm)) -> Stri
 fn says_what_it_waits_for(stderr: &str) {
     assert!(!stderr.is_empty(), "it said nothing");
     for line in stderr.lines() {
-        assert!(line.starts_with("wput: woof://10.89.0.2:7144: ") && line.ends_with("; trying again"), "{stderr}");
+        assert!(
+            line.starts_with("wput: woof://10.89.0.2:7144: ") && line.ends_with("; trying again"),
+            "{stderr}"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::{Ran, Sandbox};
 use std::fs::{self, File};
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use woof_link::{Link, LinkOptions};
@@ -165,8 +166,16 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
-        until("the end of a process", || !self.is_running());
-        Ran::from(self.0.take().unwrap().wait_with_output().unwrap())
+        // Read meanwhile, or else one that says much would wait for us.
+        let (stdout, stderr) = (self.child().stdout.take(), self.child().stderr.take());
+        let (stdout, stderr) = std::thread::scope(|scope| {
+            let stdout = scope.spawn(|| all(stdout));
+            let stderr = scope.spawn(|| all(stderr));
+            until("the end of a process", || !self.is_running());
+            (stdout.join().unwrap(), stderr.join().unwrap())
+        });
+        let status = self.child().wait().unwrap();
+        Ran::from(std::process::Output { status, stdout, stderr })
     }
 
     /// Kills it and waits for its end.
@@ -191,6 +200,15 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// All that comes from a pipe.
+fn all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).unwrap();
+    }
+    bytes
 }
 
 /// Waits until something holds.

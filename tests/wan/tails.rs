@@ -37,7 +37,10 @@ fn a_follow_has_each_element_once_though_the_link_was_cut() {
     for follow in [raw, whole] {
         let said = follow.interrupt().stderr;
         let line = said.lines().next().unwrap_or_default();
-        assert!(line.starts_with("wtail: woof://10.89.0.2:7144: ") && line.ends_with("; trying again"), "{said}");
+        assert!(
+            line.starts_with("wtail: woof://10.89.0.2:7144: ") && line.ends_with("; trying again"),
+            "{said}"
+        );
     }
     crate::farm::is_sequence(&farm.text("raw"), 1, 1_000);
     assert_eq!(marks_and_elements(&farm, "whole"), (1, 1_000));

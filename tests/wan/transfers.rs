@@ -10,7 +10,7 @@ fn what_is_put_and_got_over_a_link_with_losses_is_whole() {
         LinkOptions { rtt: Duration::from_millis(40), loss: 0.02, seed: 5, ..LinkOptions::default() };
     let Some(farm) = Farm::new(options) else { return };
     farm.there("wcreate srv/farm/n --type i64 --history 50000");
-    farm.sh("seq 20000 | wput $U/n > acks").done();
+    farm.sh("set -o pipefail; seq 20000 | wput $U/n | cat > acks").done();
     farm.has_sequence("n", 20_000);
     // Each was told its number.
     is_sequence(farm.sandbox.sh("wcat -l acks | awk '{print $3}'").done(), 1, 20_000);
