@@ -26,7 +26,7 @@ pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
 /// A sandbox with a directory `srv` to serve, an authority, and the identity of who runs the test.
 pub(crate) fn ready() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.sh("mkdir -p srv/farm && wkey init && wkey add $(id -un)").done();
+    sandbox.sh("mkdir -p srv/farm/.woof && wkey init && wkey add $(id -un)").done();
     sandbox
 }
 
@@ -125,7 +125,13 @@ impl Serving {
     /// Waits until something was logged.
     #[track_caller]
     pub(crate) fn logs(&self, text: &str) {
-        until(text, || self.log().contains(text));
+        for _ in 0..LOOKS {
+            if self.log().contains(text) {
+                return;
+            }
+            std::thread::sleep(BETWEEN);
+        }
+        panic!("never logged: {text}\n{}", self.log());
     }
 
     /// The name of a woof at this server, by its address.

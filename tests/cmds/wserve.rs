@@ -1,7 +1,7 @@
 //! `wserve`: the commands over TLS and over the Unix socket, limits, the log, metrics, signals.
 
 use crate::server::{Process, Serving, local, ready, tell, until};
-use crate::support::{Ran, Sandbox};
+use crate::support::Sandbox;
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -33,7 +33,12 @@ fn every_command(sandbox: &Sandbox, base: &str) {
     assert_eq!(found["name"], "temp");
     let farm = format!("{base}/farm");
     run(&["wattr", &farm, "grant", "user", "alice", "read"], b"").done();
-    assert!(run(&["wattr", &farm], b"").done().contains("user alice read\n"));
+    let list = run(&["wattr", &farm], b"");
+    assert!(
+        list.done().lines().any(|line| line.split_whitespace().eq(["user", "alice", "read"])),
+        "{}",
+        list.text()
+    );
     run(&["wattr", &farm, "revoke", "user", "alice"], b"").done();
     run(&["wrm", &temp], b"").done();
     let gone = run(&["wget", &temp, "..", "-u"], b"");
@@ -176,7 +181,8 @@ fn each_limit_is_refused_by_the_name_of_its_flag() {
     tell(&sandbox, &["wput", "--create", &name("b"), "1"], b"").done();
     let large = tell(&sandbox, &["wput", &name("a"), &"x".repeat(101)], b"");
     assert_ne!(large.status, 0);
-    assert!(large.stderr.contains("element is 101 bytes"), "{}", large.stderr);
+    let expected = "an element is over 100 bytes, the limit of this server (--max-element)\n";
+    assert!(large.stderr.ends_with(expected), "{}", large.stderr);
 
     let follow = |woof: &str| {
         let mut command = sandbox.command("wtail");
@@ -198,8 +204,12 @@ fn each_limit_is_refused_by_the_name_of_its_flag() {
     assert!(second.stderr.ends_with(expected), "{}", second.stderr);
     serving.logs("request refused peer=");
 
-    let _another = follow("a");
+    let mut another = follow("a");
     until("two of the user are connected", || {
+        // The one before it may not have been gone when it came.
+        if another.0.try_wait().unwrap().is_some() {
+            another = follow("a");
+        }
         let run = sandbox.run("wstat", &[&name("a"), "--timeout", "1s"], b"");
         run.stderr.contains("has 2 connections, the limit of this server (--max-connections-of-user)")
     });
@@ -270,7 +280,7 @@ fn the_log_says_who_was_refused_what_in_one_line_each() {
             serving.address.clone()
         };
         tell(&sandbox, &["wput", "--create", &format!("woof://{address}/farm/x"), "1"], b"").done();
-        let denied = sandbox.sh(&format!("WOOF_KEYS=alice wput woof://{address}/farm/x 1"));
+        let denied = sandbox.sh(&format!("WOOF_KEYS=alice wput woof://{address}/farm/x 1 > /dev/null"));
         assert_eq!(denied.status, 2);
         assert!(denied.stderr.contains("user alice has no right to put"), "{}", denied.stderr);
         serving.logs(expected);
@@ -291,12 +301,13 @@ fn metrics_are_given_over_http_and_nothing_else_is() {
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     let ask = |request: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
+        // One that is turned away gets no answer.
+        let _ = stream.write_all(request.as_bytes());
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let _ = stream.read_to_string(&mut answer);
         answer
     };
-    sandbox.run("wput", &["--create", &local(&sandbox, "farm/x"), "1"], b"").done();
+    tell(&sandbox, &["wput", "--create", &local(&sandbox, "farm/x"), "1"], b"").done();
     let answer = ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\n"), "{answer}");
     assert!(answer.contains("\nwoofstream_elements_put_total 1\n"), "{answer}");
@@ -337,7 +348,7 @@ fn a_second_signal_ends_it_at_once() {
     let serving = Serving::start(&sandbox, &["--stop-timeout", "1h"]);
     let name = local(&sandbox, "farm/x");
     // A reader that does not read holds the stop up.
-    sandbox.sh(&format!("wcreate {name} -p --capacity 64MiB && head -c 40M /dev/zero | tr '\\0' x | fold -w 1000 | wput {name}")).done();
+    sandbox.sh(&format!("wcreate {name} -p --capacity 64MiB && head -c 40M /dev/zero | tr '\\0' x | fold -w 1000 | wput {name} > /dev/null")).done();
     let mut command = sandbox.command("wget");
     command.args([&name, "..", "-u"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut reader = Process::start(&mut command);
@@ -361,11 +372,4 @@ fn hangup_reads_the_keys_again() {
     serving.process.signal(Signal::HUP);
     serving.logs("keys were read again");
     serving.stop();
-}
-
-/// That a command failed with this text at the end.
-#[track_caller]
-pub(crate) fn fails_with(run: &Ran, text: &str) {
-    assert_eq!(run.status, 2, "{run:?}");
-    assert!(run.stderr.ends_with(text), "{}", run.stderr);
 }

@@ -124,6 +124,14 @@ impl Cursor {
         self.block.capacity()
     }
 
+    /// Gives memory back before a long wait.
+    pub fn rest(&mut self) {
+        if self.at == self.end && self.block.len() > LEAST {
+            self.block = Vec::new();
+            (self.at, self.end) = (0, 0);
+        }
+    }
+
     /// True when [`Cursor::next`] has an element at hand without looking at the woof.
     pub fn buffered(&self) -> bool {
         self.at < self.end

@@ -1,7 +1,7 @@
 //! The stream of an answer on its way out: encoded messages that wait for credit.
 
 use super::spare;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::net::Session;
 use crate::space::Sink;
 use crate::wire::{Dir, Fault, encode};
@@ -102,4 +102,14 @@ impl Sink for Answer {
 /// The error of what this server does not do, about `name`.
 pub(super) fn about(name: &str) -> impl Fn(Error) -> Error + '_ {
     move |err| if err.object().is_empty() || err.object() == name { err.of(name) } else { err }
+}
+
+/// The error of a woof that cannot be opened; `made` is given by who had it open before.
+pub(super) fn missing(name: &str, made: Option<u64>) -> impl Fn(Error) -> Error + '_ {
+    move |err| match made {
+        Some(_) if err.code() == Code::NotFound => {
+            Error::new(Code::Removed, name, "the woof was removed meanwhile")
+        }
+        _ => err.of(name),
+    }
 }

@@ -394,11 +394,14 @@ impl Exchange {
             Work::Asked(request) => match &**request {
                 Request::Create(_) | Request::Remove(_) | Request::Namespace(_) => true,
                 Request::Put(put) => put.resume.is_some() || put.create.is_some(),
-                Request::Read(read) => read.last.is_some() && read.filter.is_some(),
+                Request::Read(read) => read.filter.is_some(),
                 _ => false,
             },
             Work::Put(put) => put.waits_for_disk(),
-            _ => false,
+            Work::Read(read) => read.is_filtered(),
+            // Directories are read.
+            Work::Find(_) => true,
+            Work::Answered => false,
         }
     }
 

@@ -23,11 +23,15 @@ impl Finding {
         let name = &*request.name;
         let path = context.site.path(name)?;
         let predicate = predicate(request.filter.as_deref(), request.now)?;
-        if !path.is_dir() || context.site.namespace_of(&path) != context.site.root() {
-            context.site.allow(context.peer, &path, Right::Read, name)?;
+        let site = context.site;
+        let at_the_top = path.is_dir() && site.namespace_of(&path) == site.root();
+        if !at_the_top {
+            site.allow(context.peer, &path, Right::Read, name)?;
         }
         let walk = Walk::open(&path, name, predicate.as_ref(), request.get)?;
-        Ok(Finding { walk })
+        // Who may not read at the top may look for namespaces below that it may read.
+        let readable = !at_the_top || site.may(context.peer, site.root(), Right::Read);
+        Ok(Finding { walk: if readable { walk } else { walk.hidden() } })
     }
 
     /// Makes more of the answer.

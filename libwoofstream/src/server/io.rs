@@ -119,7 +119,10 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if connection.is_over() && connection.output().len() == sent {
             break;
         }
-        if connection.is_greeted() && !stopped {
+        if connection.is_over() {
+            // Who does not take what is left keeps no place.
+            deadline.get_or_insert_with(|| Instant::now() + limits.stop);
+        } else if connection.is_greeted() && !stopped {
             deadline = None;
         }
         let event = tokio::select! {

@@ -308,8 +308,13 @@ impl Server {
             tracing::debug!(%from, error = %err, "connection could not be set up");
             return;
         }
-        if let Err(err) = keys.reload() {
-            tracing::error!(error = %err, "keys could not be read again; those read before stay in force");
+        match keys.reload() {
+            // The open connections are looked at too, as the watcher will find nothing new any more.
+            Ok(true) => self.keys_changed.send_modify(|times| *times += 1),
+            Ok(false) => {}
+            Err(err) => {
+                tracing::error!(error = %err, "keys could not be read again; those read before stay in force");
+            }
         }
         let tls = match rustls::ServerConnection::new(keys.config()) {
             Ok(tls) => tls,

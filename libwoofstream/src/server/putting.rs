@@ -4,7 +4,7 @@
 //! answered with `refused` and the rest goes on. Elements of this writer that are there already, from a connection that was
 //! lost, are answered for and not appended again.
 
-use super::answer::{Answer, about};
+use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
 use super::site::Site;
 use super::spare;
@@ -90,7 +90,7 @@ impl Putting {
         let source = ContentType::parse(&request.content)?;
         site.allow(context.peer, path.as_ref(), Right::Put, name)?;
         let woof = match (log::open(path.as_ref()), &request.create) {
-            (Err(err), Some(content)) if err.code() == Code::NotFound => {
+            (Err(err), Some(content)) if err.code() == Code::NotFound && request.made.is_none() => {
                 site.allow(context.peer, path.as_ref(), Right::Create, name)?;
                 let content = ContentType::parse(content)?;
                 let options = log::Options { content, ..log::Options::default() };
@@ -101,7 +101,7 @@ impl Putting {
             }
             (woof, _) => woof,
         };
-        let woof = woof.map_err(|err| err.of(name))?;
+        let woof = woof.map_err(missing(name, request.made))?;
         let made = woof.status().created_ns;
         if request.made.is_some_and(|expected| expected != made) {
             return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
@@ -236,6 +236,13 @@ impl Putting {
                 Err(err) => {
                     // What came before is whole.
                     self.append(site, batch, out)?;
+                    if err.code() == Code::TooLarge {
+                        let max = site.limits().element;
+                        let text = format!(
+                            "an element is over {max} bytes, the limit of this server (--max-element)"
+                        );
+                        return Err(Error::new(Code::TooLarge, "", text));
+                    }
                     return Err(err);
                 }
             };

@@ -1,6 +1,6 @@
 //! A read on its way: elements of one woof, and those to come.
 
-use super::answer::{Answer, about};
+use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
 use super::watch::Follower;
 use crate::access::Right;
@@ -10,13 +10,16 @@ use crate::predicate::Predicate;
 use crate::space::{Bound, Elements, Follow, Selection, SeqRange, Sink as _, Step};
 use crate::wire::{Fault, encode};
 
-/// So many elements are looked at before others have their turn.
+/// So many elements are looked at before others have their turn; fewer where a predicate is asked about each.
 const TURN: u64 = 4096;
+const FILTERED_TURN: u64 = 1024;
 
 /// A read in progress.
 pub(super) struct Reading {
     name: String,
     elements: Elements,
+    /// A predicate is asked about each element.
+    filtered: bool,
     /// Of a follow: what wakes it.
     follower: Option<Follower>,
     /// The wake-up that is armed, or was the last.
@@ -30,7 +33,7 @@ impl Reading {
         let site = context.site;
         let path = site.woof_path(name)?;
         site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-        let woof = site.woofs.open(path.as_ref()).map_err(|err| err.of(name))?;
+        let woof = site.woofs.open(path.as_ref()).map_err(missing(name, request.made))?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
         let mut selection = selection(request)?;
         if let Some(expected) = request.made {
@@ -54,7 +57,8 @@ impl Reading {
         if request.follow {
             site.metrics().follows.add(1);
         }
-        Ok(Reading { name: name.to_owned(), elements, follower, armed: 0 })
+        let filtered = request.filter.is_some();
+        Ok(Reading { name: name.to_owned(), elements, filtered, follower, armed: 0 })
     }
 
     /// Whether it goes on with elements to come.
@@ -62,9 +66,14 @@ impl Reading {
         self.follower.is_some()
     }
 
+    /// Whether a step may take long: predicates are bounded, and may still take a tenth of a second for one element.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filtered
+    }
+
     /// Makes more of the answer.
     pub(super) fn step(&mut self, context: &Context<'_>, exchange: u32, answer: &mut Answer) -> Progress {
-        let step = match self.elements.step(answer, TURN) {
+        let step = match self.elements.step(answer, if self.filtered { FILTERED_TURN } else { TURN }) {
             Ok(step) => step,
             Err(err) => {
                 answer.end(Err(err.of(&*self.name)));
@@ -92,6 +101,7 @@ impl Reading {
                     self.armed = self.elements.seqno();
                     follower.arm(woof, self.armed, context.wake, exchange);
                 }
+                self.elements.rest();
                 Progress::Asleep
             }
             (Step::Idle | Step::Done, _) => {

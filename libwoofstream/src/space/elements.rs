@@ -149,6 +149,11 @@ impl Elements {
         self.sent = self.cursor.seqno().saturating_sub(1);
     }
 
+    /// Gives memory back before a long wait.
+    pub fn rest(&mut self) {
+        self.cursor.rest();
+    }
+
     /// What ends a wait of [`Elements::wait`] from another thread.
     pub fn waker(&self) -> Waker {
         self.cursor.waker()

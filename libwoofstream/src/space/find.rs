@@ -49,6 +49,13 @@ impl Walk {
         Ok(Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None })
     }
 
+    /// What lies in the namespace that the walk begins in may not be told of, unless it is in one of its own below.
+    #[must_use]
+    pub fn hidden(mut self) -> Walk {
+        self.rest.iter_mut().for_each(|place| place.readable = false);
+        self
+    }
+
     /// Looks at one more place, or gives out up to `most` elements of a woof. `may_read` says whether may be told what is in a
     /// namespace; what cannot is passed over in silence.
     ///

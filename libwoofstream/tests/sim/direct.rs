@@ -79,7 +79,11 @@ impl Client {
                 rest = &behind[len..];
             }
             assert!(rest.is_empty(), "half a frame");
-            if self.server.pump(true) == Pumped::Idle && self.server.output().is_empty() {
+            let mut pumped = self.server.pump(true);
+            while pumped == Pumped::Heavy {
+                pumped = self.server.pump(true);
+            }
+            if pumped == Pumped::Idle && self.server.output().is_empty() {
                 return frames;
             }
         }

@@ -5,7 +5,7 @@ use crate::world::directory;
 use libwoofstream::error::Code;
 use libwoofstream::log;
 use libwoofstream::net::{Create, Find, GREETING, Named, Put, Read, Request};
-use libwoofstream::server::{Limits, Site};
+use libwoofstream::server::{Limits, Pumped, Site};
 use libwoofstream::wire::encode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -412,4 +412,45 @@ fn what_comes_late_of_a_put_is_not_appended_again() {
     let (answer, complete) = second.answer(1);
     assert!(complete && answer.contains("stopped"), "{answer}");
     assert_eq!(woof.next_seqno(), 3);
+}
+
+#[test]
+fn who_goes_on_with_a_woof_that_is_gone_is_told_and_makes_no_new_one() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let text = || "text".to_owned();
+    let name = || "farm/gone".to_owned();
+    let made = Some(5);
+    for request in [
+        Request::Put(Put { name: name(), content: text(), create: Some(text()), made, ..Put::default() }),
+        Request::Read(Read { name: name(), from: Some(3), follow: true, made, ..Read::default() }),
+    ] {
+        let answer = Client::ask(&site, owner(dir.path()), &request);
+        assert!(answer.contains("the woof was removed meanwhile"), "{answer}");
+    }
+    assert!(!dir.path().join("farm/gone").exists());
+}
+
+#[test]
+fn an_expensive_predicate_is_worked_on_where_it_harms_nobody_and_in_turns() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let path = dir.path().join("farm/temp");
+    log::open(&path).unwrap().appender().unwrap().extend(vec![&b"1"[..]; 3000], |_| {}).unwrap();
+    let mut client = Client::greeted(&site);
+    client.take();
+    let filter = Some("value > 1e9 || text.matches('(a|b)*c')".to_owned());
+    let request = Read { name: "farm/temp".into(), range: true, filter, ..Read::default() };
+    client.server.receive(&open(1, 1 << 20, &Request::Read(request))).unwrap();
+    // Without leave nothing is done, and each turn needs leave anew: three for 3,001 elements.
+    let mut turns = 0;
+    while client.server.pump(false) == Pumped::Heavy {
+        client.server.pump(true);
+        turns += 1;
+    }
+    assert_eq!(turns, 3);
+    assert!(client.answer(1).1);
+    let wrong = Read { name: "farm/temp".into(), filter: Some("value >".into()), ..Read::default() };
+    let answer = Client::ask(&site, owner(dir.path()), &Request::Read(wrong));
+    assert!(answer.contains("expression"), "{answer}");
 }

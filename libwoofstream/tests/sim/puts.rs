@@ -286,3 +286,23 @@ fn a_woof_made_anew_under_a_put_is_an_error() {
     }
     assert!(errors > 100, "{errors}");
 }
+
+#[test]
+fn a_put_that_waited_long_for_its_first_element_connects_anew() {
+    let dir = directory();
+    let path = dir.path().join("w");
+    log::create(&path, &Options { history: 64, capacity: 16 << 10, ..Options::default() }).unwrap();
+    let world = World::new(dir.path(), 1, 0);
+    let mut put = world.remote(patient()).put("w", None).unwrap();
+    // The server has given up by now on a client that did not greet.
+    world.pass(Duration::from_secs(15));
+    put.put(&mut std::iter::once(&b"1"[..]), &mut |_| {}).unwrap();
+    put.settle(&mut |_| {}).unwrap();
+    assert_eq!(world.lock().dials, 2);
+    // Once greeted, it may think for as long as it likes.
+    world.pass(Duration::from_secs(3600));
+    put.put(&mut std::iter::once(&b"2"[..]), &mut |_| {}).unwrap();
+    put.settle(&mut |_| {}).unwrap();
+    assert_eq!(world.lock().dials, 2);
+    assert_eq!(elements(&path), [(1, b"1".to_vec()), (2, b"2".to_vec())]);
+}

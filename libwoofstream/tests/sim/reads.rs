@@ -19,6 +19,10 @@ struct Seen {
     dirs: usize,
     /// So many are appended once the first element came.
     more: Option<(PathBuf, u64)>,
+    /// Numbers may come again.
+    again: bool,
+    /// The reader is busy for so long with each element.
+    busy: Option<(World, Duration)>,
     /// Ends the read after this seqno.
     stop: Option<(u64, Stop)>,
 }
@@ -26,7 +30,11 @@ struct Seen {
 impl Sink for Seen {
     fn elem(&mut self, seqno: u64, _: u64, data: &[u8]) -> Result<()> {
         assert!(data.starts_with(format!("{seqno}:").as_bytes()), "element {seqno} has the data of another");
-        assert!(self.elements.last().is_none_or(|last| *last < seqno), "{seqno} again, or out of order");
+        let grows = self.elements.last().is_none_or(|last| *last < seqno);
+        assert!(grows || self.again, "{seqno} again, or out of order");
+        if let Some((world, time)) = &self.busy {
+            world.pass(*time);
+        }
         self.elements.push(seqno);
         if let Some((path, count)) = self.more.take() {
             append(&path, count, 100);
@@ -148,9 +156,7 @@ fn begun(world: &World, selection: &Selection, seen: &mut Seen) -> Result<()> {
     loop {
         match world.remote(patient()).read("w", selection, seen) {
             Err(err) if err.code() == Code::Unreachable && seen.dirs == 0 => {
-                let mut inner = world.lock();
-                let later = inner.now + Duration::from_secs(1);
-                inner.sleep_until(later);
+                world.pass(Duration::from_secs(1));
             }
             done => return done,
         }
@@ -303,4 +309,78 @@ fn a_range_that_cannot_be_is_refused_by_name_and_is_no_lost_connection() {
     assert_eq!(err.to_string(), "w: no element 7: nothing was put yet");
     assert_eq!(err.code(), Code::NotFound);
     assert_eq!(world.lock().dials, 1);
+}
+
+/// From the first element on, for ever, up to so many.
+fn follow(limit: u64) -> Selection {
+    Selection {
+        range: Some(SeqRange { from: Bound::Seqno(1), to: Bound::Open }),
+        follow: Some(Follow::default()),
+        limit: Some(limit),
+        ..Selection::default()
+    }
+}
+
+#[test]
+fn a_reader_that_is_busy_for_long_keeps_its_connection() {
+    let dir = directory();
+    let path = dir.path().join("w");
+    fresh(&path, 64, 16 << 10);
+    append(&path, 2, 0);
+    let world = World::new(dir.path(), 1, 0);
+    let writer = path.clone();
+    world.lock().at(Duration::from_secs(4000), move |_| append(&writer, 1, 0));
+    let mut seen = Seen { busy: Some((world.clone(), Duration::from_secs(600))), ..Seen::default() };
+    world.remote(patient()).read("w", &follow(3), &mut seen).unwrap();
+    assert_eq!(seen.elements, [1, 2, 3]);
+    assert_eq!(world.lock().dials, 1);
+}
+
+#[test]
+fn numbers_that_a_power_failure_gave_back_are_told_and_read_again() {
+    let dir = directory();
+    let path = dir.path().join("w");
+    fresh(&path, 64, 16 << 10);
+    append(&path, 3, 0);
+    let image = std::fs::read(&path).unwrap();
+    append(&path, 3, 0);
+    let world = World::new(dir.path(), 1, 0);
+    let fail = path.clone();
+    world.lock().at(Duration::from_secs(10), move |world| {
+        // As it was, and under the same name.
+        std::fs::remove_file(&fail).unwrap();
+        std::fs::write(&fail, &image).unwrap();
+        world.kill_server(true);
+    });
+    let writer = path.clone();
+    world.lock().at(Duration::from_secs(100), move |_| append(&writer, 2, 0));
+    let writer = path.clone();
+    world.lock().at(Duration::from_secs(200), move |world| {
+        world.kill_server(true);
+        append(&writer, 1, 0);
+    });
+    let mut seen = Seen { again: true, ..Seen::default() };
+    world.remote(patient()).read("w", &follow(9), &mut seen).unwrap();
+    assert_eq!(seen.elements, [1, 2, 3, 4, 5, 6, 4, 5, 6]);
+    assert_eq!(seen.gone, [(4, 6)]);
+}
+
+#[test]
+fn a_range_whose_rest_was_overwritten_ends_and_says_so() {
+    let dir = directory();
+    let path = dir.path().join("w");
+    fresh(&path, 20, 1 << 20);
+    append(&path, 10, 20_000);
+    let world = World::new(dir.path(), 3, 0);
+    world.lock().script.push_back(Some(Cut {
+        way: DOWN,
+        after: 150_000,
+        fault: crate::world::Fault::Silent,
+    }));
+    // More than the history, once the first of them came.
+    let mut seen = Seen { more: Some((path.clone(), 200)), ..Seen::default() };
+    world.remote(patient()).read("w", &Selection::default(), &mut seen).unwrap();
+    let last = *seen.elements.last().unwrap();
+    assert!((1..10).contains(&last), "{:?}", seen.elements);
+    assert_eq!(seen.gone, [(last + 1, 10)]);
 }

@@ -115,8 +115,8 @@ fn making_a_woof_by_a_put_needs_create_and_replacing_one_needs_remove() {
 fn a_find_passes_over_what_may_not_be_read() {
     let dir = directory();
     let site = site(dir.path(), Limits::default());
-    for place in ["secret", "secret/plain", "open"] {
-        let state = if place == "secret/plain" {
+    for place in ["secret", "secret/plain", "open", "plain", "plain/open"] {
+        let state = if place.ends_with("plain") {
             dir.path().join(place)
         } else {
             dir.path().join(place).join(".woof")
@@ -125,6 +125,7 @@ fn a_find_passes_over_what_may_not_be_read() {
         log::create(&dir.path().join(place).join("temp"), &log::Options::default()).unwrap();
     }
     grant(&dir.path().join("open"), "grant any read");
+    grant(&dir.path().join("plain/open"), "grant any read");
     let find = |name: &str, get| Request::Find(Find { name: name.into(), get, ..Find::default() });
     for get in [false, true] {
         let answer = Client::ask(&site, stranger(), &find("", get));
@@ -134,7 +135,10 @@ fn a_find_passes_over_what_may_not_be_read() {
             "{answer}"
         );
     }
-    for name in ["secret", "secret/plain", "secret/temp", "secret/plain/temp"] {
+    // What lies at the top itself, in a directory that is no namespace, is no more to be read than the top.
+    let answer = Client::ask(&site, stranger(), &find("plain", true));
+    assert!(answer.contains("plain/open/temp") && !answer.contains("plain/temp"), "{answer}");
+    for name in ["secret", "secret/plain", "plain/temp", "secret/temp", "secret/plain/temp"] {
         let answer = Client::ask(&site, stranger(), &find(name, true));
         assert!(answer.contains("denied") && answer.contains("read"), "{name}: {answer}");
     }

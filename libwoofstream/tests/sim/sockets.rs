@@ -115,6 +115,33 @@ fn who_goes_on_talking_after_a_mistake_is_told_what_it_was() {
 }
 
 #[test]
+fn who_takes_no_answers_and_made_a_mistake_keeps_no_place() {
+    let limits = Limits { connections_of_user: 1, stop: Duration::from_millis(100), ..Limits::default() };
+    let running = Running::new(limits);
+    let path = running.dir.path().join("farm/many");
+    log::create(&path, &log::Options::default()).unwrap();
+    log::open(&path).unwrap().appender().unwrap().extend(vec![&[b'.'; 1000][..]; 5000], |_| {}).unwrap();
+    let mut stream = running.connect();
+    let read = Request::Read(Read { name: "farm/many".into(), range: true, ..Read::default() });
+    stream.write_all(&[&GREETING[..], &open(1, 1 << 30, &read)].concat()).unwrap();
+    // Something of the answer is there, and more than the socket takes is to follow.
+    let mut some = [0; 100];
+    stream.read_exact(&mut some).unwrap();
+    stream.write_all(&frame(99, 1, b"")).unwrap();
+    // Its place is free when it is let go of: until then others of the same user are turned away.
+    loop {
+        let mut other = running.connect();
+        other.write_all(&[&GREETING[..], &frame(crate::direct::PING, 0, &[0; 8])].concat()).unwrap();
+        let mut answer = [0; 16];
+        if other.read_exact(&mut answer).is_ok() && answer[GREETING.len() + 3] != GOAWAY {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(stream);
+}
+
+#[test]
 fn connections_over_the_limit_of_a_user_are_told_so() {
     let running = Running::new(Limits { connections_of_user: 2, ..Limits::default() });
     let mut first = running.connect();

@@ -6,7 +6,7 @@ use libwoofstream::client::{Dial, Patience, Remote, Transport, Waited};
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::log;
 use libwoofstream::name::Address;
-use libwoofstream::server::{Connection, Limits, Site, Wake};
+use libwoofstream::server::{Connection, Limits, Pumped, Site, Wake};
 use libwoofstream::space::Stop;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -176,6 +176,13 @@ impl World {
         Remote::new(Arc::new(self.clone()), Address::parse("server/").unwrap(), patience)
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut inner = self.lock();
+        let to = inner.now + time;
+        inner.advance(to);
+    }
+
     /// What happened, in one number.
     pub(crate) fn trace(&self) -> u64 {
         let inner = self.lock();
@@ -192,11 +199,6 @@ impl Inner {
     /// Has something done at a time.
     pub(crate) fn at(&mut self, time: Duration, event: impl FnOnce(&mut Inner) + Send + 'static) {
         self.events.push((time, Box::new(event)));
-    }
-
-    /// Lets time pass.
-    pub(crate) fn sleep_until(&mut self, time: Duration) {
-        self.advance(time);
     }
 
     fn note(&mut self, what: u64, number: u64) {
@@ -300,11 +302,11 @@ impl Inner {
                         };
                         let _ = server.receive(&rest[..piece]);
                         rest = &rest[piece..];
-                        server.pump(true);
+                        while server.pump(true) == Pumped::Heavy {}
                     }
                 }
                 server.wake(1);
-                server.pump(true);
+                while server.pump(true) == Pumped::Heavy {}
                 let mut output = std::mem::take(server.output());
                 let over = server.is_over();
                 let gone = link.pipes[UP].queue.is_empty() && (link.client_gone || link.reset);
