@@ -31,7 +31,7 @@ impl Reading {
     pub(super) fn open(context: &Context<'_>, request: &net::Read, answer: &mut Answer) -> Result<Reading> {
         let name = &*request.name;
         let site = context.site;
-        let path = site.woof_path(name)?;
+        let path = site.woof_path_to_read(name)?;
         site.allow(context.peer, path.as_ref(), Right::Read, name)?;
         let woof = site.woofs.open(path.as_ref()).map_err(missing(name, request.made))?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
