@@ -56,7 +56,10 @@ fn every_short_example_holds() {
         .collect();
     names.retain(|name| name.ends_with(".sh") && !["setup.sh", "demo.sh", "wan.sh"].contains(&&**name));
     names.sort();
-    assert_eq!(names, ["alerts.sh", "merge.sh", "raw-tools.sh", "restart.sh", "store-and-forward.sh"]);
+    assert_eq!(
+        names,
+        ["alerts.sh", "handlers.sh", "merge.sh", "raw-tools.sh", "restart.sh", "store-and-forward.sh"]
+    );
     for name in names {
         let said = done(&name);
         assert!(
@@ -119,4 +122,41 @@ fn an_example_without_a_binary_says_what_to_do() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.ends_with("no woof: build it and say WOOF=path/to/woof, or put it on the path\n"), "{said}");
+}
+
+/// Runs the runs test, with its handlers as they were built.
+fn runs_test(args: &[&str]) -> String {
+    // Not built where only this test was asked for.
+    let build = [env!("CARGO"), "build", "--quiet", "--example", "runs-test"];
+    let built =
+        Command::new(build[0]).args(&build[1..]).current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+    assert!(built.success());
+    let target = Path::new(env!("CARGO_BIN_EXE_woof")).parent().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .arg(examples().join("runs-test/run.sh"))
+        .args(args)
+        .env("WOOF", env!("CARGO_BIN_EXE_woof"))
+        .env("RUNS_TEST", target.join("examples/runs-test"))
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success() && stderr.is_empty(), "{args:?}: {}\n{stdout}\n{stderr}", output.status);
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "left something behind");
+    stdout
+}
+
+#[test]
+fn the_runs_test_says_the_same_in_one_namespace_and_on_three_servers() {
+    let one = runs_test(&["--count", "10", "--size", "12", "--seed", "1"]);
+    assert!(
+        one.starts_with("D 0.")
+            && one.contains(" critical 0.607361 alpha 0.05 the numbers are not rejected\n"),
+        "{one}"
+    );
+    assert_eq!(runs_test(&["--count", "10", "--size", "12", "--seed", "1"]), one);
+    assert_eq!(runs_test(&["--count", "10", "--size", "12", "--seed", "1", "--servers"]), one);
+    let other = runs_test(&["--count", "30", "--size", "6", "--seed", "2"]);
+    assert!(other.contains(" critical 0.350660 "), "{other}");
 }

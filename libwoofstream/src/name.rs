@@ -83,6 +83,22 @@ pub fn local_woof(name: &str) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+/// As [`local_woof`], of a woof that is to be made, changed or removed: not one of those that a namespace keeps for itself.
+///
+/// # Errors
+/// As [`local_woof`].
+pub fn local_woof_of_user(name: &str) -> Result<PathBuf> {
+    let path = local_woof(name)?;
+    if path.components().any(|part| part.as_os_str() == STATE_DIR) {
+        return Err(Error::new(
+            Code::Invalid,
+            name,
+            "what is in .woof is the namespace's own: it can be read and not changed",
+        ));
+    }
+    Ok(path)
+}
+
 /// The path of a name on this machine.
 ///
 /// # Errors

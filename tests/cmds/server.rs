@@ -2,7 +2,7 @@
 
 use crate::support::{Ran, Sandbox, finish};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,6 +10,12 @@ use std::thread::JoinHandle;
 /// How often something that is to come true is looked at, and how many times: a minute, which only a failure takes.
 const LOOKS: u32 = 3000;
 const BETWEEN: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Says something on standard error, whoever runs the test.
+pub(crate) fn say(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{text}");
+}
 
 /// Waits until something comes true.
 #[track_caller]

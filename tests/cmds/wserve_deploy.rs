@@ -1,7 +1,7 @@
 //! `wserve` under a service manager, and in a container. What this machine does not have is said loudly and not looked at; with `CI=true`
 //! that is a failure.
 
-use crate::server::{Serving, local, ready, tell, until};
+use crate::server::{Serving, local, ready, say, tell, until};
 use crate::support::{Sandbox, woof};
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Says that something was not looked at.
 fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("*** SKIPPED: wserve: {why} ***");
+    say(&format!("*** SKIPPED: wserve: {why} ***"));
 }
 
 fn works(program: &str, args: &[&str]) -> bool {

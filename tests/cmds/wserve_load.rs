@@ -1,6 +1,6 @@
 //! Many at once: connections, short ones, and followers that wait.
 
-use crate::server::{Process, Serving, local, ready, tell, until};
+use crate::server::{Process, Serving, local, ready, say, tell, until};
 use libwoofstream::net::{Named, Read, Received, Request, Role, Session};
 use std::collections::HashSet;
 use std::fs;
@@ -119,7 +119,7 @@ fn ten_thousand_idle_followers_cost_no_time_and_little_memory() {
     std::thread::sleep(Duration::from_secs(2));
     let used = ticks(serving.pid()) - begun;
     let each = (resident(serving.pid()) - before) * 1024 / (CONNECTIONS * FOLLOWS) as u64;
-    eprintln!("wserve: 10000 idle followers: {each} bytes each, {used} ticks in 2 s");
+    say(&format!("wserve: 10000 idle followers: {each} bytes each, {used} ticks in 2 s"));
     assert_eq!(used, 0);
     assert!(each < 32 << 10, "{each} bytes for each follower");
     let metrics = sandbox.sh(&format!("curl -s http://{}/metrics", serving.field("metrics").unwrap()));

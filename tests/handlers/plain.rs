@@ -191,3 +191,34 @@ fn bindings_are_shown_and_removed() {
     farm.once().done();
     assert_eq!(farm.sh("wbind farm/temp c.sh --where 'value >'").status, 2);
 }
+
+#[test]
+fn the_woofs_of_the_namespace_itself_can_be_read_and_not_changed() {
+    let farm = Farm::new();
+    farm.handler("note.sh", NOTE);
+    farm.sh("wbind farm/temp note.sh; wput farm/temp 1; wserve --once .").done();
+    let refusal = "what is in .woof is the namespace's own: it can be read and not changed\n";
+    for script in ["wput farm/.woof/triggers '{}'", "wrm farm/.woof/triggers", "wcreate farm/.woof/x"] {
+        let ran = farm.sh(script);
+        assert!(ran.status != 0 && ran.stderr.ends_with(refusal), "{script}: {ran:?}");
+    }
+    let ran = farm.sh("wtail farm/.woof/triggers -n 20 --no-follow -u | grep -c '\"what\":\"done\"'");
+    assert_eq!(ran.done(), "1\n");
+}
+
+#[test]
+fn a_put_through_a_server_can_name_a_handler() {
+    let farm = Farm::new();
+    farm.handler("note.sh", NOTE);
+    let server = farm.serve();
+    farm.until("it listens", || farm.sandbox.dir().join(".woof/server.sock").exists());
+    farm.sh("wput woof://$PWD/farm/temp --handler note.sh 5; wput woof://$PWD/farm/temp 6").done();
+    farm.until("it is handled", || farm.lines("notes") == ["1 5"]);
+    let read = farm.sh("wtail woof://$PWD/farm/.woof/triggers -n 20 --no-follow -u | grep -c put");
+    assert_eq!(read.done(), "2\n", "the put, and the cause of the claim");
+    let ran = farm.sh("wput woof://$PWD/farm/.woof/triggers x");
+    assert!(ran.stderr.contains("names that begin with .woof are the namespace's own"), "{ran:?}");
+    let ran = farm.sh("wput woof://$PWD/farm/temp --handler /bin/sh 5");
+    assert!(ran.stderr.contains("its name has no \"/\""), "{ran:?}");
+    server.kill();
+}

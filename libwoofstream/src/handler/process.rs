@@ -47,7 +47,7 @@ impl Runner for ProcessRunner {
         let child = spawn(&mut command).map_err(|err| format!("start: {err}"))?;
         let mut running = Running::new(child, run).map_err(|err| format!("start: {err}"))?;
         running.limit(run.binding.memory);
-        running.to_its_end(deadline, run, line)
+        running.pass_output(deadline, run, line)
     }
 }
 
@@ -162,7 +162,7 @@ impl Running {
     }
 
     /// Passes on what it writes until it ended, or the time is over.
-    fn to_its_end(
+    fn pass_output(
         &mut self,
         deadline: Instant,
         run: &Run<'_>,

@@ -14,7 +14,7 @@ use crate::log::{self, Cursor, Item, Mark, Woof};
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -37,12 +37,10 @@ pub(super) struct Source {
 /// What the log of triggers says of a binding.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Left {
-    /// Elements up to this one were looked at; what came later is in the other two.
+    /// Elements up to this one were looked at; what came later is in the next one.
     pub(super) upto: Option<u64>,
     /// Triggers that are open, with their attempts and how many of them failed.
     pub(super) open: BTreeMap<u64, (u32, u32)>,
-    /// Later ones that are not.
-    pub(super) closed: HashSet<u64>,
     pub(super) made: Option<u64>,
     recoveries: Option<u64>,
     pub(super) totals: Totals,
@@ -59,10 +57,13 @@ impl Left {
                     .into_iter()
                     .map(|(seqno, attempts, failures)| (seqno, (attempts, failures)))
                     .collect();
-                self.closed.clear();
                 (self.upto, self.made, self.recoveries) = (record.upto, record.made, record.recoveries);
             }
             what => {
+                if what == What::Put {
+                    // They are found in order, so all before it were looked at.
+                    self.upto = self.upto.max(Some(record.to.unwrap_or(record.seqno)));
+                }
                 // A range from a damaged or strange record takes no longer than one that could be.
                 let to = record.to.unwrap_or(record.seqno).min(record.seqno + RANGE_MAX);
                 for seqno in record.seqno..=to {
@@ -70,10 +71,7 @@ impl Left {
                         What::Claimed => self.open.entry(seqno).or_default().0 = record.attempt.unwrap_or(1),
                         What::Failed => self.open.entry(seqno).or_default().1 += 1,
                         What::Put => drop(self.open.entry(seqno).or_default()),
-                        _ => {
-                            self.open.remove(&seqno);
-                            self.closed.insert(seqno);
-                        }
+                        _ => drop(self.open.remove(&seqno)),
                     }
                 }
             }
@@ -132,8 +130,6 @@ pub(super) struct Queue {
     open: BTreeMap<u64, Trigger>,
     ready: BTreeSet<u64>,
     waiting: BTreeSet<(Instant, u64)>,
-    /// Elements behind `upto` that need not be looked at again.
-    closed: HashSet<u64>,
     pub(super) running: usize,
     pub(super) totals: Totals,
     /// The elements are dead letters that were put back.
@@ -158,7 +154,6 @@ impl Queue {
             open: BTreeMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            closed: HashSet::new(),
             running: 0,
             totals: Totals::default(),
             retries: binding.id == 0,
@@ -167,7 +162,6 @@ impl Queue {
         let left = left.unwrap_or_default();
         let made = left.made.unwrap_or(queue.binding.made);
         queue.upto = left.upto.unwrap_or(queue.upto);
-        queue.closed = left.closed;
         queue.totals = left.totals;
         for (seqno, (attempts, failures)) in left.open {
             queue.insert(seqno, Trigger::left(attempts, failures));
@@ -184,7 +178,7 @@ impl Queue {
                 self.lose_all(journal, "the woof was removed");
                 // The next one of this name begins with its first element.
                 self.upto = 0;
-                self.closed.clear();
+                journal.add(&self.record());
                 return Ok(());
             }
             Err(err) => return Err(err.of(&*self.binding.woof)),
@@ -194,14 +188,14 @@ impl Queue {
             Some(held) => held,
             None => woof.hold(Some(woof.first_seqno()))?,
         };
-        if made != Some(status.created_ns) {
+        let anew = made != Some(status.created_ns);
+        let lost = recoveries.is_some_and(|before| before != status.recoveries);
+        if anew {
             self.lose_all(journal, "the woof was made anew");
             self.upto = 0;
-            self.closed.clear();
-        } else if recoveries.is_some_and(|before| before != status.recoveries) {
+        } else if lost {
             // Numbers from the hold on may belong to other elements now.
             self.upto = held - 1;
-            self.closed.clear();
             self.open.retain(|seqno, _| *seqno < held);
             self.ready.retain(|seqno| *seqno < held);
         } else {
@@ -219,6 +213,10 @@ impl Queue {
             recoveries: status.recoveries,
             woof,
         });
+        if anew || lost {
+            // What the log says before this is of other elements.
+            journal.add(&self.record());
+        }
         Ok(())
     }
 
@@ -270,7 +268,7 @@ impl Queue {
                     self.upto = seqno;
                     let subject = subject(content, &source.dir, seqno, time_ns, data);
                     let matches = is_trigger(named, self.predicate.as_ref(), mark, &subject);
-                    if !matches || self.closed.remove(&seqno) || self.open.contains_key(&seqno) {
+                    if !matches {
                         continue;
                     }
                     let cause = if self.retries { Cause::Asked } else { Cause::Put };

@@ -107,8 +107,6 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
     let mut pending = open.len() as u64;
     while let Some(item) = cursor.next() {
         if let Item::Elem { seqno, time_ns, mark, data, .. } = item
-            && !left.open.contains_key(&seqno)
-            && !(same && left.closed.contains(&seqno))
             && is_trigger(
                 binding.named,
                 predicate.as_ref(),

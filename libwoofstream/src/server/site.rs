@@ -9,6 +9,7 @@ use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
+use crate::handler::files;
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
@@ -182,6 +183,25 @@ impl Site {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(&self.dir, name, flags, Mode::empty(), resolve).is_ok()
+    }
+
+    /// As [`Site::woof_path`], of a woof that is only read: also the log of triggers and the dead letters of a namespace.
+    pub(super) fn woof_path_to_read(&self, name: &str) -> Result<String> {
+        for file in [files::TRIGGERS, files::DEAD] {
+            let own = format!("{STATE_DIR}/{file}");
+            if name == own || name.strip_suffix(&own).is_some_and(|namespace| namespace.ends_with('/')) {
+                let namespace =
+                    self.path(name.strip_suffix(&own).unwrap_or_default().trim_end_matches('/'))?;
+                let path = namespace.join(own);
+                // Neither the directory nor the file may lead elsewhere.
+                let real = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
+                if real.parent() == namespace.canonicalize().ok().map(|dir| dir.join(STATE_DIR)).as_deref() {
+                    return Ok(path.to_str().unwrap_or_default().to_owned());
+                }
+                return Err(Error::new(Code::Denied, name, "a symbolic link leads out of the namespace"));
+            }
+        }
+        self.woof_path(name)
     }
 
     /// The namespace that a path lies in, or is.

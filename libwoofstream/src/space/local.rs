@@ -26,7 +26,7 @@ impl Local {
 
 impl Space for Local {
     fn create(&self, name: &str, create: &Create) -> Result<()> {
-        let path = name::local_woof(name)?;
+        let path = name::local_woof_of_user(name)?;
         let named = |err: Error| err.of(name);
         create.options.check().map_err(named)?;
         let missing = match path.parent() {
@@ -53,6 +53,7 @@ impl Space for Local {
     }
 
     fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>> {
+        name::local_woof_of_user(name)?;
         let woof = match (Local::open(name), create) {
             (Err(err), Some(create)) if err.code() == Code::NotFound => {
                 match self.create(name, create) {
@@ -104,7 +105,7 @@ impl Space for Local {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let path = name::local_woof(name)?;
+        let path = name::local_woof_of_user(name)?;
         log::remove(&path).map_err(|err| err.of(name))
     }
 
