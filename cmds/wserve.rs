@@ -8,6 +8,7 @@ use crate::support::prelude::*;
 use libwoofstream::handler::{self, Dispatchers};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::server::{Limits, Listener, Server, Site};
+use libwoofstream::space::Stop;
 use libwoofstream::sys;
 use sd_notify::NotifyState;
 use signals::Signals;
@@ -130,8 +131,12 @@ fn run(args: &Args, env: &mut Env) -> Run {
     let site = Site::open(dir.as_ref(), limits)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     if args.has("once") {
-        let ended = handler::run_pending(site.root(), &path)?;
-        return Ok(if ended.dead + ended.lost > 0 { Outcome::No } else { Outcome::Done });
+        let stop = Stop::default();
+        let stopped = stop.clone();
+        signals.handle(move || stopped.stop(), || {})?;
+        let ended = handler::run_pending(site.root(), &path, &stop)?;
+        let all = ended.dead + ended.lost == 0 && !stop.is_stopped();
+        return Ok(if all { Outcome::Done } else { Outcome::No });
     }
     let socket = site.socket();
     let (mut listeners, mut tcp, mut is_there) = (Vec::new(), Vec::new(), false);

@@ -33,6 +33,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("space", &["net", "keys", "client", "server"]),
     ("client", &["server", "chan"]),
     ("server", &["client", "chan"]),
+    ("handler", &["net", "keys", "client", "server", "chan"]),
 ];
 
 const MAX_LINES: usize = 700;

@@ -41,7 +41,7 @@ impl Farm {
 
     /// Runs what is pending.
     pub(crate) fn once(&self) -> Ran {
-        self.sandbox.run("wserve", &["--once", "."], b"")
+        self.sandbox.run("wserve", &["--once", "--log-level", "error", "."], b"")
     }
 
     /// The lines of a file that handlers wrote; none when there is none.

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Why an element of the greatest depth is not handled.
 pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
 
+/// What a line takes in the log besides its text, in bytes.
+const LINE_COST: u64 = 64;
+
 /// What is to be run.
 pub(super) struct Attempt {
     pub(super) namespace: Arc<PathBuf>,
@@ -130,7 +133,8 @@ impl<'a> Output<'a> {
         }
         let (trigger, handler) = (self.run.trigger, &*self.run.binding.handler);
         let before = self.logged;
-        self.logged = before.saturating_add(line.len() as u64 + 1);
+        // Each line has its time and its trigger in the log too.
+        self.logged = before.saturating_add(line.len() as u64 + LINE_COST);
         if self.logged <= HANDLER_LOGGED_MAX {
             // As text that cannot do harm to who reads the log.
             let text = String::from_utf8_lossy(line);

@@ -35,6 +35,10 @@ use std::time::{Duration, Instant};
 /// After something could not be written, it is tried again.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often, and how long apart, it is looked whether processes that were killed are gone.
+const LOOKS: u32 = 100;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// How long a stop waits for attempts that run.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -128,7 +132,7 @@ impl Dispatcher {
         let shown = namespace.display().to_string();
         let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
-        let left_running = kill_left(&namespace, None);
+        let left_running = end_left(&namespace);
         if left_running > 0 {
             tracing::warn!(
                 namespace = shown,
@@ -174,6 +178,10 @@ impl Dispatcher {
             let more = self.step()?;
             let idle =
                 |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
+            if self.stopping && !self.is_running() {
+                self.checkpoint()?;
+                return Ok(self.counts);
+            }
             if !more && !self.is_running() && self.queues.iter().all(idle) {
                 self.journal.flush()?;
                 self.raise_holds();
@@ -440,6 +448,20 @@ fn lock(namespace: &Path) -> Result<File> {
         }
         Err(err) => Err(failed(err.into())),
     }
+}
+
+/// Ends what an earlier dispatcher left running, so that no trigger runs twice at once; gives how many processes there were.
+fn end_left(namespace: &Path) -> usize {
+    let first = kill_left(namespace, None);
+    let mut left = first;
+    for _ in 0..LOOKS {
+        if left == 0 {
+            break;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+        left = kill_left(namespace, None);
+    }
+    first
 }
 
 /// The file of the bindings, as it is now.

@@ -9,6 +9,7 @@ use super::files;
 use crate::error::{Code, Error, Result};
 use crate::limits::WATCHED_DIRS_MAX;
 use crate::name::STATE_DIR;
+use crate::space::Stop;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
 use std::collections::{HashMap, HashSet};
@@ -185,16 +186,24 @@ fn start(namespace: &Path, path: &OsStr) -> Result<(Stopper, JoinHandle<Ended>)>
     Ok((stopper, thread))
 }
 
-/// Runs what is pending in all namespaces at and under `root`, also what comes of that, and ends.
+/// Runs what is pending in all namespaces at and under `root`, also what comes of that, and ends; `stop` ends it when what runs has ended.
 ///
 /// # Errors
 /// The first of what went wrong; the other namespaces are worked on all the same.
-pub fn run_pending(root: &Path, path: &OsStr) -> Result<Ended> {
+pub fn run_pending(root: &Path, path: &OsStr, stop: &Stop) -> Result<Ended> {
     let (mut all, mut failed) = (Ended::default(), None);
     loop {
         let mut some = false;
         for namespace in namespaces(root)? {
-            match Dispatcher::open(&namespace, path).and_then(Dispatcher::run_pending) {
+            if stop.is_stopped() {
+                return failed.map_or(Ok(all), Err);
+            }
+            let ended = Dispatcher::open(&namespace, path).and_then(|dispatcher| {
+                let stopper = dispatcher.stopper();
+                stop.on_stop(move || stopper.stop());
+                dispatcher.run_pending()
+            });
+            match ended {
                 Ok(ended) => {
                     some |= ended != Ended::default();
                     all.done += ended.done;

@@ -56,6 +56,7 @@ pub(super) struct Setup {
 pub(super) struct Stream {
     jobs: Option<Sender<Vec<Job>>>,
     wake: Arc<OwnedFd>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Stream {
@@ -63,13 +64,13 @@ impl Stream {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (send, receive) = channel();
         let own = Arc::clone(&wake);
-        std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
             let cursor = setup.woof.cursor(1);
             let mut worker =
                 Worker { setup, cursor, program: None, jobs: VecDeque::new(), answers: Vec::new() };
             worker.work(&receive, &own);
         })?;
-        Ok(Stream { jobs: Some(send), wake })
+        Ok(Stream { jobs: Some(send), wake, thread: Some(thread) })
     }
 
     /// Hands over triggers, in order. They come back as [`Event::Answers`].
@@ -91,6 +92,10 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.jobs = None;
         self.wake();
+        // Its program has ended when this returns.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
