@@ -64,6 +64,7 @@ fmt: tools
 lint: tools
 	@$(CARGO) clippy --version >/dev/null 2>&1 || { echo 'make: no clippy: rustup component add clippy' >&2; exit 1; }
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) check -p libwoofstream --no-default-features --locked
 
 doc: tools
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
