@@ -7,6 +7,9 @@ CARGO   ?= cargo
 STATIC  ?= 1
 # The cryptography looks at the processor when it is first used, and not at the start of every command: see docs/decisions/0008-keys-and-tls.md.
 TLS_CFLAGS ?= -DBORINGSSL_NO_STATIC_INITIALIZER
+# Its random numbers come from the kernel and the processor. To gather more from the jitter of the processor's clock takes each process
+# 30 ms when it first connects. Empty to have it nevertheless.
+TLS_NO_JITTER ?= 1
 
 comma      := ,
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -40,7 +43,8 @@ build: tools
 	    echo 'make: no static C library here (libc.a): the binary will use shared ones' >&2; \
 	  fi; \
 	fi; \
-	RUSTFLAGS="$$flags" AWS_LC_SYS_CFLAGS="$(TLS_CFLAGS)" $(CARGO) build --release --locked --target '$(HOST)'
+	RUSTFLAGS="$$flags" AWS_LC_SYS_CFLAGS="$(TLS_CFLAGS)" \
+	  $(if $(TLS_NO_JITTER),AWS_LC_SYS_NO_JITTER_ENTROPY=$(TLS_NO_JITTER)) $(CARGO) build --release --locked --target '$(HOST)'
 
 # Prints where the binary is.
 where:

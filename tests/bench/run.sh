@@ -21,6 +21,7 @@ printf 'fn main() {}\n' > "$EMPTY.rs"
 rustc -C opt-level=3 $static -o "$EMPTY" "$EMPTY.rs"
 
 RUSTFLAGS="${RUSTFLAGS:-} $static" \
+  AWS_LC_SYS_CFLAGS=-DBORINGSSL_NO_STATIC_INITIALIZER AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
   "${CARGO:-cargo}" build --release --locked --target "$host" -p woofbench
 
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)

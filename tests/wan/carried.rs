@@ -40,8 +40,8 @@ fn carry(farm: &Farm, way: Way, more: &[&str]) -> [Running; 2] {
 /// What each end may say when the other one or the server was killed, and nothing else.
 fn is_expected(line: &str) -> bool {
     line.ends_with("; trying again")
-        // Whoever begins while the server is not there and does not wait for it.
-        || line.contains("connect to 10.89.0.2:7144: connection refused")
+        // A follow that begins while the server is not there, or goes, does not wait for it.
+        || line.starts_with("wtail: woof://10.89.0.2:7144: ")
         || line.contains("stream cut after")
         || line.contains("position way is in use by another program")
         || line.ends_with("in: empty input where a stream was expected")

@@ -11,8 +11,6 @@
 
 mod answer;
 mod dial;
-#[cfg(test)]
-mod idle_tests;
 mod link;
 mod putting;
 mod reading;

@@ -16,6 +16,7 @@ use crate::wire::{Fault, encode};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// With this many bytes waiting to be sent, nothing more is made.
 const OUTPUT_MAX: usize = 256 << 10;
@@ -31,8 +32,17 @@ pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     pub(super) peer: &'a Peer,
     pub(super) wake: &'a Arc<dyn Wake>,
-    /// The woof that was read last, kept open for a client that reads it again at once.
-    pub(super) recent: &'a Cell<Option<Woof>>,
+    /// What was read last.
+    pub(super) recent: &'a Cell<Option<Recent>>,
+}
+
+/// The woof that a connection read last. It stays open, and for a moment it is not looked again where its name leads and whether it may be
+/// read: a client that asks for one element after the other gets them as fast as the network is.
+pub(super) struct Recent {
+    pub(super) name: String,
+    pub(super) woof: Woof,
+    /// Until when it is as it was found.
+    pub(super) until: Instant,
 }
 
 /// How far an exchange came.
@@ -89,8 +99,8 @@ pub struct Connection {
     exchanges: HashMap<u32, Exchange>,
     /// Exchanges with something to do, each once.
     queue: VecDeque<u32>,
-    /// The woof that was read last.
-    recent: Cell<Option<Woof>>,
+    /// What was read last.
+    recent: Cell<Option<Recent>>,
     /// No more requests are taken.
     stopping: bool,
     /// Nothing more is done; what is left to send is sent.
@@ -476,6 +486,10 @@ fn begin(
 ) -> Result<Work> {
     let site = context.site;
     let name = request.name();
+    if !matches!(request, Request::Read(_) | Request::Stat(_) | Request::Find(_) | Request::Put(_)) {
+        // It may be another woof after that, or one that must not be read.
+        context.recent.take();
+    }
     tracing::debug!(peer = %context.peer, verb = request.verb(), name, "request");
     match request {
         Request::Read(read) => return Ok(Work::Read(Box::new(Reading::open(context, read, answer)?))),

@@ -1,18 +1,23 @@
 //! A read on its way: elements of one woof, and those to come.
 
 use super::answer::{Answer, about, missing};
-use super::connection::{Context, Progress};
+use super::connection::{Context, Progress, Recent};
 use super::watch::Follower;
 use crate::access::Right;
 use crate::error::{Code, Error, Result};
+use crate::log::Woof;
 use crate::net;
 use crate::predicate::Predicate;
 use crate::space::{Bound, Elements, Follow, Selection, SeqRange, Sink as _, Step};
 use crate::wire::{Fault, encode};
+use std::time::{Duration, Instant};
 
 /// So many elements are looked at before others have their turn; fewer where a predicate is asked about each.
 const TURN: u64 = 4096;
 const FILTERED_TURN: u64 = 1024;
+
+/// So long a connection reads a woof again without looking where its name leads, and whether it may.
+const AS_FOUND: Duration = Duration::from_millis(100);
 
 /// A read in progress.
 pub(super) struct Reading {
@@ -31,9 +36,7 @@ impl Reading {
     pub(super) fn open(context: &Context<'_>, request: &net::Read, answer: &mut Answer) -> Result<Reading> {
         let name = &*request.name;
         let site = context.site;
-        let path = site.woof_path_to_read(name)?;
-        site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-        let woof = site.woofs.open(path.as_ref()).map_err(missing(name, request.made))?;
+        let woof = open(context, request)?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
         let mut selection = selection(request)?;
         if let Some(expected) = request.made {
@@ -43,7 +46,6 @@ impl Reading {
             selection.resumed = true;
             go_back(&mut selection, name, next, answer)?;
         }
-        context.recent.set(Some(woof.clone()));
         let elements = Elements::of(woof, name, &selection).map_err(about(name))?;
         let mut dir = elements.context().clone().set("created", made).set("from", elements.seqno());
         if let Some(last) = elements.last() {
@@ -117,6 +119,27 @@ impl Reading {
             context.site.metrics().follows.take(1);
         }
     }
+}
+
+/// Opens the woof of a request, if it may be read.
+fn open(context: &Context<'_>, request: &net::Read) -> Result<Woof> {
+    let (name, now) = (&*request.name, Instant::now());
+    if let Some(recent) = context.recent.take()
+        && recent.name == name
+        && now < recent.until
+        && recent.woof.ended().is_none()
+    {
+        let woof = recent.woof.clone();
+        context.recent.set(Some(recent));
+        return Ok(woof);
+    }
+    let path = context.site.woof_path_to_read(name)?;
+    context.site.allow(context.peer, path.as_ref(), Right::Read, name)?;
+    let woof = context.site.woofs.open(path.as_ref()).map_err(missing(name, request.made))?;
+    let recent = Recent { name: name.to_owned(), woof: woof.clone(), until: now + AS_FOUND };
+    // A follow reads once.
+    context.recent.set((!request.follow).then_some(recent));
+    Ok(woof)
 }
 
 /// After a power loss numbers can be given out again: a reader that has seen more than there is now is told, and goes on with

@@ -152,7 +152,7 @@ impl Site {
             }
         }
         let path = self.root.join(name);
-        if self.is_without_links(name) {
+        if self.is_without_links(name.as_ref()) {
             return Ok((path, true));
         }
         // Of what is not there yet, it is a directory above it that may lead out.
@@ -179,7 +179,7 @@ impl Site {
 
     /// Whether something of that name is there and no symbolic link is on the way to it, as one question to the kernel. False where
     /// the kernel does not know how to answer, too.
-    fn is_without_links(&self, name: &str) -> bool {
+    fn is_without_links(&self, name: &Path) -> bool {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(&self.dir, name, flags, Mode::empty(), resolve).is_ok()
@@ -218,7 +218,12 @@ impl Site {
     /// # Errors
     /// [`Code::Denied`], saying which right is missing.
     pub(super) fn allow(&self, peer: &Peer, path: &Path, right: Right, name: &str) -> Result<()> {
-        let real = path.ancestors().find_map(|path| path.canonicalize().ok());
+        let inside = path.strip_prefix(&self.root).unwrap_or(path);
+        let real = if path == self.root || self.is_without_links(inside) {
+            None
+        } else {
+            path.ancestors().find_map(|path| path.canonicalize().ok())
+        };
         let list =
             self.list(self.namespace_of(real.as_deref().unwrap_or(path))).map_err(|err| err.of(name))?;
         list.check(peer, right).map_err(|err| {

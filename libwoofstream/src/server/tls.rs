@@ -7,8 +7,10 @@
 //! Failure contract: nothing is sent to a client before its certificate is known. An error of TLS is told to the client by an alert and ends
 //! the connection.
 
+use super::spare;
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::pin::Pin;
@@ -22,18 +24,23 @@ pub(super) struct TlsStream {
     tls: Box<ServerConnection>,
     /// Nothing more comes.
     eof: bool,
+    /// What came and was not given to TLS yet, from `used` on. It takes 4 KiB at a time, and a read for each costs more than they do.
+    left: Vec<u8>,
+    used: usize,
     /// What went wrong behind data that was given out first.
     failed: Option<io::Error>,
 }
 
-/// The socket as rustls reads and writes it: what would have to wait is an error.
-struct Now<'a>(&'a TcpStream);
+/// So much is read at once.
+const READ: usize = 64 << 10;
 
-impl io::Read for Now<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
+thread_local! {
+    // One for each thread and none for each connection: nothing is kept in it between two polls.
+    static RAW: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
+
+/// The socket as rustls writes it: what would have to wait is an error.
+struct Now<'a>(&'a TcpStream);
 
 impl io::Write for Now<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -56,7 +63,8 @@ impl TlsStream {
     /// # Errors
     /// Those of TLS, with the [`rustls::Error`] inside, and of the socket.
     pub(super) async fn accept(io: TcpStream, tls: ServerConnection) -> io::Result<TlsStream> {
-        let mut stream = TlsStream { io, tls: Box::new(tls), eof: false, failed: None };
+        let mut stream =
+            TlsStream { io, tls: Box::new(tls), eof: false, left: Vec::new(), used: 0, failed: None };
         poll_fn(|context| stream.poll_known(context)).await?;
         Ok(stream)
     }
@@ -111,26 +119,43 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what came off the socket.
+    /// Takes what came off the socket: a part that TLS takes at once; what is left of it waits here for the next call.
     fn poll_pull(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.io.poll_read_ready(context))?;
-            match self.tls.read_tls(&mut Now(&self.io)) {
-                Ok(0) => {
-                    self.eof = true;
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(_) => {}
-                Err(err) if err.kind() == ErrorKind::WouldBlock => continue,
-                Err(err) => return Poll::Ready(Err(err)),
+        if !self.left.is_empty() {
+            let mut rest = self.left.get(self.used..).unwrap_or_default();
+            let before = rest.len();
+            let done = self.tls.read_tls(&mut rest);
+            self.used += before - rest.len();
+            if self.used == self.left.len() {
+                spare::give(std::mem::take(&mut self.left));
+                self.used = 0;
             }
-            if let Err(err) = self.tls.process_new_packets() {
-                // The client is told why, if it still takes it.
-                let _ = self.poll_push(context);
-                return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, err)));
-            }
-            return Poll::Ready(Ok(()));
+            done?;
+            return Poll::Ready(self.process(context));
         }
+        RAW.with_borrow_mut(|raw| {
+            let mut raw = ReadBuf::new(raw);
+            // A read that does not fill it is known to have taken all there was.
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut raw))?;
+            let mut came = raw.filled();
+            self.eof = came.is_empty();
+            // The end is told too.
+            self.tls.read_tls(&mut came)?;
+            if !came.is_empty() {
+                self.left = spare::take();
+                self.left.extend_from_slice(came);
+            }
+            Poll::Ready(if self.eof { Ok(()) } else { self.process(context) })
+        })
+    }
+
+    fn process(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if let Err(err) = self.tls.process_new_packets() {
+            // The client is told why, if it still takes it.
+            let _ = self.poll_push(context);
+            return Err(io::Error::new(ErrorKind::InvalidData, err));
+        }
+        Ok(())
     }
 }
 

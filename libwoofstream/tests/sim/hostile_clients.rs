@@ -236,10 +236,10 @@ fn streams_of_puts_that_go_wrong_are_refused_by_name_and_what_came_before_is_in(
     // The header of a message of 2 GiB, and a message that grows beyond the limit frame by frame.
     let elem = good[good.len() - 1 - 16 - 8 + 4];
     let huge = [&good[..], &(2u32 << 30).to_le_bytes(), &[elem, 0, 0, 0]].concat();
-    expect(&huge, false, "frame of 2147483648 bytes, the limit is 1048576", 2);
+    expect(&huge, false, "an element is over 3145728 bytes, the limit of this server (--max-element)", 2);
     let mut long = good.clone();
     encode::elem(&mut long, 3, 0, &vec![b'.'; 4 << 20]);
-    expect(&long, false, "message of 4194304 bytes or more, the limit is 3145744", 2);
+    expect(&long, false, "an element is over 3145728 bytes, the limit of this server (--max-element)", 2);
     let short = [&good[..], &3u32.to_le_bytes(), &[elem, 0, 0, 0], b"abc"].concat();
     expect(&short, false, "an element that is too short", 2);
     expect(b"raw lines\n", false, "not a stream of messages", 0);

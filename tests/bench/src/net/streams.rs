@@ -221,7 +221,7 @@ fn filter(place: &Place, report: &mut Report) -> Result<()> {
     };
     let pair = Pair::run(place.rounds(3), ours, beside)?;
     let what = "wtail --where, 1 % of 10 M elements match";
-    report.pair(what, "wtail | wfilter here", Unit::Time, &pair, Target::TimesItsTime(1.0))?;
+    report.pair(what, "wtail, and wfilter here", Unit::Time, &pair, Target::TimesItsTime(1.0))?;
 
     let traffic = |predicate: Option<Predicate>| -> Result<u64> {
         let bytes = Arc::new(AtomicU64::new(0));

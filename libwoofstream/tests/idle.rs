@@ -1,13 +1,16 @@
 //! Requests over a connection that was idle: with a server in the same process, whose connections are bytes in memory.
 
-use super::{Dial, Patience, Remote, Transport, Waited};
-use crate::access::Peer;
-use crate::error::{Error, Result};
-use crate::log::{self, Options};
-use crate::name::Address;
-use crate::server::{Connection, Limits, Site, Wake};
-use crate::space::{Selection, SeqRange, Sink, Space as _, Stop};
-use crate::wire::{Dir, Fault};
+#![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
+
+use libwoofstream::access::Peer;
+use libwoofstream::client::{Dial, Patience, Remote, Transport, Waited};
+use libwoofstream::error::{Error, Result};
+use libwoofstream::log::{self, Options};
+use libwoofstream::name::Address;
+use libwoofstream::server::{Connection, Limits, Site, Wake};
+use libwoofstream::space::{Selection, SeqRange, Sink, Space as _, Stop};
+use libwoofstream::wire::{Dir, Fault};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
