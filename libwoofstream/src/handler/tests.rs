@@ -1,8 +1,11 @@
 //! Tests of handlers that need no processes: bindings and their file, what is left of queues.
 
 use super::bindings::{self, Binding, Bindings};
+use super::{Channel, Dispatcher, Ended, Outcome, Run, Runner, Summary};
 use crate::log::{self, Mark, Options};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// A namespace with a woof `temp`.
 fn namespace(options: &Options) -> (tempfile::TempDir, PathBuf) {
@@ -114,4 +117,111 @@ fn bindings_that_are_not_understood_are_refused_with_their_line_and_stay() {
         assert!(err.text().starts_with(expected), "{err}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     }
+}
+
+/// Runs nothing, and notes what it would have run: seqno, data, attempt and cause. What it is told to fail fails.
+#[derive(Default)]
+struct Notes {
+    runs: Mutex<Vec<(u64, String, u32, String)>>,
+    fails: Mutex<Vec<u64>>,
+}
+
+impl Runner for Notes {
+    fn run(&self, run: &Run<'_>, _line: &mut dyn FnMut(Channel, &[u8]) -> Outcome) -> Outcome {
+        let data = String::from_utf8_lossy(run.data).into_owned();
+        self.runs.lock().unwrap().push((run.seqno, data, run.attempt, run.cause.to_owned()));
+        if self.fails.lock().unwrap().contains(&run.seqno) { Err("told to".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// Runs what is pending; what was done, and what was run, by seqno.
+fn run(farm: &Path, notes: &Arc<Notes>) -> (Ended, Vec<u64>) {
+    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
+    let ended = Dispatcher::with_runner(farm, OsStr::new(""), runner).unwrap().run_pending().unwrap();
+    let mut seqnos: Vec<u64> = notes.runs.lock().unwrap().drain(..).map(|(seqno, ..)| seqno).collect();
+    seqnos.sort_unstable();
+    (ended, seqnos)
+}
+
+fn put(farm: &Path, range: std::ops::RangeInclusive<u64>) {
+    let mut appender = log::open(&farm.join("temp")).unwrap().appender().unwrap();
+    for seqno in range {
+        assert_eq!(appender.append(format!("element {seqno}").as_bytes()).unwrap(), seqno);
+    }
+}
+
+#[test]
+fn each_trigger_is_run_once_and_the_hold_follows() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding::new("temp", "h"), None).unwrap();
+    put(&farm, 1..=50);
+    let notes = Arc::new(Notes::default());
+    assert_eq!(run(&farm, &notes), (Ended { done: 50, dead: 0, lost: 0 }, (1..=50).collect()));
+    assert_eq!(held(&farm), Some(51));
+    assert_eq!(run(&farm, &notes).1, [0; 0]);
+    let summary = Summary::of(&farm).unwrap();
+    assert!(!summary.served);
+    assert_eq!((summary.bindings[0].pending, summary.bindings[0].totals.done), (0, 50));
+}
+
+#[test]
+fn what_is_given_up_is_a_dead_letter_and_comes_back_when_asked_for() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding { retries: 1, ..Binding::new("temp", "h") }, None).unwrap();
+    put(&farm, 1..=3);
+    let notes = Arc::new(Notes::default());
+    notes.fails.lock().unwrap().push(2);
+    assert_eq!(run(&farm, &notes), (Ended { done: 2, dead: 1, lost: 0 }, vec![1, 2, 2, 3]));
+    notes.fails.lock().unwrap().clear();
+    assert_eq!(super::retry(&farm, &["1-2"]).unwrap(), 1);
+    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
+    Dispatcher::with_runner(&farm, OsStr::new(""), runner).unwrap().run_pending().unwrap();
+    let expected = (2, "element 2".to_owned(), 1, "asked".to_owned());
+    assert_eq!(*notes.runs.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn numbers_that_a_power_loss_gives_out_again_are_handled_again() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding::new("temp", "h"), None).unwrap();
+    let notes = Arc::new(Notes::default());
+    put(&farm, 1..=5);
+    let mut image = std::fs::read(farm.join("temp")).unwrap();
+    put(&farm, 6..=10);
+    assert_eq!(run(&farm, &notes).1, (1..=10).collect::<Vec<_>>());
+    // The page of the shared words was flushed after that, those of the records were not; and it is another boot.
+    let after = std::fs::read(farm.join("temp")).unwrap();
+    image[4096..8192].copy_from_slice(&after[4096..8192]);
+    image[4096 + 256] ^= 0xff;
+    std::fs::write(farm.join("temp"), image).unwrap();
+    put(&farm, 6..=7);
+    assert_eq!(held(&farm), Some(6));
+    assert_eq!(run(&farm, &notes).1, [6, 7]);
+    assert_eq!(run(&farm, &notes).1, [0; 0]);
+}
+
+#[test]
+fn a_woof_that_is_made_anew_is_handled_from_its_first_element() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding { paused: true, ..Binding::new("temp", "h") }, None).unwrap();
+    put(&farm, 1..=3);
+    let notes = Arc::new(Notes::default());
+    // Found, and not run.
+    assert_eq!(run(&farm, &notes).1, [0; 0]);
+    log::reset(&farm.join("temp"), &Options::default()).unwrap();
+    put(&farm, 1..=2);
+    bindings::pause(&farm, "temp", None, false).unwrap();
+    assert_eq!(run(&farm, &notes).1, [1, 2]);
+    let totals = Summary::of(&farm).unwrap().bindings[0].totals;
+    assert_eq!((totals.done, totals.lost), (2, 3));
+}
+
+#[test]
+fn a_second_dispatcher_of_a_namespace_is_refused() {
+    let (_dir, farm) = namespace(&Options::default());
+    let first = Dispatcher::open(&farm, OsStr::new("")).unwrap();
+    let Err(err) = Dispatcher::open(&farm, OsStr::new("")) else { panic!("two at once") };
+    assert_eq!(err.text(), "another server runs its handlers");
+    drop(first);
+    drop(Dispatcher::open(&farm, OsStr::new("")).unwrap());
 }

@@ -6,6 +6,7 @@
 mod append;
 mod bulk;
 mod child;
+mod handlers;
 mod latency;
 mod latest;
 mod mapping;
@@ -40,6 +41,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("pipe", pipe::rows),
     ("latency", latency::rows),
     ("start", start::rows),
+    ("handlers", handlers::rows),
     ("memory", memory::rows),
     ("latest", latest::rows),
     ("net", net::rows),
@@ -47,7 +49,7 @@ const GROUPS: &[(&str, Group)] = &[
 ];
 
 const USAGE: &str = "usage: woofbench [--woof FILE] [--empty FILE] [--dir DIR] [--quick] [--markdown] [GROUP...]\n\
-    groups: all append sync bulk filter pipe latency start memory latest net wan\n\
+    groups: all append sync bulk filter pipe latency start handlers memory latest net wan\n\
     WOOF and EMPTY in the environment stand for --woof (the static release binary) and --empty (a program that does \
     nothing, linked the same way)";
 
