@@ -126,11 +126,13 @@ impl Decoder {
     }
 
     /// The same, to be taken out.
+    #[cfg(feature = "net")]
     pub(crate) fn assembled_mut(&mut self) -> &mut Vec<u8> {
         &mut self.assembled
     }
 
     /// How many bytes are here of a continued message that has not come whole.
+    #[cfg(feature = "net")]
     pub(crate) fn assembled_len(&self) -> usize {
         if matches!(self.state, State::Continued(_)) { self.assembled.len() } else { 0 }
     }
