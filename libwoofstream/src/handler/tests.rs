@@ -201,6 +201,36 @@ fn numbers_that_a_power_loss_gives_out_again_are_handled_again() {
 }
 
 #[test]
+fn numbers_are_handled_again_also_before_the_first_checkpoint() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding::new("temp", "h"), None).unwrap();
+    let notes = Arc::new(Notes::default());
+    put(&farm, 1..=5);
+    let mut image = std::fs::read(farm.join("temp")).unwrap();
+    put(&farm, 6..=10);
+    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
+    let dispatcher = Dispatcher::with_runner(&farm, OsStr::new(""), runner).unwrap();
+    let stopper = dispatcher.stopper();
+    let serving = std::thread::spawn(move || dispatcher.serve());
+    while held(&farm) != Some(11) {
+        std::thread::yield_now();
+    }
+    // What a kill leaves of the log of triggers: there is no checkpoint at the end.
+    let triggers = std::fs::read(farm.join(".woof/triggers")).unwrap();
+    stopper.stop();
+    assert_eq!(serving.join().unwrap().done, 10);
+    std::fs::write(farm.join(".woof/triggers"), triggers).unwrap();
+    // As above, but as many elements were put since as to reach the numbers that were handled.
+    let after = std::fs::read(farm.join("temp")).unwrap();
+    image[4096..8192].copy_from_slice(&after[4096..8192]);
+    image[4096 + 256] ^= 0xff;
+    std::fs::write(farm.join("temp"), image).unwrap();
+    put(&farm, 6..=12);
+    notes.runs.lock().unwrap().clear();
+    assert_eq!(run(&farm, &notes).1, (6..=12).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_woof_that_is_made_anew_is_handled_from_its_first_element() {
     let (_dir, farm) = namespace(&Options::default());
     bindings::add(&farm, &Binding { paused: true, ..Binding::new("temp", "h") }, None).unwrap();
