@@ -68,6 +68,11 @@ fn what_can_be_no_handler_or_no_binding_is_refused() {
     );
     assert!(refusal(Binding::new("temp", "..")).contains("not the name of a handler"));
     assert!(refusal(Binding::new("../temp", "a.sh")).contains("not the name of a woof in this namespace"));
+    let into = |name: &str| refusal(Binding { into: Some(name.to_owned()), ..Binding::new("temp", "a.sh") });
+    for name in ["../temp", "/tmp/temp", "a//b", ""] {
+        assert!(into(name).ends_with("not the name of a woof in this namespace"), "{name}");
+    }
+    assert!(into(".woof/triggers").ends_with("output does not go to what the namespace keeps for itself"));
     assert_eq!(refusal(Binding::new("none", "a.sh")), "none: no such woof");
     let typed = Binding { filter: Some("value > 'x'".into()), ..Binding::new("temp", "a.sh") };
     assert_eq!(refusal(typed), "expression:9: expected a number, found a string");
@@ -110,6 +115,12 @@ fn bindings_that_are_not_understood_are_refused_with_their_line_and_stay() {
                 "{head}\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1,\"x\":1}}"
             ),
             "line 2: unknown field",
+        ),
+        (
+            &format!(
+                "{head}\n{{\"id\":4294967295,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1}}"
+            ),
+            "line 2: the id 4294967295 is 0, the last there is, or there twice",
         ),
     ] {
         std::fs::write(&file, text).unwrap();
