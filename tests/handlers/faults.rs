@@ -74,6 +74,13 @@ fn a_handler_that_is_killed_or_never_ends_fails() {
     farm.until("its children are gone", || !pids.iter().any(|pid| is_alive(pid)));
 }
 
+#[test]
+fn a_long_lived_handler_that_only_writes_is_killed_at_its_limit() {
+    let farm = Farm::new();
+    farm.handler("h", "while :; do echo x; done");
+    assert_eq!(given_up(&farm, "--stream --limit 300ms"), "no answer after 300ms, the time limit: killed");
+}
+
 /// Whether a process runs, and is not only waited for.
 fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -136,11 +136,14 @@ impl Binding {
     pub fn check(&self) -> Result<()> {
         let refuse = |object: &str, text: &str| Err(Error::new(Code::Invalid, object, text));
         check_handler(&self.handler)?;
-        if self.woof.is_empty()
-            || self.woof.starts_with('/')
-            || self.woof.split('/').any(|part| matches!(part, "" | "." | ".."))
+        for name in std::iter::once(&self.woof).chain(&self.into) {
+            if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return refuse(name, "not the name of a woof in this namespace");
+            }
+        }
+        if let Some(into) = self.into.as_deref().filter(|into| into.split('/').any(|part| part == STATE_DIR))
         {
-            return refuse(&self.woof, "not the name of a woof in this namespace");
+            return refuse(into, "output does not go to what the namespace keeps for itself");
         }
         if let Some(filter) = &self.filter {
             Predicate::compile(filter)?;
@@ -242,14 +245,16 @@ impl Bindings {
         if head.woofstream != "bindings" || head.version != 1 {
             return Err(Error::new(Code::Unsupported, "", "not bindings of version 1"));
         }
-        let mut bindings = Bindings { next: head.next, list: Vec::new() };
+        let mut bindings = Bindings { next: head.next.max(1), list: Vec::new() };
         for (number, line) in lines {
             let binding: Binding = serde_json::from_str(line).map_err(|err| wrong(number, &err))?;
             binding.check().map_err(|err| wrong(number, &err))?;
-            if bindings.list.iter().any(|other| other.id == binding.id) || binding.id == 0 {
-                return Err(wrong(number, &format!("the id {} is 0 or there twice", binding.id)));
-            }
-            bindings.next = bindings.next.max(binding.id + 1);
+            let again = bindings.list.iter().any(|other| other.id == binding.id);
+            let Some(next) = binding.id.checked_add(1).filter(|next| *next > 1 && !again) else {
+                let text = format!("the id {} is 0, the last there is, or there twice", binding.id);
+                return Err(wrong(number, &text));
+            };
+            bindings.next = bindings.next.max(next);
             bindings.list.push(binding);
         }
         Ok(bindings)

@@ -104,6 +104,8 @@ pub struct Dispatcher {
     /// For long-lived handlers.
     pub(super) path: OsString,
     seen: Seen,
+    /// The file that was not understood.
+    refused: Option<Seen>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
     pub(super) running: usize,
@@ -152,6 +154,7 @@ impl Dispatcher {
             streams: HashMap::new(),
             path: path.to_owned(),
             seen: None,
+            refused: None,
             pool: Pool::new(),
             events: channel(),
             running: 0,
@@ -228,7 +231,11 @@ impl Dispatcher {
         for queue in &mut self.queues {
             let scan = queue.scan(&mut self.journal);
             more |= scan == Scan::More;
+            // A woof that came to its end wakes at once whoever waits for it; what runs of it tells when it has ended.
+            let is_last = queue.running > 0
+                && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some());
             if scan == Scan::Idle
+                && !is_last
                 && let (Some(watch), id) = (self.watches.get_mut(&queue.binding.id), queue.looks_at())
             {
                 watch.arm(id);
@@ -298,7 +305,9 @@ impl Dispatcher {
                 self.look_for_ended();
             }
             Event::Reload => {
+                let found = seen(&self.namespace);
                 if let Err(err) = self.reload(&mut HashMap::new()) {
+                    self.refused = Some(found);
                     tracing::error!(error = %err, "bindings cannot be read: those read before stay in force");
                 }
                 self.look_for_woofs();
@@ -345,8 +354,12 @@ impl Dispatcher {
         }
         // Nobody binds a handler to elements that are let go of meanwhile.
         let Ok(_lock) = bindings::lock(&self.namespace) else { return };
-        if seen(&self.namespace) != self.seen {
-            let _ = self.events.0.send(Event::Reload);
+        let now = seen(&self.namespace);
+        if now != self.seen {
+            // What was not understood is not read again before it is another file; till then more is held than need be.
+            if self.refused != Some(now) {
+                let _ = self.events.0.send(Event::Reload);
+            }
             return;
         }
         for (position, queue) in positions.into_values() {
@@ -468,4 +481,91 @@ fn end_left(namespace: &Path) -> usize {
 fn seen(namespace: &Path) -> Seen {
     let meta = std::fs::metadata(namespace.join(STATE_DIR).join(files::BINDINGS)).ok()?;
     Some((meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Channel, Outcome, Run};
+    use super::*;
+    use crate::log::{self, Options};
+    use std::sync::Mutex;
+
+    /// Runs until it is told to end.
+    struct Waits(Mutex<Receiver<()>>);
+
+    impl Runner for Waits {
+        fn run(&self, _run: &Run<'_>, _line: &mut dyn FnMut(Channel, &[u8]) -> Outcome) -> Outcome {
+            let told = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+            told.map_err(|err| err.to_string())
+        }
+    }
+
+    /// A dispatcher of a woof with one element that is bound, and what ends its attempts.
+    fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options::default()).unwrap();
+        bindings::add(dir.path(), &Binding::new("temp", "h"), None).unwrap();
+        log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
+        let (end, told) = channel();
+        let runner = Arc::new(Waits(Mutex::new(told)));
+        let dispatcher = Dispatcher::with_runner(dir.path(), OsStr::new(""), runner).unwrap();
+        (dir, dispatcher, end)
+    }
+
+    #[test]
+    fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanwhile() {
+        let (dir, mut dispatcher, end) = dispatcher();
+        let file = dir.path().join(STATE_DIR).join(files::BINDINGS);
+        let good = std::fs::read(&file).unwrap();
+        crate::sys::replace(&file, b"{}\n", 0o644).unwrap();
+        end.send(()).unwrap();
+        dispatcher.step().unwrap();
+        let mut reloads = 0;
+        while dispatcher.is_running() || reloads == 0 {
+            let event = dispatcher.events.1.recv().unwrap();
+            reloads += u32::from(matches!(event, Event::Reload));
+            dispatcher.take(event);
+            dispatcher.step().unwrap();
+        }
+        for _ in 0..3 {
+            while let Ok(event) = dispatcher.events.1.try_recv() {
+                assert!(!matches!(event, Event::Reload), "it would be read for ever");
+                dispatcher.take(event);
+            }
+            dispatcher.step().unwrap();
+        }
+        let held = || log::open(&dir.path().join("temp")).unwrap().held();
+        assert_eq!((reloads, held()), (1, Some(1)));
+        crate::sys::replace(&file, &good, 0o644).unwrap();
+        dispatcher.step().unwrap();
+        while let Ok(event) = dispatcher.events.1.try_recv() {
+            dispatcher.take(event);
+        }
+        dispatcher.step().unwrap();
+        assert_eq!(held(), Some(2));
+    }
+
+    #[test]
+    fn a_woof_that_came_to_its_end_wakes_nobody_while_its_last_attempt_runs() {
+        let (dir, mut dispatcher, end) = dispatcher();
+        dispatcher.step().unwrap();
+        assert!(dispatcher.is_running());
+        log::remove(&dir.path().join("temp")).unwrap();
+        // The one that was armed before.
+        assert!(matches!(dispatcher.events.1.recv(), Ok(Event::Woken(1))));
+        dispatcher.take(Event::Woken(1));
+        dispatcher.step().unwrap();
+        assert_eq!(dispatcher.watches.get(&1).map(Watch::is_armed), Some(false));
+        end.send(()).unwrap();
+        while dispatcher.is_running() {
+            let event = dispatcher.events.1.recv().unwrap();
+            dispatcher.take(event);
+        }
+        dispatcher.step().unwrap();
+        assert!(
+            dispatcher.watches.is_empty() && dispatcher.queues.iter().all(|queue| queue.source.is_none())
+        );
+    }
 }

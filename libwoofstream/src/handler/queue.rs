@@ -213,8 +213,9 @@ impl Queue {
             recoveries: status.recoveries,
             woof,
         });
-        if anew || lost {
-            // What the log says before this is of other elements.
+        if anew || lost || recoveries.is_none() {
+            // What the log says before this is of other elements; or it does not say yet of which, and they could not be told
+            // from those that get their numbers after a power loss.
             journal.add(&self.record());
         }
         Ok(())

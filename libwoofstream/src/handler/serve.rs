@@ -154,6 +154,11 @@ impl Watcher {
         let (mut entered, mut changed) = (Vec::new(), HashSet::new());
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
         while let Ok(event) = reader.next() {
+            if event.events().contains(inotify::ReadFlags::IGNORED) {
+                // It is gone, and its number is not given out again.
+                self.dirs.remove(&event.wd());
+                continue;
+            }
             let Some(dir) = self.dirs.get(&event.wd()) else { continue };
             let name = OsStr::from_bytes(event.file_name().map_or(b"".as_slice(), std::ffi::CStr::to_bytes));
             if dir.file_name() == Some(OsStr::new(STATE_DIR)) {
@@ -239,4 +244,26 @@ fn namespaces(root: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_that_are_gone_are_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        let mut watcher =
+            Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: OsString::new() };
+        watcher.enter(dir.path());
+        for _ in 0..3 {
+            std::fs::create_dir(dir.path().join("farm")).unwrap();
+            watcher.events();
+            assert_eq!(watcher.dirs.len(), 2);
+            std::fs::remove_dir(dir.path().join("farm")).unwrap();
+            watcher.events();
+            assert_eq!(watcher.dirs.len(), 1);
+        }
+    }
 }

@@ -304,17 +304,14 @@ impl Worker {
             tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: time.subsec_nanos().into(),
         });
-        let ready = poll(&mut polled, timespec.as_ref());
+        // However it ends, what came is looked at.
+        let _ = poll(&mut polled, timespec.as_ref());
         let woken = polled.first().is_some_and(|first| !first.revents().is_empty());
         let exited = polled.get(1).is_some_and(|second| !second.revents().is_empty());
         drop(polled);
         if woken {
             let mut count = [0; 8];
             let _ = rustix::io::read(wake, &mut count);
-        }
-        if ready == Ok(0) && timeout.is_some_and(|_| self.is_late()) {
-            let limit = self.setup.binding.timeout();
-            return self.fail(format!("no answer after {limit:?}, the time limit: killed"));
         }
         self.take_answers();
         if exited {
@@ -325,11 +322,18 @@ impl Worker {
                 _ => "it cannot be waited for".to_owned(),
             };
             self.fail(format!("ended without an answer: {how}"));
+        } else if self.is_late() {
+            // Whatever else it has to say: one that never stops writing is never waited for.
+            let limit = self.setup.binding.timeout();
+            self.fail(format!("no answer after {limit:?}, the time limit: killed"));
         }
     }
 
+    /// Whether an answer that is due has not come.
     fn is_late(&self) -> bool {
-        self.program.as_ref().is_some_and(|program| Instant::now() >= program.deadline)
+        self.program
+            .as_ref()
+            .is_some_and(|program| !program.given.is_empty() && Instant::now() >= program.deadline)
     }
 
     /// Takes what the program wrote.

@@ -68,6 +68,11 @@ fn what_can_be_no_handler_or_no_binding_is_refused() {
     );
     assert!(refusal(Binding::new("temp", "..")).contains("not the name of a handler"));
     assert!(refusal(Binding::new("../temp", "a.sh")).contains("not the name of a woof in this namespace"));
+    let into = |name: &str| refusal(Binding { into: Some(name.to_owned()), ..Binding::new("temp", "a.sh") });
+    for name in ["../temp", "/tmp/temp", "a//b", ""] {
+        assert!(into(name).ends_with("not the name of a woof in this namespace"), "{name}");
+    }
+    assert!(into(".woof/triggers").ends_with("output does not go to what the namespace keeps for itself"));
     assert_eq!(refusal(Binding::new("none", "a.sh")), "none: no such woof");
     let typed = Binding { filter: Some("value > 'x'".into()), ..Binding::new("temp", "a.sh") };
     assert_eq!(refusal(typed), "expression:9: expected a number, found a string");
@@ -110,6 +115,12 @@ fn bindings_that_are_not_understood_are_refused_with_their_line_and_stay() {
                 "{head}\n{{\"id\":1,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1,\"x\":1}}"
             ),
             "line 2: unknown field",
+        ),
+        (
+            &format!(
+                "{head}\n{{\"id\":4294967295,\"woof\":\"temp\",\"handler\":\"a\",\"from\":1,\"made\":1}}"
+            ),
+            "line 2: the id 4294967295 is 0, the last there is, or there twice",
         ),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -198,6 +209,36 @@ fn numbers_that_a_power_loss_gives_out_again_are_handled_again() {
     assert_eq!(held(&farm), Some(6));
     assert_eq!(run(&farm, &notes).1, [6, 7]);
     assert_eq!(run(&farm, &notes).1, [0; 0]);
+}
+
+#[test]
+fn numbers_are_handled_again_also_before_the_first_checkpoint() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding::new("temp", "h"), None).unwrap();
+    let notes = Arc::new(Notes::default());
+    put(&farm, 1..=5);
+    let mut image = std::fs::read(farm.join("temp")).unwrap();
+    put(&farm, 6..=10);
+    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
+    let dispatcher = Dispatcher::with_runner(&farm, OsStr::new(""), runner).unwrap();
+    let stopper = dispatcher.stopper();
+    let serving = std::thread::spawn(move || dispatcher.serve());
+    while held(&farm) != Some(11) {
+        std::thread::yield_now();
+    }
+    // What a kill leaves of the log of triggers: there is no checkpoint at the end.
+    let triggers = std::fs::read(farm.join(".woof/triggers")).unwrap();
+    stopper.stop();
+    assert_eq!(serving.join().unwrap().done, 10);
+    std::fs::write(farm.join(".woof/triggers"), triggers).unwrap();
+    // As above, but as many elements were put since as to reach the numbers that were handled.
+    let after = std::fs::read(farm.join("temp")).unwrap();
+    image[4096..8192].copy_from_slice(&after[4096..8192]);
+    image[4096 + 256] ^= 0xff;
+    std::fs::write(farm.join("temp"), image).unwrap();
+    put(&farm, 6..=12);
+    notes.runs.lock().unwrap().clear();
+    assert_eq!(run(&farm, &notes).1, (6..=12).collect::<Vec<_>>());
 }
 
 #[test]

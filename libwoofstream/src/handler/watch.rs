@@ -69,6 +69,12 @@ impl Watch {
         }
     }
 
+    /// Whether an element is waited for.
+    #[cfg(test)]
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed != 0
+    }
+
     /// Notes that it woke: the next [`Watch::arm`] waits again.
     pub(super) fn woke(&mut self) {
         self.armed = 0;

@@ -403,7 +403,9 @@ impl Exchange {
         match &self.work {
             Work::Asked(request) => match &**request {
                 Request::Create(_) | Request::Remove(_) | Request::Namespace(_) => true,
-                Request::Put(put) => put.resume.is_some() || put.create.is_some(),
+                // Bindings are read, and changed under a lock that others may have.
+                Request::Put(put) => put.resume.is_some() || put.create.is_some() || put.handler.is_some(),
+                Request::Access(access) => access.change.is_some(),
                 Request::Read(read) => read.filter.is_some(),
                 _ => false,
             },

@@ -109,12 +109,10 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if connection.output().capacity() == 0 {
             *connection.output() = spare::take();
         }
-        match connection.pump(false) {
-            Pumped::Idle | Pumped::Full => {}
-            Pumped::Heavy => {
-                tokio::task::block_in_place(|| connection.pump(true));
-                continue;
-            }
+        let busy = connection.pump(false) == Pumped::Heavy;
+        if busy {
+            // One step of it. Then it is looked what the client has to say, and whether it is there at all.
+            tokio::task::block_in_place(|| connection.pump(true));
         }
         if connection.is_over() && connection.output().len() == sent {
             break;
@@ -125,14 +123,27 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         } else if connection.is_greeted() && !stopped {
             deadline = None;
         }
-        let event = tokio::select! {
-            biased;
-            happened = poll_fn(|context| {
-                poll(&mut stream, connection, mailbox, &mut sent, &mut wrong, context)
-            }) => Event::Io(happened),
-            _ = signals.stopping.wait_for(|stopping| *stopping), if !stopped => Event::Stop,
-            _ = signals.keys_changed.changed() => Event::KeysChanged,
-            () = sleep_until(deadline) => Event::Deadline,
+        // Looked at each time: what comes and goes without a pause must not keep them waiting.
+        let told = if !stopped && *signals.stopping.borrow() {
+            Some(Event::Stop)
+        } else if signals.keys_changed.has_changed().is_ok_and(|changed| changed) {
+            signals.keys_changed.mark_unchanged();
+            Some(Event::KeysChanged)
+        } else {
+            None
+        };
+        let event = match told {
+            Some(told) => told,
+            None => tokio::select! {
+                biased;
+                happened = poll_fn(|context| {
+                    poll(&mut stream, connection, mailbox, &mut sent, &mut wrong, context)
+                }) => Event::Io(happened),
+                _ = signals.stopping.wait_for(|stopping| *stopping), if !stopped => Event::Stop,
+                _ = signals.keys_changed.changed() => Event::KeysChanged,
+                () = sleep_until(deadline) => Event::Deadline,
+                () = tokio::task::yield_now(), if busy => Event::Io(Happened::Something),
+            },
         };
         match event {
             Event::Io(Happened::Something) => {}
@@ -266,4 +277,117 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         spare::give(std::mem::take(connection.output()));
     }
     Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Site;
+    use super::*;
+    use crate::access::Peer;
+    use crate::log::{self, Options};
+    use crate::net::{self, Received, Request, Role, Session};
+    use std::sync::Arc;
+
+    /// A client that is always ready.
+    struct Client {
+        session: Session,
+        got: Vec<u8>,
+        /// It never stops asking whether the server is alive, so many times; or it goes as soon as it has an answer.
+        pings: Option<u32>,
+        ended: bool,
+    }
+
+    impl AsyncRead for Client {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let input = std::mem::take(self.session.output());
+            into.put_slice(&input);
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            match self.pings {
+                Some(left) => {
+                    assert!(left > 0, "what it was told to is never looked at");
+                    self.pings = Some(left - 1);
+                    self.session.ping();
+                }
+                // More than a greeting.
+                None if input.is_empty() && self.got.len() <= 8 => return Poll::Pending,
+                None => {}
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Client {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            self.got.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            self.ended = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Serves a client of a woof with 20,000 elements; `change` is called before it comes.
+    fn serve(client: &mut Client, change: impl FnOnce(&watch::Sender<u64>)) -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options { history: 20_000, ..Options::default() }).unwrap();
+        let mut appender = log::open(&path).unwrap().appender().unwrap();
+        appender.extend((0..20_000).map(|_| b"1".as_slice()), |_| {}).unwrap();
+        let site = Site::open(dir.path(), Limits::default()).unwrap();
+        let mailbox = Arc::new(Mailbox::default());
+        let peer = Peer::unix(rustix::process::getuid().as_raw(), Vec::new());
+        let mut connection = Connection::new(Arc::clone(&site), peer, mailbox.clone());
+        let (_stop, stopping) = watch::channel(false);
+        let (keys, keys_changed) = watch::channel(0);
+        change(&keys);
+        let refused = || Err(Error::new(Code::Denied, "", "the certificate is revoked"));
+        let mut signals = Signals { stopping, keys_changed, admitted: &refused };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let served = run(client, &mut connection, &mailbox, site.limits(), &mut signals);
+        runtime.unwrap().block_on(served)
+    }
+
+    #[test]
+    fn a_client_that_goes_away_ends_a_search_that_finds_nothing() {
+        let mut session = Session::new(Role::Client, 1);
+        let read =
+            net::Read { name: "temp".into(), filter: Some("seqno < 0".into()), ..net::Read::default() };
+        session.open(&Request::Read(read).encode().unwrap(), 1 << 20).unwrap();
+        let mut client = Client { session, got: Vec::new(), pings: None, ended: false };
+        serve(&mut client, |_| {}).unwrap();
+        let mut rest = &client.got[..];
+        let mut came = 0;
+        while let Ok((used, received)) = client.session.receive(rest)
+            && used > 0
+        {
+            assert!(!matches!(received, Received::End(_)), "all of it was looked at");
+            came += 1;
+            rest = &rest[used..];
+        }
+        assert!(came > 1, "nothing was looked at");
+    }
+
+    #[test]
+    fn a_client_that_never_pauses_does_not_outlive_its_certificate() {
+        let session = Session::new(Role::Client, 1);
+        let mut client = Client { session, got: Vec::new(), pings: Some(1000), ended: false };
+        let err = serve(&mut client, |keys| keys.send_modify(|times| *times += 1)).unwrap_err();
+        assert_eq!(err.text(), "the certificate is revoked");
+    }
 }

@@ -13,6 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// The stack of a thread that sleeps, in bytes.
 const STACK: usize = 128 << 10;
 
+/// The number of the first follower of a watch.
+const FIRST: u64 = 1;
+
 /// Watches by the file of their woof.
 type ByFile = HashMap<(u64, u64), Arc<Watch>>;
 
@@ -37,8 +40,10 @@ impl std::fmt::Debug for Watch {
 
 struct State {
     /// Who wants to be woken once there are elements from a seqno on.
-    armed: Vec<Armed>,
+    armed: HashMap<u64, Armed>,
     followers: usize,
+    /// The number of the last follower.
+    last: u64,
     /// The woof came to its end.
     ended: bool,
 }
@@ -53,6 +58,8 @@ struct Armed {
 #[derive(Debug)]
 pub(super) struct Follower {
     watch: Arc<Watch>,
+    /// Its number in the watch.
+    own: u64,
     key: (u64, u64),
     watches: Arc<Mutex<ByFile>>,
 }
@@ -75,10 +82,12 @@ impl Watches {
     pub(super) fn follow(&self, woof: &Woof) -> Result<Follower> {
         let key = woof.identity()?;
         let mut watches = locked(&self.watches);
-        let watch = match watches.get(&key) {
+        let (watch, own) = match watches.get(&key) {
             Some(watch) => {
-                locked(&watch.state).followers += 1;
-                Arc::clone(watch)
+                let mut state = locked(&watch.state);
+                state.followers += 1;
+                state.last += 1;
+                (Arc::clone(watch), state.last)
             }
             None if watches.len() >= self.max => {
                 let text = format!(
@@ -90,10 +99,10 @@ impl Watches {
             None => {
                 let watch = start(woof)?;
                 watches.insert(key, Arc::clone(&watch));
-                watch
+                (watch, FIRST)
             }
         };
-        Ok(Follower { watch, key, watches: Arc::clone(&self.watches) })
+        Ok(Follower { watch, own, key, watches: Arc::clone(&self.watches) })
     }
 }
 
@@ -105,7 +114,7 @@ impl Follower {
             drop(state);
             return wake.wake(exchange);
         }
-        state.armed.push(Armed { seqno, wake: Arc::clone(wake), exchange });
+        state.armed.insert(self.own, Armed { seqno, wake: Arc::clone(wake), exchange });
         if state.armed.len() == 1 {
             self.watch.armed.notify_one();
         }
@@ -117,6 +126,8 @@ impl Drop for Follower {
         let mut watches = locked(&self.watches);
         let mut state = locked(&self.watch.state);
         state.followers -= 1;
+        // Else those who come and go would be kept until the next element.
+        state.armed.remove(&self.own);
         if state.followers == 0 {
             watches.remove(&self.key);
             self.watch.waker.stop();
@@ -130,7 +141,7 @@ fn start(woof: &Woof) -> Result<Arc<Watch>> {
     let woof = woof.clone();
     let waker = woof.cursor(woof.next_seqno()).waker();
     let watch = Arc::new(Watch {
-        state: Mutex::new(State { armed: Vec::new(), followers: 1, ended: false }),
+        state: Mutex::new(State { armed: HashMap::new(), followers: 1, last: FIRST, ended: false }),
         armed: Condvar::new(),
         waker,
     });
@@ -154,7 +165,8 @@ fn run(watch: &Watch, woof: &Woof) {
         }
         // What is appended after this load ends the wait below.
         let next = woof.next_seqno();
-        let (due, rest) = std::mem::take(&mut state.armed).into_iter().partition(|armed| armed.seqno < next);
+        let (due, rest) =
+            std::mem::take(&mut state.armed).into_iter().partition(|(_, armed)| armed.seqno < next);
         state.armed = rest;
         let asleep = !state.armed.is_empty();
         drop(state);
@@ -176,8 +188,45 @@ fn run(watch: &Watch, woof: &Woof) {
     }
 }
 
-fn wake_all(due: Vec<Armed>) {
-    for armed in due {
+fn wake_all(due: HashMap<u64, Armed>) {
+    for armed in due.into_values() {
         armed.wake.wake(armed.exchange);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{self, Options};
+    use std::sync::mpsc::{Sender, channel};
+
+    struct Told(Mutex<Sender<u32>>);
+
+    impl Wake for Told {
+        fn wake(&self, exchange: u32) {
+            let _ = locked(&self.0).send(exchange);
+        }
+    }
+
+    #[test]
+    fn followers_that_are_gone_are_forgotten_and_the_others_are_woken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options::default()).unwrap();
+        let woof = log::open(&path).unwrap();
+        let (send, told) = channel();
+        let wake: Arc<dyn Wake> = Arc::new(Told(Mutex::new(send)));
+        let watches = Watches::new(1);
+        let stays = watches.follow(&woof).unwrap();
+        stays.arm(&woof, 1, &wake, 1);
+        for exchange in 2..100 {
+            watches.follow(&woof).unwrap().arm(&woof, 1, &wake, exchange);
+        }
+        assert_eq!(locked(&stays.watch.state).armed.len(), 1);
+        woof.appender().unwrap().append(b"one").unwrap();
+        assert_eq!(told.recv(), Ok(1));
+        drop(stays);
+        assert_eq!(watches.count(), 0);
+        assert!(told.try_recv().is_err());
     }
 }

@@ -4,7 +4,7 @@ use crate::direct::{CANCEL, CREDIT, Client, DATA, END, GOAWAY, OPEN, PING, frame
 use crate::world::directory;
 use libwoofstream::error::Code;
 use libwoofstream::log;
-use libwoofstream::net::{Create, Find, GREETING, Named, Put, Read, Request};
+use libwoofstream::net::{Access, Create, Find, GREETING, Named, Put, Read, Request};
 use libwoofstream::server::{Limits, Pumped, Site};
 use libwoofstream::wire::encode;
 use std::sync::Arc;
@@ -453,4 +453,18 @@ fn an_expensive_predicate_is_worked_on_where_it_harms_nobody_and_in_turns() {
     let wrong = Read { name: "farm/temp".into(), filter: Some("value >".into()), ..Read::default() };
     let answer = Client::ask(&site, owner(dir.path()), &Request::Read(wrong));
     assert!(answer.contains("expression"), "{answer}");
+}
+
+#[test]
+fn what_waits_for_the_lock_of_a_namespace_is_done_where_it_harms_nobody() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let name = || "farm/temp".to_owned();
+    let put = Put { name: name(), content: "text".into(), handler: Some("h".into()), ..Put::default() };
+    let access = Access { name: "farm".into(), change: Some("grant any read".into()) };
+    for request in [Request::Put(put), Request::Access(access)] {
+        let mut client = Client::greeted(&site);
+        client.server.receive(&open(1, 1 << 20, &request)).unwrap();
+        assert_eq!(client.server.pump(false), Pumped::Heavy, "{request:?}");
+    }
 }
