@@ -19,8 +19,12 @@ pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
         .map_err(|err| Error::io("woof", "find this program", err))?;
     fs::create_dir_all(dir).map_err(|err| Error::io(&shown, "make the directory", err))?;
     let (mut made, mut kept) = (Vec::new(), 0u64);
-    for command in commands {
-        let link = dir.join(command.name);
+    // And one of its own name, so that a directory on the path is all it needs.
+    for command in commands.iter().map(|command| command.name).chain(["woof"]) {
+        let link = dir.join(command);
+        if link == program || dir.canonicalize().is_ok_and(|dir| dir.join(command) == program) {
+            continue;
+        }
         let name = link.display().to_string();
         match link.symlink_metadata() {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
@@ -39,7 +43,7 @@ pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
             }
         }
         std::os::unix::fs::symlink(&program, &link).map_err(|err| Error::io(&name, "make the link", err))?;
-        made.push(command.name);
+        made.push(command);
     }
     let made_count = super::units::counted(made.len() as u64, "link");
     let mut text = format!("{shown}: made {made_count} to {}", program.display());
@@ -109,6 +113,7 @@ mod tests {
         assert!(first.contains(": made ") && first.contains("wcat"), "{first}");
         let program = std::env::current_exe().unwrap().canonicalize().unwrap();
         assert_eq!(fs::read_link(dir.join("wcat")).unwrap(), program);
+        assert_eq!(fs::read_link(dir.join("woof")).unwrap(), program);
         let again = links(&dir, COMMANDS).unwrap();
         assert!(again.contains(": made 0 links to ") && again.ends_with(" there already\n"), "{again}");
     }

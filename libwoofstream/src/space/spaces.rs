@@ -292,7 +292,8 @@ struct Names<'a> {
 impl Names<'_> {
     /// A name of what is at or below the given one, as the user would type it; `None` for one that stays.
     fn back(&self, name: &str) -> Option<String> {
-        if self.given == self.typed {
+        // What is about a server and none of its names is called as it is.
+        if self.given == self.typed || name.starts_with(crate::name::REMOTE) {
             return None;
         }
         if self.given.is_empty() && !name.is_empty() {
