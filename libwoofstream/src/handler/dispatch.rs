@@ -229,6 +229,11 @@ impl Dispatcher {
     fn step(&mut self) -> Result<bool> {
         let mut more = false;
         for queue in &mut self.queues {
+            if self.journal.is_due() {
+                // What all of them find at once may be more than the log has room for behind its hold.
+                more = true;
+                break;
+            }
             let scan = queue.scan(&mut self.journal);
             more |= scan == Scan::More;
             // A woof that came to its end wakes at once whoever waits for it; what runs of it tells when it has ended.

@@ -106,9 +106,10 @@ impl Journal {
         appended.map_err(|err| err.of(&*self.name))
     }
 
-    /// Whether so much was appended that a checkpoint is due.
+    /// Whether so much was appended, or waits to be, that a checkpoint is due.
     pub(super) fn is_due(&self) -> bool {
-        self.elements >= DUE_ELEMENTS || self.bytes >= DUE_BYTES
+        self.elements + self.ends.len() as u64 >= DUE_ELEMENTS
+            || self.bytes + self.batch.len() as u64 >= DUE_BYTES
     }
 
     /// Appends a checkpoint, the positions of all bindings. What is before it is not needed any more.

@@ -258,6 +258,20 @@ fn a_woof_that_is_made_anew_is_handled_from_its_first_element() {
 }
 
 #[test]
+fn what_many_bindings_find_at_once_fits_the_log_of_triggers() {
+    let (_dir, farm) = namespace(&Options::default());
+    put(&farm, 1..=1000);
+    for handler in 0..70 {
+        let binding = Binding { paused: true, ..Binding::new("temp", &format!("h{handler}")) };
+        bindings::add(&farm, &binding, Some(1)).unwrap();
+    }
+    // More elements than the log keeps.
+    assert_eq!(run(&farm, &Arc::new(Notes::default())), (Ended::default(), vec![]));
+    let pending = Summary::of(&farm).unwrap().bindings.iter().map(|binding| binding.pending).sum::<u64>();
+    assert_eq!(pending, 70_000);
+}
+
+#[test]
 fn a_second_dispatcher_of_a_namespace_is_refused() {
     let (_dir, farm) = namespace(&Options::default());
     let first = Dispatcher::open(&farm, OsStr::new("")).unwrap();
