@@ -331,6 +331,10 @@ impl Transport for Socket {
         Ok(if count == 0 { Waited::TimedOut } else { Waited::Ready })
     }
 
+    fn is_proven(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.is_handshaking())
+    }
+
     fn explain(&self, error: &io::Error) -> Option<Error> {
         let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
         Some(explain(inner, Us::Client))

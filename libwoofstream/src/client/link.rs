@@ -227,6 +227,11 @@ impl Link {
         }
     }
 
+    /// Whether the server has shown who it is.
+    pub(super) fn is_proven(&self) -> bool {
+        self.transport.is_proven()
+    }
+
     /// Hands output to the transport.
     pub(super) fn flush(&mut self) -> std::result::Result<(), Failure> {
         loop {

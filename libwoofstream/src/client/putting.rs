@@ -71,6 +71,8 @@ pub(super) struct Putting {
     lost: Option<Error>,
     /// Since when and how often it was tried to get an answer.
     trying: Option<Trying>,
+    /// The server has shown who it is, so that it is worth trying again.
+    reached: bool,
     /// When the woof was made, once that is known.
     made: Option<u64>,
     /// From this seqno on elements of this put can be in the woof.
@@ -105,6 +107,7 @@ impl Putting {
             connected: None,
             lost: None,
             trying: None,
+            reached: false,
             made: None,
             from: 1,
             chunks: VecDeque::new(),
@@ -124,7 +127,7 @@ impl Putting {
         loop {
             if let Some(why) = &why {
                 // A server that takes connections and answers nothing is tried no longer than one that is not there.
-                let new = || self.remote.patience_of_put(self.made.is_some());
+                let new = || self.remote.patience_of_put(self.reached || self.made.is_some());
                 self.trying.get_or_insert_with(new).wait(why, &never)?;
             }
             match self.remote.connect(&self.target) {
@@ -177,6 +180,8 @@ impl Putting {
             match self.pump_connection(wait, enough, report) {
                 Ok(()) => return Ok(()),
                 Err(Failure::Lost(err)) => {
+                    self.reached |=
+                        self.connected.as_ref().is_some_and(|connected| connected.link.is_proven());
                     self.connected = None;
                     self.lost = Some(err);
                     if !wait {

@@ -39,6 +39,10 @@ pub trait Transport: Send {
     /// # Errors
     /// When the connection is broken.
     fn wait(&mut self, write: bool, timeout: Option<Duration>, stop: Option<&Stop>) -> io::Result<Waited>;
+    /// Whether the other side has shown that it is the server it should be. Where nothing shows that, it is false.
+    fn is_proven(&self) -> bool {
+        false
+    }
     /// What an error of reading or writing means, if this knows better than the error itself.
     fn explain(&self, _error: &io::Error) -> Option<crate::error::Error> {
         None

@@ -76,6 +76,8 @@ impl DeadLetter {
     pub(super) fn append(&self, namespace: &Path) -> Result<()> {
         let woof = open_state_woof(namespace, files::DEAD, &state_woof_options())?;
         let mut appender = woof.appender()?;
+        // The hold on its element is raised next, and may reach the disk before anything that is not synced.
+        appender.set_sync(true);
         let json = serde_json::to_vec(self).unwrap_or_default();
         if json.len() as u64 <= appender.element_max() {
             appender.append(&json)?;

@@ -72,7 +72,7 @@ impl Woof {
         if taken == Taken::FromDead {
             repair::mark(region);
         }
-        let seqno = seqno.map_or(0, |seqno| seqno.clamp(region.first_seqno(), region.next_seqno()));
+        let seqno = seqno.map_or(0, |seqno| seqno.max(region.first_seqno()).min(region.next_seqno()));
         let state = region.state();
         if state == shared::STATE_LIVE {
             region.set_hold(seqno);

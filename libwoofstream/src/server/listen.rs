@@ -29,6 +29,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether certificates of open connections were revoked.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether certificates of open connections expired.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(600);
+
 /// Where connections come from.
 pub enum Listener {
     /// A Unix socket, whose peers the kernel names.
@@ -387,6 +390,12 @@ impl Server {
                 let text = format!("the certificate of {} is revoked", admitted.peer);
                 Err(Error::new(Code::Denied, "", text))
             }
+            Some((_, admitted))
+                if sys::now_ns() / 1_000_000_000 > admitted.not_after.max(0).unsigned_abs() =>
+            {
+                let text = format!("the certificate of {} expired", admitted.peer);
+                Err(Error::new(Code::Denied, "", text))
+            }
             _ => Ok(()),
         };
         let mut signals = io::Signals {
@@ -403,15 +412,21 @@ impl Server {
         }
     }
 
-    /// Reads the keys again now and then, so that a revoked identity loses its open connections too.
+    /// Reads the keys again now and then, so that a revoked identity loses its open connections too, and an expired one later.
     async fn watch_keys(&self, keys: &ServerKeys) {
         let (mut stopping, mut reload) = (self.stopping.subscribe(), self.reload.subscribe());
+        let mut looked = tokio::time::Instant::now();
         loop {
             let asked = tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => false,
                 _ = reload.changed() => true,
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             };
+            // Certificates that expired under open connections are found without a change of the keys, and without a timer for each.
+            if looked.elapsed() >= LOOK_FOR_EXPIRED {
+                looked = tokio::time::Instant::now();
+                self.keys_changed.send_modify(|times| *times += 1);
+            }
             match keys.reload() {
                 Ok(true) => {
                     tracing::info!("keys were read again");
