@@ -69,6 +69,19 @@ impl Appender {
         self.sync = sync || self.region.geometry.options.sync;
     }
 
+    /// Whether another appender is at it just now, so that an append would wait. What is true here can change at once.
+    ///
+    /// ```
+    /// use libwoofstream::log::{self, Options};
+    /// let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("temp");
+    /// log::create(&path, &Options::default()).unwrap();
+    /// assert!(!log::open(&path).unwrap().appender().unwrap().is_busy());
+    /// ```
+    pub fn is_busy(&self) -> bool {
+        self.region.map.load32(shared::APPEND_LOCK, Ordering::Relaxed) != 0
+    }
+
     /// Whether every append is made durable before it returns.
     pub fn is_sync(&self) -> bool {
         self.sync

@@ -409,7 +409,7 @@ impl Exchange {
                 Request::Read(read) => read.filter.is_some(),
                 _ => false,
             },
-            Work::Put(put) => put.waits_for_disk(),
+            Work::Put(put) => put.waits(),
             Work::Read(read) => read.is_filtered(),
             // Directories are read.
             Work::Find(_) => true,

@@ -163,9 +163,9 @@ impl Putting {
         self.input.len() + self.decoder.assembled_len()
     }
 
-    /// Whether every append waits for the disk.
-    pub(super) fn waits_for_disk(&self) -> bool {
-        self.appender.is_sync()
+    /// Whether the next append waits: for the disk, or for another writer, who may be stopped while it is at it.
+    pub(super) fn waits(&self) -> bool {
+        self.appender.is_sync() || self.appender.is_busy()
     }
 
     /// Appends what came, and answers for it.
