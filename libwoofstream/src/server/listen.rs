@@ -59,6 +59,13 @@ pub struct Server {
     reload: watch::Sender<u64>,
 }
 
+/// A listening socket as the runtime waits for it.
+fn tcp(listener: std::net::TcpListener) -> Result<tokio::net::TcpListener> {
+    let failed = |err| Error::io("", "listen", err);
+    listener.set_nonblocking(true).map_err(failed)?;
+    tokio::net::TcpListener::from_std(listener).map_err(failed)
+}
+
 /// The place of a connection among those of its user.
 struct Place<'a>(&'a Server, String);
 
@@ -193,8 +200,7 @@ impl Server {
                 });
             }
             Listener::Tls(listener, keys) => {
-                listener.set_nonblocking(true).map_err(failed)?;
-                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                let listener = tcp(listener)?;
                 tasks.spawn(async move {
                     server
                         .accept(
@@ -211,8 +217,7 @@ impl Server {
                 });
             }
             Listener::Plain(listener) => {
-                listener.set_nonblocking(true).map_err(failed)?;
-                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                let listener = tcp(listener)?;
                 tasks.spawn(async move {
                     server
                         .accept(
@@ -230,8 +235,7 @@ impl Server {
                 });
             }
             Listener::Metrics(listener) => {
-                listener.set_nonblocking(true).map_err(failed)?;
-                let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+                let listener = tcp(listener)?;
                 let stopping = self.stopping.subscribe();
                 tasks.spawn(scrape::serve(listener, Arc::clone(&self.site), stopping));
             }
