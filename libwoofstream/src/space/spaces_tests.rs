@@ -246,3 +246,11 @@ fn several_threads_share_a_server() {
     });
     assert_eq!(world.dialled.load(Ordering::Relaxed), 1);
 }
+
+#[test]
+fn what_is_about_a_server_keeps_its_name() {
+    let names = Names { given: "", typed: "woof://edge7" };
+    let error = |object: &str| names.error(Error::new(Code::Unreachable, object, "x")).object().to_owned();
+    assert_eq!(error("woof://edge7:7144"), "woof://edge7:7144");
+    assert_eq!(error("farm/temp"), "woof://edge7/farm/temp");
+}
