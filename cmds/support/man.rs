@@ -15,7 +15,7 @@ It is done; a reader of the output that went away is no failure.
 The answer is no, or some items failed and the others are done.
 .TP
 \\fB2\\fR
-It could not be done; standard error says why.
+It could not be done; standard error says why, or, where the output is a stream, its end does for the command that reads it.
 ";
 
 /// How clap_mangen begins each part: an apostrophe that is one wherever the page is shown.
