@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO   ?= cargo
 # 1: a binary without shared libraries and at a fixed address, which starts fastest and runs in any container. 0: an ordinary one.
 STATIC  ?= 1
-# The cryptography looks at the processor when it is first used, and not at the start of every command: see docs/decisions/0008-keys-and-tls.md.
+# The cryptography looks at the processor when it is first used, and not at the start of every command: see docs/decisions/0009-keys-and-tls.md.
 TLS_CFLAGS ?= -DBORINGSSL_NO_STATIC_INITIALIZER
 # Its random numbers come from the kernel and the processor. To gather more from the jitter of the processor's clock takes each process
 # 30 ms when it first connects. Empty to have it nevertheless.

@@ -3,7 +3,7 @@
 use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::element::{self, Element};
-use super::run::{Channel, Outcome, Run, Runner};
+use super::run::{self, Channel, Failure, Run, Runner};
 use crate::content::{ContentType, convert};
 use crate::limits::{HANDLER_LOGGED_MAX, HANDLER_OUTPUT_MAX};
 use crate::log::{self, Appender, Mark, Woof};
@@ -44,6 +44,17 @@ pub(super) enum Became {
     Lost(String),
     /// It did not begin.
     Returned,
+    /// It could not begin, for a reason that may pass and is no fault of the handler.
+    NotReady(String),
+}
+
+impl From<Failure> for Became {
+    fn from(failure: Failure) -> Became {
+        match failure {
+            Failure::Failed(reason) => Became::Failed(reason),
+            Failure::NotReady(reason) => Became::NotReady(reason),
+        }
+    }
 }
 
 impl Attempt {
@@ -71,18 +82,21 @@ impl Attempt {
             return Became::Hopeless(TOO_DEEP.to_owned());
         }
         let woof = self.letter.as_ref().map_or(&*self.binding.woof, |letter| &letter.woof);
-        let run = Run {
-            namespace: &self.namespace,
-            binding: &self.binding,
-            trigger: &self.trigger,
+        let attempt = run::Attempt {
             woof,
             seqno: self.letter.as_ref().map_or(self.seqno, |letter| letter.seqno),
             time_ns: element.time_ns,
             content: self.content,
             data: &element.data,
-            attempt: self.attempt,
+            number: self.attempt,
             cause: &self.cause,
+        };
+        let run = Run {
+            namespace: &self.namespace,
+            binding: &self.binding,
+            trigger: &self.trigger,
             depth: (depth + 1).min(Mark::DEPTH_MAX),
+            attempt: Some(attempt),
         };
         let mut output = match Output::open(&self.namespace, &run) {
             Ok(output) => output,
@@ -90,7 +104,7 @@ impl Attempt {
         };
         match self.runner.run(&run, &mut |channel, line| output.line(channel, line)) {
             Ok(()) => Became::Done,
-            Err(reason) => Became::Failed(reason),
+            Err(failure) => failure.into(),
         }
     }
 }
@@ -127,7 +141,7 @@ impl<'a> Output<'a> {
         Ok(Output { run, logged: 0, into: into.transpose()? })
     }
 
-    pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Outcome {
+    pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Result<(), String> {
         if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
             return into.line(line);
         }
@@ -150,7 +164,7 @@ impl<'a> Output<'a> {
 }
 
 impl Into {
-    fn line(&mut self, line: &[u8]) -> Outcome {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(line.len() as u64 + 1);
         if self.bytes > HANDLER_OUTPUT_MAX {
             return Err(format!(

@@ -6,10 +6,9 @@ use super::attempt::{Attempt, Became};
 use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::dispatch::{Dispatcher, Event};
-use super::process::ProcessRunner;
 use super::queue::Queue;
 use super::record::{Record, What};
-use super::stream::{Job, Setup, Stream};
+use super::stream::{Setup, Stream};
 use super::trigger::Trigger;
 use crate::limits::ATTEMPTS_MAX;
 use std::sync::Arc;
@@ -19,6 +18,9 @@ impl Dispatcher {
     /// Claims triggers, one of each binding in turn, as long as there are places.
     pub(super) fn claim(&mut self) -> Vec<(usize, u64, Trigger)> {
         let (mut claims, now, count) = (Vec::new(), Instant::now(), self.queues.len());
+        if self.is_put_off(now).is_some() {
+            return claims;
+        }
         let mut passed_over = 0;
         while self.running < ATTEMPTS_MAX && passed_over < count {
             let index = self.turn % count.max(1);
@@ -65,6 +67,11 @@ impl Dispatcher {
         claims
     }
 
+    /// Until when no attempt begins.
+    pub(super) fn is_put_off(&self, now: Instant) -> Option<Instant> {
+        self.put_off.as_ref().map(|(_, until)| *until).filter(|until| *until > now)
+    }
+
     /// Whether another binding of the same group runs, or has an older trigger.
     fn is_kept_back(&self, index: usize, seqno: u64) -> bool {
         let Some(queue) = self.queues.get(index) else { return true };
@@ -80,7 +87,7 @@ impl Dispatcher {
     }
 
     /// Hands claimed triggers to a long-lived handler.
-    pub(super) fn start_stream(&mut self, index: usize, jobs: Vec<Job>) {
+    pub(super) fn start_stream(&mut self, index: usize, seqnos: Vec<u64>) {
         let Some(queue) = self.queues.get(index) else { return };
         let Some(source) = &queue.source else { return };
         let id = queue.binding.id;
@@ -88,7 +95,7 @@ impl Dispatcher {
             let setup = Setup {
                 namespace: Arc::clone(&self.namespace),
                 binding: Arc::new(queue.binding.clone()),
-                runner: ProcessRunner { path: self.path.clone() },
+                runner: Arc::clone(&self.runner),
                 woof: source.woof.clone(),
                 content: source.content,
                 events: self.events.0.clone(),
@@ -96,13 +103,13 @@ impl Dispatcher {
             match Stream::start(setup) {
                 Ok(stream) => drop(self.streams.insert(id, stream)),
                 Err(err) => {
-                    let failed = |job: Job| (job.seqno, Became::Failed(format!("start a thread: {err}")));
-                    return self.answered(id, jobs.into_iter().map(failed).collect());
+                    let failed = |seqno| (seqno, Became::Failed(format!("start a thread: {err}")));
+                    return self.answered(id, seqnos.into_iter().map(failed).collect());
                 }
             }
         }
         if let Some(stream) = self.streams.get(&id) {
-            stream.push(jobs);
+            stream.push(seqnos);
         }
     }
 

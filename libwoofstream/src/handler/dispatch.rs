@@ -16,15 +16,14 @@ use super::process::{ProcessRunner, kill_left};
 use super::queue::{Left, Queue, Scan};
 use super::record::Record;
 use super::run::Runner;
-use super::stream::{Job, Stream};
-use super::trigger::Trigger;
+use super::stream::Stream;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
 use crate::limits::ATTEMPTS_MAX;
 use crate::name::STATE_DIR;
 use rustix::fs::FlockOperation;
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -101,8 +100,6 @@ pub struct Dispatcher {
     pub(super) queues: Vec<Queue>,
     watches: HashMap<u32, Watch>,
     pub(super) streams: HashMap<u32, Stream>,
-    /// For long-lived handlers.
-    pub(super) path: OsString,
     seen: Seen,
     /// The file that was not understood.
     refused: Option<Seen>,
@@ -113,6 +110,8 @@ pub struct Dispatcher {
     pub(super) turn: usize,
     pub(super) counts: Ended,
     stopping: bool,
+    /// Why there is nowhere to run handlers, and until when it is not tried again.
+    pub(super) put_off: Option<(String, Instant)>,
     /// Locked as long as this lives.
     _lock: File,
 }
@@ -123,14 +122,14 @@ impl Dispatcher {
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
     pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
-        Dispatcher::with_runner(namespace, path, Arc::new(ProcessRunner { path: path.to_owned() }))
+        Dispatcher::with_runner(namespace, Arc::new(ProcessRunner { path: path.to_owned() }))
     }
 
-    /// As [`Dispatcher::open`], with another runner for handlers that are not long-lived.
+    /// As [`Dispatcher::open`], with another runner.
     ///
     /// # Errors
     /// As [`Dispatcher::open`].
-    pub fn with_runner(namespace: &Path, path: &OsStr, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+    pub fn with_runner(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
         let shown = namespace.display().to_string();
         let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
@@ -152,7 +151,6 @@ impl Dispatcher {
             queues: Vec::new(),
             watches: HashMap::new(),
             streams: HashMap::new(),
-            path: path.to_owned(),
             seen: None,
             refused: None,
             pool: Pool::new(),
@@ -161,6 +159,7 @@ impl Dispatcher {
             turn: 0,
             counts: Ended::default(),
             stopping: false,
+            put_off: None,
             _lock: lock,
         };
         dispatcher.reload(&mut left)?;
@@ -175,7 +174,7 @@ impl Dispatcher {
     /// Runs what is pending, and ends.
     ///
     /// # Errors
-    /// When the log of triggers cannot be written.
+    /// When the log of triggers cannot be written, or there is nowhere to run handlers.
     pub fn run_pending(mut self) -> Result<Ended> {
         loop {
             let more = self.step()?;
@@ -184,6 +183,11 @@ impl Dispatcher {
             if self.stopping && !self.is_running() {
                 self.checkpoint()?;
                 return Ok(self.counts);
+            }
+            if let (Some((reason, _)), false) = (&self.put_off, self.is_running()) {
+                let err = Error::new(Code::Failed, self.namespace.display().to_string(), reason);
+                self.checkpoint()?;
+                return Err(err);
             }
             if !more && !self.is_running() && self.queues.iter().all(idle) {
                 self.journal.flush()?;
@@ -259,11 +263,7 @@ impl Dispatcher {
         for run in claims.chunk_by(|(a, ..), (b, ..)| a == b) {
             let Some(index) = run.first().map(|(index, ..)| *index) else { continue };
             if self.queues.get(index).is_some_and(Queue::is_stream) {
-                let job = |(_, seqno, trigger): &(usize, u64, Trigger)| Job {
-                    seqno: *seqno,
-                    attempt: trigger.attempts,
-                };
-                self.start_stream(index, run.iter().map(job).collect());
+                self.start_stream(index, run.iter().map(|(_, seqno, _)| *seqno).collect());
             } else {
                 run.iter().for_each(|(index, seqno, trigger)| self.start(*index, *seqno, trigger));
             }
@@ -282,8 +282,9 @@ impl Dispatcher {
 
     /// Waits for something to do.
     fn wait(&mut self, more: bool, soon: bool) {
-        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due).min();
         let now = Instant::now();
+        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
+        let due = due.chain(self.is_put_off(now)).min();
         let time = match (more, soon, due) {
             (true, ..) => Some(Duration::ZERO),
             (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
@@ -490,7 +491,7 @@ fn seen(namespace: &Path) -> Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Channel, Outcome, Run};
+    use super::super::{Failure, OnLine, Outcome, Run, Started};
     use super::*;
     use crate::log::{self, Options};
     use std::sync::Mutex;
@@ -499,9 +500,17 @@ mod tests {
     struct Waits(Mutex<Receiver<()>>);
 
     impl Runner for Waits {
-        fn run(&self, _run: &Run<'_>, _line: &mut dyn FnMut(Channel, &[u8]) -> Outcome) -> Outcome {
+        fn start(
+            &self,
+            _run: &Run<'_>,
+            _stdin: std::os::fd::OwnedFd,
+        ) -> std::result::Result<Started, Failure> {
+            Err(Failure::NotReady("it has no programs".to_owned()))
+        }
+
+        fn run(&self, _run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
             let told = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-            told.map_err(|err| err.to_string())
+            told.map_err(|err| err.to_string().into())
         }
     }
 
@@ -515,7 +524,7 @@ mod tests {
         log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
         let (end, told) = channel();
         let runner = Arc::new(Waits(Mutex::new(told)));
-        let dispatcher = Dispatcher::with_runner(dir.path(), OsStr::new(""), runner).unwrap();
+        let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
         (dir, dispatcher, end)
     }
 

@@ -13,6 +13,9 @@ mod claim;
 mod dead;
 mod dispatch;
 mod element;
+mod environment;
+mod follow;
+mod input;
 mod journal;
 mod lines;
 mod outcome;
@@ -34,7 +37,7 @@ pub use bindings::{Binding, Bindings, Input};
 pub use dead::{DeadLetter, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
 pub use record::{Record, Totals, What};
-pub use run::{Channel, Outcome, Run, Runner};
+pub use run::{Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
 pub use serve::{Dispatchers, run_pending};
 pub use summary::{BindingSummary, Summary};
 

@@ -26,6 +26,9 @@ impl Dispatcher {
         let Some(index) = self.queues.iter().position(|queue| queue.binding.id == id) else { return };
         let Some(queue) = self.queues.get_mut(index) else { return };
         let Some(trigger) = queue.trigger(seqno).cloned() else { return };
+        if !matches!(became, Became::NotReady(_) | Became::Returned) {
+            self.put_off = None;
+        }
         let record = |what| Record { attempt: Some(trigger.attempts), ..Record::new(what, id, seqno) };
         let mut add = |queue: &mut Queue, record: Record| {
             queue.totals.count(&record);
@@ -40,6 +43,10 @@ impl Dispatcher {
                 add(queue, Record { ms: Some(ms), ..record(What::Done) });
             }
             Became::Returned => queue.unclaim(seqno),
+            Became::NotReady(reason) => {
+                queue.unclaim(seqno);
+                self.put_off(reason);
+            }
             Became::Lost(reason) => {
                 tracing::error!(trigger = shown, reason, "trigger lost");
                 queue.close(seqno);
@@ -75,6 +82,14 @@ impl Dispatcher {
                 self.journal.add(&dead);
             }
         }
+    }
+
+    /// Begins no attempt for a while, as there is nowhere to run one.
+    fn put_off(&mut self, reason: String) {
+        if self.put_off.as_ref().is_none_or(|(before, _)| *before != reason) {
+            tracing::error!(namespace = %self.namespace.display(), reason, "handlers cannot run: trying again");
+        }
+        self.put_off = Some((reason, Instant::now() + TRY_AGAIN));
     }
 
     /// The dead letter of a trigger.

@@ -1,18 +1,33 @@
-//! What a runner is: it runs a handler for one trigger, wherever that is.
+//! What a runner is: it runs handlers, wherever that is.
+//!
+//! A runner has one thing to be able to do: [`Runner::start`], which gives a program that runs and its pipes. Attempts of one element and long-lived handlers
+//! are made of that. A runner that has a shorter way for one element, as one without processes has, says so in [`Runner::run`].
 
 use super::bindings::Binding;
+use super::follow;
+use super::input;
 use crate::content::ContentType;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A handler to be run for one element.
-#[derive(Debug)]
+/// A handler that is to run.
+#[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// The namespace's directory.
     pub namespace: &'a Path,
     /// The binding.
     pub binding: &'a Binding,
-    /// The id of the trigger.
+    /// The id of the trigger, or another that is the namespace's own.
     pub trigger: &'a str,
+    /// The depth of what the handler puts.
+    pub depth: u8,
+    /// What the attempt is for: it is in the environment of the handler. A long-lived handler, which gets many, has none there.
+    pub attempt: Option<Attempt<'a>>,
+}
+
+/// An attempt for one element.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
     /// The name of the woof in the namespace.
     pub woof: &'a str,
     /// The element.
@@ -24,11 +39,9 @@ pub struct Run<'a> {
     /// Its data.
     pub data: &'a [u8],
     /// Which attempt, from 1.
-    pub attempt: u32,
-    /// What the attempt is for.
+    pub number: u32,
+    /// What it is for.
     pub cause: &'a str,
-    /// The depth of what the handler puts.
-    pub depth: u8,
 }
 
 /// Where a handler wrote a line.
@@ -40,11 +53,73 @@ pub enum Channel {
     Err,
 }
 
-/// How an attempt ended: done, or why it failed.
-pub type Outcome = std::result::Result<(), String>;
+/// Why an attempt is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The handler failed: this counts.
+    Failed(String),
+    /// There is nowhere to run it now, which is no fault of the handler: it is tried again, however often.
+    NotReady(String),
+}
+
+impl Failure {
+    /// The reason.
+    pub fn reason(&self) -> &str {
+        match self {
+            Failure::Failed(reason) | Failure::NotReady(reason) => reason,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Failure {
+        Failure::Failed(reason)
+    }
+}
+
+/// How an attempt ended: done, or why not.
+pub type Outcome = std::result::Result<(), Failure>;
+
+/// Gets each line that a handler writes, without its newline; once it returns a reason, the attempt has failed with it.
+pub type OnLine<'a> = &'a mut dyn FnMut(Channel, &[u8]) -> Result<(), String>;
+
+/// A program that runs. Dropped, it is killed with all that came of it.
+pub trait Running: Send {
+    /// A descriptor that is readable once it has ended.
+    fn ended(&self) -> BorrowedFd<'_>;
+
+    /// Takes how it ended, once it has, and kills what it left behind.
+    fn end(&mut self) -> Outcome;
+
+    /// Kills it with all that came of it.
+    fn kill(&mut self);
+}
+
+/// A program that was started.
+pub struct Started {
+    /// The program.
+    pub running: Box<dyn Running>,
+    /// What it writes to its standard output.
+    pub stdout: OwnedFd,
+    /// What it writes to its standard error.
+    pub stderr: OwnedFd,
+}
 
 /// Runs handlers.
 pub trait Runner: Send + Sync {
-    /// Runs a handler to its end. `line` gets each line that it writes, without its newline; once it returns a reason, the attempt has failed with it.
-    fn run(&self, run: &Run<'_>, line: &mut dyn FnMut(Channel, &[u8]) -> Outcome) -> Outcome;
+    /// Starts a handler that reads `stdin`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure>;
+
+    /// Runs a handler for the element of an attempt to its end, or to its time limit.
+    ///
+    /// # Errors
+    /// When it is not done.
+    fn run(&self, run: &Run<'_>, line: OnLine<'_>) -> Outcome {
+        let input = input::in_memory(run).map_err(|err| format!("make its input: {err}"))?;
+        let started = self.start(run, input)?;
+        follow::to_the_end(started, run.binding.timeout(), line)
+    }
 }

@@ -9,22 +9,19 @@ use super::attempt::{Became, Output};
 use super::bindings::Binding;
 use super::dispatch::Event;
 use super::element::Element;
-use super::process::{Pipe, ProcessRunner, Running, failure};
-use super::program::program;
-use super::run::{Channel, Run};
+use super::follow::{self, Pipe};
+use super::run::{Channel, Failure, Run, Runner, Running, Started};
 use crate::content::ContentType;
 use crate::log::{Cursor, Item, Mark, Woof};
 use crate::space::context;
 use crate::wire::encode;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -35,18 +32,11 @@ const WAITING_MAX: usize = 256 << 10;
 /// How long a program that is not needed any more has to end.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// A trigger that is claimed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Job {
-    pub(super) seqno: u64,
-    pub(super) attempt: u32,
-}
-
 /// What the thread needs to know.
 pub(super) struct Setup {
     pub(super) namespace: Arc<PathBuf>,
     pub(super) binding: Arc<Binding>,
-    pub(super) runner: ProcessRunner,
+    pub(super) runner: Arc<dyn Runner>,
     pub(super) woof: Woof,
     pub(super) content: ContentType,
     pub(super) events: Sender<Event>,
@@ -54,7 +44,7 @@ pub(super) struct Setup {
 
 /// The thread that talks to the program of a binding.
 pub(super) struct Stream {
-    jobs: Option<Sender<Vec<Job>>>,
+    jobs: Option<Sender<Vec<u64>>>,
     wake: Arc<OwnedFd>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -74,7 +64,7 @@ impl Stream {
     }
 
     /// Hands over triggers, in order. They come back as [`Event::Answers`].
-    pub(super) fn push(&self, jobs: Vec<Job>) {
+    pub(super) fn push(&self, jobs: Vec<u64>) {
         if let Some(send) = &self.jobs {
             // The thread ends after this does.
             let _ = send.send(jobs);
@@ -101,13 +91,13 @@ impl Drop for Stream {
 
 /// A program that runs, and what is on its way to it.
 struct Program {
-    running: Running,
+    running: Box<dyn Running>,
     stdin: Option<File>,
     pipes: [Pipe; 2],
     /// What it has not read yet.
     waiting: Vec<u8>,
     /// Elements that it was given and has not answered.
-    given: VecDeque<Job>,
+    given: VecDeque<u64>,
     depth: u8,
     /// When the oldest of them has to be answered.
     deadline: Instant,
@@ -117,12 +107,13 @@ struct Worker {
     setup: Setup,
     cursor: Cursor,
     program: Option<Program>,
-    jobs: VecDeque<Job>,
+    /// Triggers that are claimed, by seqno.
+    jobs: VecDeque<u64>,
     answers: Vec<(u64, Became)>,
 }
 
 impl Worker {
-    fn work(&mut self, receive: &Receiver<Vec<Job>>, wake: &OwnedFd) {
+    fn work(&mut self, receive: &Receiver<Vec<u64>>, wake: &OwnedFd) {
         loop {
             loop {
                 match receive.try_recv() {
@@ -148,22 +139,22 @@ impl Worker {
 
     /// Gives elements to the program as long as it reads them.
     fn give(&mut self) {
-        while let Some(job) = self.jobs.front().copied() {
+        while let Some(seqno) = self.jobs.front().copied() {
             if self.program.as_ref().is_some_and(|program| program.waiting.len() >= WAITING_MAX) {
                 break;
             }
-            let element = match self.read(job.seqno) {
+            let element = match self.read(seqno) {
                 Ok(element) => element,
                 Err(reason) => {
                     self.jobs.pop_front();
-                    self.answers.push((job.seqno, Became::Lost(reason.to_owned())));
+                    self.answers.push((seqno, Became::Lost(reason.to_owned())));
                     continue;
                 }
             };
             let depth = element.mark.depth();
             if depth >= Mark::DEPTH_MAX && !self.setup.binding.chain {
                 self.jobs.pop_front();
-                self.answers.push((job.seqno, Became::Hopeless(super::attempt::TOO_DEEP.to_owned())));
+                self.answers.push((seqno, Became::Hopeless(super::attempt::TOO_DEEP.to_owned())));
                 continue;
             }
             let depth = (depth + 1).min(Mark::DEPTH_MAX);
@@ -172,17 +163,17 @@ impl Worker {
             {
                 if !program.given.is_empty() {
                     // It goes on when these are answered.
-                    self.cursor = self.setup.woof.cursor(job.seqno);
+                    self.cursor = self.setup.woof.cursor(seqno);
                     break;
                 }
                 self.leave();
             }
             if self.program.is_none() {
-                match self.start(depth, job, &element) {
+                match self.start(depth) {
                     Ok(program) => self.program = Some(program),
-                    Err(reason) => {
+                    Err(failure) => {
                         self.jobs.pop_front();
-                        self.answers.push((job.seqno, Became::Failed(reason)));
+                        self.answers.push((seqno, failure.into()));
                         self.give_back();
                         break;
                     }
@@ -193,8 +184,8 @@ impl Worker {
                 if program.given.is_empty() {
                     program.deadline = Instant::now() + self.setup.binding.timeout();
                 }
-                program.given.push_back(job);
-                encode::elem(&mut program.waiting, job.seqno, element.time_ns, &element.data);
+                program.given.push_back(seqno);
+                encode::elem(&mut program.waiting, seqno, element.time_ns, &element.data);
             }
         }
         if let Some(program) = &mut self.program {
@@ -204,7 +195,7 @@ impl Worker {
 
     /// Everything that no program has goes back.
     fn give_back(&mut self) {
-        self.answers.extend(self.jobs.drain(..).map(|job| (job.seqno, Became::Returned)));
+        self.answers.extend(self.jobs.drain(..).map(|seqno| (seqno, Became::Returned)));
     }
 
     /// Reads an element; mostly the one behind the last.
@@ -228,49 +219,25 @@ impl Worker {
         }
     }
 
-    fn start(&self, depth: u8, job: Job, element: &Element) -> Result<Program, String> {
-        let Setup { namespace, binding, runner, content, .. } = &self.setup;
-        let path = program(namespace, &binding.handler)?;
+    fn start(&self, depth: u8) -> Result<Program, Failure> {
+        let Setup { namespace, binding, content, .. } = &self.setup;
         let trigger = format!("{}-stream", binding.id);
-        let run = Run {
-            namespace,
-            binding,
-            trigger: &trigger,
-            woof: &binding.woof,
-            seqno: job.seqno,
-            time_ns: element.time_ns,
-            content: *content,
-            data: &[],
-            attempt: job.attempt,
-            cause: "stream",
-            depth,
-        };
-        let mut command = Command::new(path);
-        runner.environment(&mut command, &run);
-        for name in ["WOOF_SEQNO", "WOOF_TIME", "WOOF_ATTEMPT", "WOOF_CAUSE"] {
-            command.env_remove(name);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.current_dir(&**namespace).process_group(0);
-        let child = command.spawn().map_err(|err| format!("start: {err}"))?;
-        let mut running = Running::new(child, &run).map_err(|err| format!("start: {err}"))?;
-        running.limit(binding.memory);
-        let (stdin, stdout, stderr) = running.pipes();
-        let stdin = stdin.map(|stdin| File::from(OwnedFd::from(stdin)));
-        if let Some(stdin) = &stdin {
-            let set = fcntl_getfl(stdin).and_then(|flags| fcntl_setfl(stdin, flags | OFlags::NONBLOCK));
-            set.map_err(|err| format!("start: {err}"))?;
-        }
+        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None };
+        let piped = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from);
+        let piped = piped.and_then(|(stdin, feed)| {
+            let feed = File::from(feed);
+            follow::set_nonblocking(&feed)?;
+            Ok((stdin, feed))
+        });
+        let (stdin, feed) = piped.map_err(|err| format!("start: {err}"))?;
+        let Started { running, stdout, stderr } = self.setup.runner.start(&run, stdin)?;
         let mut waiting = Vec::new();
         encode::preamble(&mut waiting);
         drop(encode::dir(&mut waiting, &context(&binding.woof, *content)));
         Ok(Program {
             running,
-            stdin,
-            pipes: [
-                Pipe::new(Channel::Out, stdout.map(Into::into)),
-                Pipe::new(Channel::Err, stderr.map(Into::into)),
-            ],
+            stdin: Some(feed),
+            pipes: [Pipe::new(Channel::Out, stdout), Pipe::new(Channel::Err, stderr)],
             waiting,
             given: VecDeque::new(),
             depth,
@@ -288,7 +255,7 @@ impl Worker {
         };
         let mut polled = vec![PollFd::new(wake, PollFlags::IN)];
         if let Some(program) = &self.program {
-            polled.push(PollFd::new(program.running.pidfd(), PollFlags::IN));
+            polled.push(PollFd::from_borrowed_fd(program.running.ended(), PollFlags::IN));
             polled.extend(
                 program
                     .pipes
@@ -300,10 +267,7 @@ impl Worker {
                 polled.push(PollFd::new(stdin, PollFlags::OUT));
             }
         }
-        let timespec = timeout.map(|time| Timespec {
-            tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: time.subsec_nanos().into(),
-        });
+        let timespec = timeout.map(follow::timespec);
         // However it ends, what came is looked at.
         let _ = poll(&mut polled, timespec.as_ref());
         let woken = polled.first().is_some_and(|first| !first.revents().is_empty());
@@ -318,8 +282,8 @@ impl Worker {
             self.take_answers();
             let status = self.program.as_mut().map(|program| program.running.end());
             let how = match status {
-                Some(Ok(status)) => failure(status).unwrap_or_else(|| "exit status 0".to_owned()),
-                _ => "it cannot be waited for".to_owned(),
+                Some(Err(failure)) => failure.reason().to_owned(),
+                _ => "exit status 0".to_owned(),
             };
             self.fail(format!("ended without an answer: {how}"));
         } else if self.is_late() {
@@ -339,7 +303,7 @@ impl Worker {
     /// Takes what the program wrote.
     fn take_answers(&mut self) {
         let Some(program) = &mut self.program else { return };
-        let Setup { namespace, binding, content, .. } = &self.setup;
+        let Setup { namespace, binding, .. } = &self.setup;
         let (given, answers) = (&mut program.given, &mut self.answers);
         let before = answers.len();
         let mut wrong = None;
@@ -352,21 +316,10 @@ impl Worker {
                         Became::Failed(String::from_utf8_lossy(reason).into_owned())
                     }
                     text => {
-                        let seqno = given.front().map_or(0, |job| job.seqno);
+                        let seqno = given.front().copied().unwrap_or(0);
                         let trigger = format!("{}-{seqno}", binding.id);
-                        let run = Run {
-                            namespace,
-                            binding,
-                            trigger: &trigger,
-                            woof: &binding.woof,
-                            seqno,
-                            time_ns: 0,
-                            content: *content,
-                            data: &[],
-                            attempt: 1,
-                            cause: "stream",
-                            depth: program.depth,
-                        };
+                        let depth = program.depth;
+                        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None };
                         return Output::open(namespace, &run)?.line(channel, text);
                     }
                 };
@@ -374,7 +327,7 @@ impl Worker {
                     return Ok(());
                 }
                 match given.pop_front() {
-                    Some(job) => answers.push((job.seqno, answer)),
+                    Some(seqno) => answers.push((seqno, answer)),
                     None => return Err("an answer too many".to_owned()),
                 }
                 Ok(())
@@ -397,12 +350,12 @@ impl Worker {
     /// Ends the program: the oldest element without an answer has failed, the others go back.
     fn fail(&mut self, reason: String) {
         let Some(mut program) = self.program.take() else { return };
-        if let Some(job) = program.given.pop_front() {
-            self.answers.push((job.seqno, Became::Failed(reason)));
+        if let Some(seqno) = program.given.pop_front() {
+            self.answers.push((seqno, Became::Failed(reason)));
         } else {
             tracing::warn!(handler = self.setup.binding.handler, reason, "a long-lived handler ended");
         }
-        self.answers.extend(program.given.drain(..).map(|job| (job.seqno, Became::Returned)));
+        self.answers.extend(program.given.drain(..).map(|seqno| (seqno, Became::Returned)));
         self.give_back();
         // Killed as it is dropped, if it lives.
     }
@@ -413,9 +366,8 @@ impl Worker {
         encode::end(&mut program.waiting, Ok(()));
         program.write();
         program.stdin = None;
-        let time = Timespec { tv_sec: LEAVE.as_secs().try_into().unwrap_or(1), tv_nsec: 0 };
-        let mut polled = [PollFd::new(program.running.pidfd(), PollFlags::IN)];
-        if poll(&mut polled, Some(&time)) == Ok(1) {
+        let mut polled = [PollFd::from_borrowed_fd(program.running.ended(), PollFlags::IN)];
+        if poll(&mut polled, Some(&follow::timespec(LEAVE))) == Ok(1) {
             let _ = program.running.end();
         }
     }

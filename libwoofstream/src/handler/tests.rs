@@ -1,7 +1,7 @@
 //! Tests of handlers that need no processes: bindings and their file, what is left of queues.
 
 use super::bindings::{self, Binding, Bindings};
-use super::{Channel, Dispatcher, Ended, Outcome, Run, Runner, Summary};
+use super::{Dispatcher, Ended, Failure, OnLine, Outcome, Run, Runner, Started, Summary};
 use crate::log::{self, Mark, Options};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -130,25 +130,35 @@ fn bindings_that_are_not_understood_are_refused_with_their_line_and_stay() {
     }
 }
 
-/// Runs nothing, and notes what it would have run: seqno, data, attempt and cause. What it is told to fail fails.
+/// Runs nothing, and notes what it would have run: seqno, data, attempt and cause. What it is told to fail fails, and with `not_ready` it runs nothing.
 #[derive(Default)]
 struct Notes {
     runs: Mutex<Vec<(u64, String, u32, String)>>,
     fails: Mutex<Vec<u64>>,
+    not_ready: Mutex<Option<String>>,
 }
 
 impl Runner for Notes {
-    fn run(&self, run: &Run<'_>, _line: &mut dyn FnMut(Channel, &[u8]) -> Outcome) -> Outcome {
-        let data = String::from_utf8_lossy(run.data).into_owned();
-        self.runs.lock().unwrap().push((run.seqno, data, run.attempt, run.cause.to_owned()));
-        if self.fails.lock().unwrap().contains(&run.seqno) { Err("told to".to_owned()) } else { Ok(()) }
+    fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> Result<Started, Failure> {
+        Err(Failure::NotReady("it has no programs".to_owned()))
+    }
+
+    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+        if let Some(reason) = &*self.not_ready.lock().unwrap() {
+            return Err(Failure::NotReady(reason.clone()));
+        }
+        let attempt = run.attempt.unwrap();
+        let data = String::from_utf8_lossy(attempt.data).into_owned();
+        let seqno = attempt.seqno;
+        self.runs.lock().unwrap().push((seqno, data, attempt.number, attempt.cause.to_owned()));
+        if self.fails.lock().unwrap().contains(&seqno) { Err("told to".to_owned().into()) } else { Ok(()) }
     }
 }
 
 /// Runs what is pending; what was done, and what was run, by seqno.
 fn run(farm: &Path, notes: &Arc<Notes>) -> (Ended, Vec<u64>) {
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
-    let ended = Dispatcher::with_runner(farm, OsStr::new(""), runner).unwrap().run_pending().unwrap();
+    let ended = Dispatcher::with_runner(farm, runner).unwrap().run_pending().unwrap();
     let mut seqnos: Vec<u64> = notes.runs.lock().unwrap().drain(..).map(|(seqno, ..)| seqno).collect();
     seqnos.sort_unstable();
     (ended, seqnos)
@@ -176,6 +186,30 @@ fn each_trigger_is_run_once_and_the_hold_follows() {
 }
 
 #[test]
+fn with_nowhere_to_run_handlers_nothing_is_tried_up_or_lost() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding { retries: 0, ..Binding::new("temp", "h") }, None).unwrap();
+    put(&farm, 1..=3);
+    let notes = Arc::new(Notes::default());
+    *notes.not_ready.lock().unwrap() = Some("no engine".to_owned());
+    let dispatcher = || Dispatcher::with_runner(&farm, Arc::<Notes>::clone(&notes)).unwrap();
+    let err = dispatcher().run_pending().unwrap_err();
+    assert_eq!(err.to_string(), format!("{}: no engine", farm.display()));
+    let summary = Summary::of(&farm).unwrap();
+    assert_eq!((summary.bindings[0].pending, summary.bindings[0].totals.failed), (3, 0));
+    // A server waits until there is.
+    let dispatcher = dispatcher();
+    let stopper = dispatcher.stopper();
+    let serving = std::thread::spawn(move || dispatcher.serve());
+    *notes.not_ready.lock().unwrap() = None;
+    while held(&farm) != Some(4) {
+        std::thread::yield_now();
+    }
+    stopper.stop();
+    assert_eq!(serving.join().unwrap(), Ended { done: 3, dead: 0, lost: 0 });
+}
+
+#[test]
 fn what_is_given_up_is_a_dead_letter_and_comes_back_when_asked_for() {
     let (_dir, farm) = namespace(&Options::default());
     bindings::add(&farm, &Binding { retries: 1, ..Binding::new("temp", "h") }, None).unwrap();
@@ -186,7 +220,7 @@ fn what_is_given_up_is_a_dead_letter_and_comes_back_when_asked_for() {
     notes.fails.lock().unwrap().clear();
     assert_eq!(super::retry(&farm, &["1-2"]).unwrap(), 1);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    Dispatcher::with_runner(&farm, OsStr::new(""), runner).unwrap().run_pending().unwrap();
+    Dispatcher::with_runner(&farm, runner).unwrap().run_pending().unwrap();
     let expected = (2, "element 2".to_owned(), 1, "asked".to_owned());
     assert_eq!(*notes.runs.lock().unwrap(), [expected]);
 }
@@ -220,7 +254,7 @@ fn numbers_are_handled_again_also_before_the_first_checkpoint() {
     let mut image = std::fs::read(farm.join("temp")).unwrap();
     put(&farm, 6..=10);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    let dispatcher = Dispatcher::with_runner(&farm, OsStr::new(""), runner).unwrap();
+    let dispatcher = Dispatcher::with_runner(&farm, runner).unwrap();
     let stopper = dispatcher.stopper();
     let serving = std::thread::spawn(move || dispatcher.serve());
     while held(&farm) != Some(11) {
