@@ -24,7 +24,7 @@ fn define(command: clap::Command) -> clap::Command {
              full of such elements refuses others.\n\n\
              NAME HANDLER binds. NAME shows the bindings of a woof or namespace, list [NAMESPACE] those of a namespace. remove, pause and \
              resume NAME [HANDLER] end a binding, or have it wait and go on. retry NAMESPACE [TRIGGER...] puts back triggers that were given \
-             up, all of them or those with these ids (wtail NAMESPACE/.woof/dead).\n\n\
+             up, all of them or those with these ids (wtail NAMESPACE/.woof/dead, to which handlers can be bound too).\n\n\
              The handler gets the element on its standard input, and in its environment WOOF_NAMESPACE, WOOF_NAME, WOOF_SEQNO, WOOF_TIME, \
              WOOF_ATTEMPT, WOOF_CAUSE, WOOF_DEPTH and WOOF_TRIGGER. It is done when it exits with 0. What it writes goes to the log of the server.",
         )

@@ -190,7 +190,8 @@ pub fn check_handler(name: &str) -> Result<()> {
         return refuse("a handler is a file in the directory handlers: its name has no \"/\"");
     }
     if name.is_empty() || name.starts_with(['.', '-']) || name.chars().any(char::is_control) {
-        let text = "not the name of a handler: it is empty, begins with \".\" or \"-\", or has control characters";
+        let text =
+            "not the name of a handler: it is empty, begins with \".\" or \"-\", or has control characters";
         return refuse(text);
     }
     Ok(())
@@ -200,7 +201,10 @@ pub fn check_handler(name: &str) -> Result<()> {
 /// for each of its elements would never come to its end.
 fn check_own(woof: &str) -> Result<()> {
     if woof != dead_letters() && woof.split('/').any(|part| part == STATE_DIR) {
-        let text = format!("what is in {STATE_DIR} is the namespace's own: handlers can be bound to {} only", dead_letters());
+        let text = format!(
+            "what is in {STATE_DIR} is the namespace's own: handlers can be bound to {} only",
+            dead_letters()
+        );
         return Err(Error::new(Code::Denied, woof, text));
     }
     Ok(())

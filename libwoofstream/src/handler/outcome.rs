@@ -71,13 +71,7 @@ impl Dispatcher {
             }
             Became::Failed(reason) if queue.fail(seqno, &reason) <= retries => {
                 let pause = PAUSE.saturating_mul(1 << trigger.failures.min(16)).min(PAUSE_MAX);
-                tracing::warn!(
-                    trigger = shown,
-                    handler,
-                    reason,
-                    ?pause,
-                    "attempt failed, trying again"
-                );
+                tracing::warn!(trigger = shown, handler, reason, ?pause, "attempt failed, trying again");
                 queue.wait(seqno, Instant::now() + pause);
                 let again_ms = u64::try_from(pause.as_millis()).ok();
                 add(queue, Record { reason: Some(reason), again_ms, ..record(What::Failed) });

@@ -1,7 +1,7 @@
 //! Tests of a dispatcher step by step.
 
-use super::super::{Failure, OnLine, Outcome, Run, Started};
 use super::super::bindings::Binding;
+use super::super::{Failure, OnLine, Outcome, Run, Started};
 use super::*;
 use crate::log::{self, Options};
 use std::sync::Mutex;
@@ -10,11 +10,7 @@ use std::sync::Mutex;
 struct Waits(Mutex<Receiver<()>>);
 
 impl Runner for Waits {
-    fn start(
-        &self,
-        _run: &Run<'_>,
-        _stdin: std::os::fd::OwnedFd,
-    ) -> std::result::Result<Started, Failure> {
+    fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> std::result::Result<Started, Failure> {
         Err(Failure::NotReady("it has no programs".to_owned()))
     }
 
@@ -88,9 +84,7 @@ fn a_woof_that_came_to_its_end_wakes_nobody_while_its_last_attempt_runs() {
         dispatcher.take(event);
     }
     dispatcher.step().unwrap();
-    assert!(
-        dispatcher.watches.is_empty() && dispatcher.queues.iter().all(|queue| queue.source.is_none())
-    );
+    assert!(dispatcher.watches.is_empty() && dispatcher.queues.iter().all(|queue| queue.source.is_none()));
 }
 
 /// Takes what happened, and works on it, until nothing runs.
@@ -186,7 +180,6 @@ fn what_cannot_be_written_down_is_not_claimed_and_is_done_once_there_is_room() {
     let mut what = Vec::new();
     dispatcher.journal.read(|record| what.push((record.what, record.seqno)));
     use super::super::What::{Claimed, Done, Position, Put};
-    let expected =
-        [(Position, 0), (Put, 1), (Claimed, 1), (Done, 1), (Put, 2), (Claimed, 2), (Done, 2)];
+    let expected = [(Position, 0), (Put, 1), (Claimed, 1), (Done, 1), (Put, 2), (Claimed, 2), (Done, 2)];
     assert_eq!(what, expected);
 }

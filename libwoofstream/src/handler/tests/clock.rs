@@ -15,7 +15,10 @@ fn set_ahead(woof: &Path) -> u64 {
     let file = std::fs::File::options().read(true).write(true).open(woof).unwrap();
     let mut before = [0; 8];
     file.read_exact_at(&mut before, LAST_TIME).unwrap();
-    assert!(crate::sys::now_ns().abs_diff(u64::from_le_bytes(before)) < 3_600_000_000_000, "not the time there");
+    assert!(
+        crate::sys::now_ns().abs_diff(u64::from_le_bytes(before)) < 3_600_000_000_000,
+        "not the time there"
+    );
     file.write_all_at(&time.to_le_bytes(), LAST_TIME).unwrap();
     time
 }
@@ -56,7 +59,10 @@ fn order_retries_and_the_summary_do_not_mind_a_clock_that_was_set_back() {
     assert_eq!(order, expected);
     let summary = Summary::of(&farm).unwrap();
     let totals = summary.bindings[0].totals;
-    assert_eq!((summary.bindings[0].pending, totals.done, totals.dead, summary.bindings[0].oldest), (0, 38, 2, None));
+    assert_eq!(
+        (summary.bindings[0].pending, totals.done, totals.dead, summary.bindings[0].oldest),
+        (0, 38, 2, None)
+    );
 }
 
 #[test]
@@ -77,6 +83,7 @@ fn a_group_of_a_woof_that_is_ahead_and_one_that_is_not_goes_on_in_the_order_of_e
         runs.iter().filter(|(_, data, ..)| data.starts_with(what)).map(|(seqno, ..)| *seqno).collect()
     };
     assert_eq!((of("element"), of("more")), ((3..=40).collect(), (1..=20).collect()));
+    assert!(runs.iter().take(20).all(|(_, data, ..)| data.starts_with("more")), "what is of now goes first");
 }
 
 #[test]

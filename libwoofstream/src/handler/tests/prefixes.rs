@@ -70,7 +70,8 @@ fn known(records: &[Vec<u8>]) -> BTreeMap<u64, Known> {
 #[track_caller]
 fn recovers_from_every_beginning(farm: &Path, records: &[Vec<u8>]) -> usize {
     let woof = log::open(&farm.join("temp")).unwrap();
-    let is_position = |data: &Vec<u8>| Record::parse(data).is_some_and(|record| record.what == What::Position);
+    let is_position =
+        |data: &Vec<u8>| Record::parse(data).is_some_and(|record| record.what == What::Position);
     for cut in 0..=records.len() {
         let (written, _) = records.split_at(cut);
         let known = known(written);

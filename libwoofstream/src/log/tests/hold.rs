@@ -209,7 +209,11 @@ fn a_flush_of_a_hold_that_fails_is_a_failed_sync() {
     let again = open(&path).unwrap();
     assert_eq!(again.region().map.load(shared::WRITE_AGAIN, Relaxed), 1);
     assert_eq!(again.hold(Some(1)).unwrap(), 1);
-    assert_eq!(again.region().map.load(shared::WRITE_AGAIN, Relaxed), 1, "only the ring was not written again");
+    assert_eq!(
+        again.region().map.load(shared::WRITE_AGAIN, Relaxed),
+        1,
+        "only the ring was not written again"
+    );
     assert_eq!(again.appender().unwrap().append(&content(2)).unwrap(), 2);
     assert_eq!(again.region().map.load(shared::WRITE_AGAIN, Relaxed), 0);
 }
