@@ -30,7 +30,7 @@ fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
     log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
     let (end, told) = channel();
     let runner = Arc::new(Waits(Mutex::new(told)));
-    let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
+    let dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
     (dir, dispatcher, end)
 }
 
