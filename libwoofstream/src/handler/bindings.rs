@@ -468,7 +468,8 @@ pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
     }
 }
 
-/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped.
+/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped. A woof that is held
+/// without a binding, as who bound one was killed in the middle of it, is let go of; that is none.
 ///
 /// # Errors
 /// [`Code::NotFound`] when there is none.
@@ -479,7 +480,14 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usi
         bindings.list.retain(|binding| !binding.is_of(woof, handler));
         let removed = before - bindings.list.len();
         if removed == 0 {
-            return Err(not_bound(woof, handler));
+            let left = || log::open(&namespace.join(woof)).ok().filter(|open| open.held().is_some());
+            let is_bound = || bindings.list.iter().any(|binding| binding.woof == woof);
+            return match left() {
+                Some(open) if handler.is_none() && !is_bound() && check_own(woof).is_ok() => {
+                    open.hold(None).map(|_| 0)
+                }
+                _ => Err(not_bound(woof, handler)),
+            };
         }
         if !bindings.list.iter().any(|binding| binding.woof == woof)
             && let Ok(open) = log::open(&namespace.join(woof))
