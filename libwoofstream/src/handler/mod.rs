@@ -8,6 +8,7 @@
 //! handler does wrong ends its attempt and nothing else. Errors have the woof or the handler as their object.
 
 mod attempt;
+mod bind;
 pub mod bindings;
 mod claim;
 pub mod container;

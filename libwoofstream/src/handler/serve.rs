@@ -139,10 +139,10 @@ impl Watcher {
             stopper.reload();
             return;
         }
+        let before = self.failed.remove(namespace);
         if !namespace.join(STATE_DIR).join(files::BINDINGS).exists() {
             return;
         }
-        let before = self.failed.remove(namespace);
         match start(namespace, &self.runners) {
             Ok(started) => drop(self.running.insert(namespace.to_owned(), started)),
             Err(err) => {
@@ -357,6 +357,13 @@ mod tests {
         assert!(watcher.running.is_empty());
         let said = watcher.failed.get(dir.path()).cloned().unwrap();
         assert!(said.ends_with("another server runs its handlers"), "{said}");
+        let bindings = dir.path().join(STATE_DIR).join(files::BINDINGS);
+        std::fs::remove_file(&bindings).unwrap();
+        watcher.look_at(dir.path());
+        assert!(watcher.failed.is_empty(), "there is nothing to start any more");
+        std::fs::write(&bindings, "").unwrap();
+        watcher.look_at(dir.path());
+        assert_eq!(watcher.failed.get(dir.path()), Some(&said));
         drop(other);
         watcher.look_at(dir.path());
         assert!(watcher.failed.is_empty());
