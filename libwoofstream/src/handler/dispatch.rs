@@ -12,10 +12,10 @@ use super::element::Element;
 use super::files;
 use super::journal::Journal;
 use super::pool::Pool;
-use super::process::{ProcessRunner, kill_left};
+use super::process::kill_left;
 use super::queue::{Left, Queue, Scan};
 use super::record::Record;
-use super::run::Runner;
+use super::run::{Runner, runner_of};
 use super::stream::Stream;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
@@ -122,7 +122,7 @@ impl Dispatcher {
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
     pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
-        Dispatcher::with_runner(namespace, Arc::new(ProcessRunner { path: path.to_owned() }))
+        Dispatcher::with_runner(namespace, runner_of(namespace, path))
     }
 
     /// As [`Dispatcher::open`], with another runner.

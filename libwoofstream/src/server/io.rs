@@ -162,6 +162,10 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                     wrong.get_or_insert(err);
                 }
             }
+            // What is said of that is to arrive.
+            Event::Deadline if stopped && tokio::task::block_in_place(|| connection.cut_off()) => {
+                deadline = Some(Instant::now() + GOODBYE);
+            }
             Event::Deadline if connection.is_greeted() || wrong.is_some() || stopped => break,
             Event::Deadline => {
                 let limit = limits.handshake.as_secs_f64();
@@ -173,7 +177,11 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    connection.finish();
+    if connection.runs_programs() {
+        tokio::task::block_in_place(|| connection.finish());
+    } else {
+        connection.finish();
+    }
     // What TLS has to say last goes out if the client takes it. What still comes is read and dropped: a socket that is closed with
     // something unread takes back what it was to send, and that says what was wrong.
     let goodbye = async {

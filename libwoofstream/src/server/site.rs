@@ -4,22 +4,25 @@
 //! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
 
 use super::metrics::Levels;
+use super::ready::Ready;
+use super::runs::Runs;
 use super::woofs::Woofs;
 use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
-use crate::handler::files;
+use crate::handler::{self, files};
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
 use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The file that only one server holds locked.
 const LOCK: &str = "server.lock";
@@ -43,6 +46,10 @@ pub struct Site {
     pub(super) writers: Writers,
     pub(super) watches: Watches,
     pub(super) woofs: Woofs,
+    pub(super) ready: Ready,
+    pub(super) runs: Arc<Runs>,
+    /// The `PATH` of handlers that run on demand; without one none does.
+    handlers_path: OnceLock<OsString>,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -88,6 +95,9 @@ impl Site {
             started_ns: sys::now_ns(),
             writers: Writers::default(),
             woofs: Woofs::default(),
+            ready: Ready::default(),
+            runs: Arc::default(),
+            handlers_path: OnceLock::new(),
             lists: Mutex::default(),
             _lock: lock,
         }))
@@ -108,6 +118,23 @@ impl Site {
         let mut text = self.metrics.render();
         Levels { followed: self.watches.count(), started_ns: self.started_ns }.render(&mut text);
         text
+    }
+
+    /// Has handlers run on demand from now on, with this `PATH` where they are processes. What an earlier server left running is killed.
+    pub fn run_handlers(&self, path: &OsStr) {
+        let orphans = handler::kill_orphans(&self.root);
+        if orphans > 0 {
+            tracing::warn!(
+                processes = orphans,
+                "killed handlers on demand that an earlier server left running"
+            );
+        }
+        let _ = self.handlers_path.set(path.to_owned());
+    }
+
+    /// The `PATH` of handlers that run on demand, if any may.
+    pub(super) fn handlers_path(&self) -> Option<&OsStr> {
+        self.handlers_path.get().map(OsString::as_os_str)
     }
 
     /// The limits.
