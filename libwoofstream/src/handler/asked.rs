@@ -8,6 +8,7 @@
 use super::attempt::TOO_DEEP;
 use super::bindings::Binding;
 use super::follow::{DRAIN, timespec};
+use super::program::check_program;
 use super::run::{Asked, Failure, Run, Runner, Started, runner_of};
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
@@ -115,6 +116,8 @@ pub(crate) fn start(
     if !namespace.join(STATE_DIR).is_dir() {
         return Err(Error::new(Code::NotFound, "", "is no namespace"));
     }
+    let of_handler = |code, why: &str| Error::new(code, "", format!("{}: {why}", call.handler));
+    check_program(namespace, &call.handler).map_err(|err| of_handler(err.code(), err.text()))?;
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let id = format!("{ON_DEMAND}{}-{number}", std::process::id());
     let run = Run {
@@ -126,12 +129,9 @@ pub(crate) fn start(
         asked: Some(Asked { user, call }),
         args: &call.args,
     };
-    let started = runner.start(&run, stdin).map_err(|failure| {
-        let code = match failure {
-            Failure::Failed(_) => Code::Failed,
-            Failure::NotReady(_) => Code::Unreachable,
-        };
-        Error::new(code, "", format!("{}: {}", call.handler, failure.reason()))
+    let started = runner.start(&run, stdin).map_err(|failure| match &failure {
+        Failure::Failed(why) => of_handler(Code::Failed, why),
+        Failure::NotReady(why) => of_handler(Code::Unreachable, why),
     })?;
     Ok((id, started))
 }

@@ -46,6 +46,7 @@ pub(crate) use lines::Lines;
 #[cfg(feature = "net")]
 pub(crate) use logged::Logged;
 pub use process::kill_orphans;
+pub use program::check_program;
 pub use record::{Record, Totals, What};
 pub use run::{Asked, Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started, runner_of};
 pub use serve::{Dispatchers, run_pending};
