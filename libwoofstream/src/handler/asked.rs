@@ -100,7 +100,7 @@ pub struct Pipes<'a> {
 
 /// The binding of a handler that none is bound by: all options are the default ones.
 pub(crate) fn binding(call: &Call) -> Binding {
-    Binding::new("", &*call.handler)
+    Binding::new("", &call.handler)
 }
 
 /// Starts the handler of a call in the namespace with this directory, and gives it an id.

@@ -122,30 +122,31 @@ fn what_it_writes_comes_only_as_there_is_credit_and_what_it_gets_does_not_wait_f
 
 #[test]
 fn what_is_no_whole_stream_kills_it_before_it_sees_an_end() {
-    let cut = |out: &mut Vec<u8>| encode::bytes(out, b"half");
-    let failed = |out: &mut Vec<u8>| {
-        encode::bytes(out, b"half");
-        encode::end(out, Err(&Fault::from(&Error::new(Code::Damaged, "in", "its own input broke"))));
-    };
-    let garbage = |out: &mut Vec<u8>| {
-        out.clear();
-        out.extend_from_slice(b"no preamble");
-    };
-    let large = |out: &mut Vec<u8>| encode::bytes(out, &vec![0; (1 << 20) + 1]);
-    let cases: [(&dyn Fn(&mut Vec<u8>), &str); 4] = [
-        (&cut, "stream cut after 1 message"),
-        (&failed, "its own input broke"),
-        (&garbage, "not a stream of messages"),
-        (&large, "message of 1048577 bytes or more, the limit is 1048576"),
+    let made = |write: &dyn Fn(&mut Vec<u8>)| up(write);
+    let broke = Fault::from(&Error::new(Code::Damaged, "in", "its own input broke"));
+    let cases = [
+        (made(&|out| encode::bytes(out, b"half")), "stream cut after 1 message"),
+        (
+            made(&|out| {
+                encode::bytes(out, b"half");
+                encode::end(out, Err(&broke));
+            }),
+            "its own input broke",
+        ),
+        (frame(DATA, 1, b"no preamble"), "not a stream of messages"),
+        (
+            made(&|out| encode::bytes(out, &vec![0; (1 << 20) + 1])),
+            "message of 1048577 bytes or more, the limit is 1048576",
+        ),
     ];
-    for (write, why) in cases {
+    for (sent, why) in cases {
         let dir = directory();
         let site = with_handler(dir.path(), "echo $$ > pid; cat > got; echo all > ended");
         let mut client = Client::greeted(&site);
         client.send(&open(1, 1 << 20, &request())).unwrap();
         until_started(dir.path());
         let mut frames = Vec::new();
-        client.send(&[up(write), frame(END, 1, &[])].concat()).unwrap();
+        client.send(&[sent, frame(END, 1, &[])].concat()).unwrap();
         until(&mut client, &mut frames, is_over);
         let (messages, status) = answer(&frames);
         let status = status.unwrap();
