@@ -40,6 +40,10 @@ fn define(command: clap::Command) -> clap::Command {
              A program that fails is tried again, later each time; when it still fails wrun ends with status 1, and the \
              next run begins with the same element. ^C and SIGTERM end it between two elements, with status 130 and 0; \
              a second one at once.\n\n\
+             With --at NAME PROG is a handler of the namespace NAME, here or at a server (the right trigger is needed there), and runs where the \
+             namespace is: what comes in goes there, and what it writes comes back, its standard error too. It finds in its environment \
+             WOOF_USER, who asked for it, and what handlers find there (wbind). It is killed when wrun ends, or the connection is lost; then wrun \
+             fails, and it is not run again.\n\n\
              With -e and --on PROG finds in its environment WOOF_NAME, WOOF_SEQNO and WOOF_TIME of the element, where they \
              are known, and its standard input is a file in memory: it is whole even when wrun is killed beside it.",
         )
@@ -51,6 +55,7 @@ fn define(command: clap::Command) -> clap::Command {
                 .allow_negative_numbers(false),
         )
         .arg(flags::flag("each", 'e', "Run it once for each data message").conflicts_with("on"))
+        .arg(flags::option("at", '\0', "NAME", "Run a handler of this namespace, where that is: PROG is a program in its directory handlers"))
         .arg(flags::option("on", '\0', "NAME", "Run it for each new element of this woof").conflicts_with("input"))
         .arg(
             flags::option("keep", '\0', "POSITION", "The name of the position (default: WOOF-PROG, without directories)")
@@ -63,22 +68,33 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::number("retries", '\0', "COUNT", "How often to try again when it fails (default 3)").requires("on"))
         .arg(flags::count().help("Stop after this many elements").requires("on"))
-        .arg(flags::timeout().requires("on"))
+        .group(clap::ArgGroup::new("elsewhere").args(["on", "at"]).multiple(true))
+        .arg(flags::timeout().requires("elsewhere"))
         .args(flags::input())
         .after_long_help(
             "EXAMPLES\n  seq 10 | wrun sed 's/$/ degrees/' | wcat\n  wget farm/temp .. | wrun -e sh -c 'read t; echo \"$WOOF_SEQNO: $t\"'\n  \
-             wrun --on farm/alerts -- ./sms.sh\n  wrun --on farm/temp --from 1 --keep archive -- gzip -c >> temp.gz",
+             wrun --on farm/alerts -- ./sms.sh\n  seq 3 | wrun --at woof://edge7/farm double.sh | wcat\n  wrun --on farm/temp --from 1 --keep archive -- gzip -c >> temp.gz",
         )
 }
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
-    let program = Program::of(args);
+    let program = Program::of(args, env)?;
     let job = Job { program: &program, delimiter: delimiter(args), split: flags::split_of(args) };
     if args.text("on").is_some() {
         return elements::run(&job, args, env, out);
     }
     let input = env.input(args)?;
-    if args.has("each") { stream::each_message(&job, input, out) } else { stream::whole(&job, input, out) }
+    // A handler is in no process group of ours, so that a ^C does not reach it.
+    let signals = program.stop().map(stop::Stop::on_signals);
+    let ran = if args.has("each") {
+        stream::each_message(&job, input, out)
+    } else {
+        stream::whole(&job, input, out)
+    };
+    match (&ran, signals.and_then(|signals| signals.signal())) {
+        (Err(_), Some(signal)) => Ok(Outcome::Status(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX))),
+        _ => ran,
+    }
 }
 
 /// What follows the text form of each element that the program gets.

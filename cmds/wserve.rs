@@ -76,7 +76,7 @@ fn define(command: clap::Command) -> clap::Command {
 }
 
 /// A flag for each limit.
-fn limits() -> [clap::Arg; 8] {
+fn limits() -> [clap::Arg; 10] {
     let count = |id, help| {
         flags::option(id, '\0', "COUNT", help).value_parser(clap::value_parser!(u64).range(1..=1 << 20))
     };
@@ -92,6 +92,8 @@ fn limits() -> [clap::Arg; 8] {
         ),
         flags::duration("handshake-timeout", '\0', "How long a handshake may take [default: 10s]"),
         count("max-followed", "Woofs that are followed at once [default: 1024]"),
+        count("max-runs", "Handlers that run on demand at once [default: 64]"),
+        count("max-runs-of-user", "Handlers that run on demand at once for one user [default: 16]"),
         flags::duration(
             "stop-timeout",
             '\0',
@@ -121,6 +123,8 @@ fn limits_of(args: &Args) -> Result<Limits, Failure> {
         unfinished,
         handshake: time("handshake-timeout", default.handshake),
         followed: size("max-followed").unwrap_or(default.followed),
+        runs: size("max-runs").unwrap_or(default.runs),
+        runs_of_user: size("max-runs-of-user").unwrap_or(default.runs_of_user),
         stop: time("stop-timeout", default.stop),
     })
 }
@@ -182,6 +186,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         }
         None => None,
     };
+    site.run_handlers(Arc::clone(&runners));
     let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners))?;
     let server = Server::new(Arc::clone(&site));
     let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));

@@ -4,7 +4,7 @@
 //! on, or after the element was told to be gone or damaged. So a kill at any moment repeats one element at most, and the
 //! program it leaves behind still has the whole of its element.
 
-use super::program::{About, Job, failure};
+use super::program::{About, Job};
 use super::stop::Stop;
 use crate::support::position::{Place, Position};
 use crate::support::prelude::*;
@@ -118,7 +118,14 @@ pub(super) fn element(
 ) -> Result<Worked, Failure> {
     let mut pause = PAUSE;
     for tried in 0..=retries {
-        let Some((_, why)) = failure(job.once(about, text, out)?) else {
+        let why = match job.once(about, text, out) {
+            // Nobody knows how far it came, and at least once is what is promised here.
+            Err(Failure { error, .. }) if matches!(error.code(), Code::Unreachable | Code::Stopped) => {
+                Some(error.to_string())
+            }
+            exit => exit?.why,
+        };
+        let Some(why) = why else {
             // What the program wrote is out of our hands before the position moves.
             out.flush()?;
             return Ok(Worked::Done);

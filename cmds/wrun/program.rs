@@ -1,15 +1,19 @@
-//! The program that is run: started as a stream or for one message, and how it ended.
+//! The program that is run, on this machine or as a handler of a namespace: started as a stream or for one message, and how it ended.
 //!
 //! Failure contract: a program that cannot be started is a failure of the command, by its name. One that does not read what
-//! it is given is no failure.
+//! it is given is no failure. Where it runs, it is started here in one way: with a pipe or a file to read, and a pipe for its output.
 
 use super::lines::Lines;
+use crate::support::env::container_engine;
 use crate::support::prelude::*;
 use crate::support::time;
 use libwoofstream::chan::Split;
-use rustix::event::{PollFd, PollFlags, poll};
+use libwoofstream::handler::{Call, Exit, Pipes, RunOptions};
+use libwoofstream::space::{Space as _, Spaces};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::retry_on_intr;
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -17,6 +21,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A program with its arguments.
 #[derive(Debug)]
@@ -24,6 +30,57 @@ pub(super) struct Program {
     argv: Vec<OsString>,
     /// The program as it was typed, for messages.
     name: String,
+    /// The namespace that it is a handler of, if it is one.
+    at: Option<At>,
+}
+
+/// Where a handler runs.
+#[derive(Debug)]
+struct At {
+    namespace: String,
+    spaces: Arc<Spaces>,
+    /// Can be read once it is to be killed.
+    stop: Arc<OwnedFd>,
+}
+
+/// What a program reads.
+#[derive(Debug)]
+pub(super) enum Stdin {
+    /// A pipe, whose other end is in [`Started::stdin`].
+    Piped,
+    File(File),
+}
+
+/// A program that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// What it reads, where that is a pipe.
+    pub(super) stdin: Option<File>,
+    /// What it writes.
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) end: End,
+}
+
+/// The end of a program, to be waited for.
+#[derive(Debug)]
+pub(super) enum End {
+    Child(Child),
+    /// The thread that carries what it reads and writes.
+    At(JoinHandle<Result<Exit, Error>>),
+}
+
+impl End {
+    /// Waits for it.
+    pub(super) fn wait(self, name: &str) -> Result<Exit, Error> {
+        match self {
+            End::Child(mut child) => {
+                child.wait().map(exit).map_err(|err| Error::io(name, "wait for it", err))
+            }
+            End::At(thread) => thread.join().unwrap_or_else(|_| {
+                Err(Error::new(Code::Io, name, "wait for it: what carries its output broke down"))
+            }),
+        }
+    }
 }
 
 /// What to run, and how data becomes its input and its output becomes data.
@@ -46,10 +103,23 @@ pub(super) struct About<'a> {
 
 impl Program {
     /// The program of the operand `PROG`.
-    pub(super) fn of(args: &Args) -> Program {
+    pub(super) fn of(args: &Args, env: &Env) -> Result<Program, Error> {
         let argv: Vec<OsString> = args.bytes("PROG").map(|arg| OsString::from_vec(arg.to_vec())).collect();
         let name = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Program { argv, name }
+        let at = args.text("at").map(|namespace| {
+            let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|err| Error::io(&*name, "run", err))?;
+            Ok::<_, Error>(At { namespace: namespace.to_owned(), spaces: env.spaces(), stop: Arc::new(stop) })
+        });
+        Ok(Program { argv, name, at: at.transpose()? })
+    }
+
+    /// What kills it, where no signal of a terminal reaches it.
+    pub(super) fn stop(&self) -> Option<impl FnOnce() + Send + use<>> {
+        let stop = Arc::clone(&self.at.as_ref()?.stop);
+        // Only a counter that is full would refuse, and that can be read as well.
+        Some(move || {
+            let _ = rustix::io::write(&*stop, &1u64.to_ne_bytes());
+        })
     }
 
     /// The program as it was typed.
@@ -58,7 +128,59 @@ impl Program {
     }
 
     /// Starts it with this standard input, and a pipe for its output.
-    pub(super) fn start(&self, about: &About<'_>, stdin: Stdio) -> Result<Child, Failure> {
+    pub(super) fn start(&self, about: &About<'_>, stdin: Stdin) -> Result<Started, Failure> {
+        match &self.at {
+            Some(at) => Ok(self.start_at(at, about, stdin)?),
+            None => self.start_here(about, stdin),
+        }
+    }
+
+    /// Has a thread carry what the handler of a namespace reads and writes.
+    fn start_at(&self, at: &At, about: &About<'_>, stdin: Stdin) -> Result<Started, Error> {
+        let name = &*self.name;
+        let mut argv = self.argv.iter().map(|arg| {
+            let text = arg.to_str().map(str::to_owned);
+            text.ok_or_else(|| {
+                Error::new(Code::Invalid, arg.to_string_lossy(), "an argument of a handler that is not UTF-8")
+            })
+        });
+        let call = Call {
+            handler: argv.next().transpose()?.unwrap_or_default(),
+            args: argv.collect::<Result<_, _>>()?,
+            depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
+            woof: Some(about.woof.to_owned()).filter(|woof| !woof.is_empty()),
+            seqno: Some(about.seqno).filter(|seqno| *seqno > 0),
+            time_ns: Some(about.time_ns).filter(|time_ns| *time_ns > 0),
+            here: RunOptions {
+                path: std::env::var_os("PATH").unwrap_or_default(),
+                engine: container_engine()?,
+                ..RunOptions::default()
+            },
+        };
+        let piped = || pipe_with(PipeFlags::CLOEXEC).map_err(|err| Error::io(name, "make its pipes", err));
+        let (stdin, feed) = match stdin {
+            Stdin::Piped => {
+                let (stdin, feed) = piped()?;
+                (stdin, Some(File::from(feed)))
+            }
+            Stdin::File(file) => (OwnedFd::from(file), None),
+        };
+        let (stdout, out) = piped()?;
+        let (namespace, spaces, stop) = (at.namespace.clone(), Arc::clone(&at.spaces), Arc::clone(&at.stop));
+        let carry = move || {
+            // As the standard error of a program here is ours, what cannot be written there is lost.
+            let stderr = &mut |bytes: &[u8]| drop(std::io::stderr().write_all(bytes));
+            spaces.run(&namespace, &call, Pipes { stdin, stdout: out, stderr, stop: &stop })
+        };
+        let thread = std::thread::Builder::new().spawn(carry).map_err(|err| Error::io(name, "run", err))?;
+        Ok(Started { stdin: feed, stdout: Some(stdout), end: End::At(thread) })
+    }
+
+    fn start_here(&self, about: &About<'_>, stdin: Stdin) -> Result<Started, Failure> {
+        let stdin = match stdin {
+            Stdin::Piped => Stdio::piped(),
+            Stdin::File(file) => file.into(),
+        };
         let mut argv = self.argv.iter();
         let mut command =
             std::process::Command::new(argv.next().map(OsString::as_os_str).unwrap_or_default());
@@ -77,14 +199,16 @@ impl Program {
                 None => command.env_remove(name),
             };
         }
-        command.spawn().map_err(|err| {
+        let mut child = command.spawn().map_err(|err| {
             let searched = !self.name.contains('/') && err.kind() == std::io::ErrorKind::NotFound;
             Failure::from(if searched {
                 Error::new(Code::NotFound, &*self.name, "not found in PATH")
             } else {
                 Error::io(&*self.name, "run", err)
             })
-        })
+        })?;
+        let stdin = child.stdin.take().map(|stdin| File::from(OwnedFd::from(stdin)));
+        Ok(Started { stdin, stdout: child.stdout.take().map(OwnedFd::from), end: End::Child(child) })
     }
 }
 
@@ -93,18 +217,13 @@ impl Job<'_> {
     ///
     /// The input is a file in memory and no pipe: a program whose `wrun` is killed beside it would take the end of a pipe for
     /// the end of the element, and work on a part of it.
-    pub(super) fn once(
-        &self,
-        about: &About<'_>,
-        input: &[u8],
-        out: &mut Output,
-    ) -> Result<ExitStatus, Failure> {
+    pub(super) fn once(&self, about: &About<'_>, input: &[u8], out: &mut Output) -> Result<Exit, Failure> {
         let name = self.program.name();
         let stdin = in_memory(input).map_err(|err| Error::io(name, "make its input", err))?;
-        let mut child = self.program.start(about, stdin.into())?;
-        let passed = self.pass(child.stdout.take().map(OwnedFd::from), out);
+        let started = self.program.start(about, Stdin::File(stdin))?;
+        let passed = self.pass(started.stdout, out);
         // Also after a failure of ours the program is waited for, with its output closed: it must not outlive its element.
-        let ended = child.wait().map_err(|err| Error::io(name, "wait for it", err));
+        let ended = started.end.wait(name);
         passed?;
         Ok(ended?)
     }
@@ -134,17 +253,17 @@ fn in_memory(data: &[u8]) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// What is wrong with how a program ended, and the exit status a shell would give it; `None` when all is well.
-pub(super) fn failure(status: ExitStatus) -> Option<(u8, String)> {
+/// How a program ended: with the exit status that a shell would give it.
+fn exit(status: ExitStatus) -> Exit {
     if let Some(signal) = status.signal() {
         let number = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-        return Some((number, format!("killed by signal {signal}")));
+        return Exit { status: number, why: Some(format!("killed by signal {signal}")) };
     }
     match status.code() {
-        Some(0) => None,
+        Some(0) => Exit::DONE,
         code => {
             let number = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
-            Some((number, format!("exit status {number}")))
+            Exit { status: number, why: Some(format!("exit status {number}")) }
         }
     }
 }

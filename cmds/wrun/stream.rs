@@ -5,16 +5,18 @@
 //! a message over before it touches the data behind it, and there is never more than one under way.
 
 use super::lines::Lines;
-use super::program::{About, Job, failure};
+use super::program;
+use super::program::{About, Job, Started};
 use crate::support::output::Context;
 use crate::support::prelude::*;
 use libwoofstream::chan::{BeforeWait, Split};
+use libwoofstream::handler::Exit;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
+use std::fs::File;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -33,7 +35,7 @@ enum Note {
     /// The stream could not be read, or the program not be fed.
     Failed(Error),
     /// The program ended.
-    Ended(std::io::Result<ExitStatus>),
+    Ended(Result<Exit, Error>),
 }
 
 /// How the other threads say it: the event wakes the reader of `notes`, who then takes them.
@@ -54,35 +56,38 @@ impl Post {
 pub(super) fn whole(job: &Job<'_>, input: Reader, out: &mut Output) -> Run {
     let name = job.program.name();
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(name, doing, err);
-    let mut child = job.program.start(&About::default(), Stdio::piped())?;
+    let Started { stdin, stdout, end } = job.program.start(&About::default(), program::Stdin::Piped)?;
     let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|err| Error::io(name, "watch it", err))?;
     let (send, notes) = sync_channel(0);
     let post = Post { notes: send, event: Arc::new(event) };
-    let mut lines = Lines::new(child.stdout.take().map(OwnedFd::from), job)?;
-    let stdin = Stdin { pipe: child.stdin.take(), batch: Vec::new(), name: name.to_owned() };
+    let mut lines = Lines::new(stdout, job)?;
+    let stdin = Stdin { pipe: stdin, batch: Vec::new(), name: name.to_owned() };
     // A program that gets all of a raw input gets it as it comes.
     let input = input.with_split(Split::Bytes(1));
     let feeder = Feeder { input, stdin, post: post.clone(), delimiter: job.delimiter };
     let spawn = |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(work).map(drop);
-    let ender = post.clone();
+    let (ender, of) = (post.clone(), name.to_owned());
     spawn(Box::new(move || {
-        ender.send(Note::Ended(child.wait()));
+        ender.send(Note::Ended(end.wait(&of)));
     }))
     .map_err(failed("watch it"))?;
     // Its thread is left behind in a read when the program ends before the stream does; it goes with the process.
     spawn(Box::new(move || feeder.run())).map_err(failed("feed it"))?;
 
-    let (mut ended, mut refused) = (None::<ExitStatus>, None);
+    let (mut ended, mut refused) = (None::<Result<Exit, Error>>, None);
     let (mut positions, mut whole) = (Vec::<Vec<u8>>::new(), false);
     loop {
         let more = lines.pass(out)?;
-        if let (None, Some(status)) = (lines.fd(), ended.take()) {
-            if status.success() && refused.is_none() && whole {
+        if lines.fd().is_none()
+            && let Some(exit) = ended.take()
+        {
+            let exit = exit?;
+            if exit.why.is_none() && refused.is_none() && whole {
                 for payload in &positions {
                     out.message(&Raw { kind: Kind::POSITION, ..Raw::bytes(payload) })?;
                 }
             }
-            return close(name, status, refused, out);
+            return close(name, exit, refused, out);
         }
         if !more {
             out.flush()?;
@@ -102,7 +107,7 @@ pub(super) fn whole(job: &Job<'_>, input: Reader, out: &mut Output) -> Run {
                     out.ended(status)?;
                 }
                 Note::Failed(error) => refused = Some(error),
-                Note::Ended(status) => ended = Some(status.map_err(failed("wait for it"))?),
+                Note::Ended(exit) => ended = Some(exit),
             }
         }
     }
@@ -120,10 +125,10 @@ fn held(positions: &mut Vec<Vec<u8>>, payload: Vec<u8>) {
 }
 
 /// Tells how the program ended.
-fn close(name: &str, status: ExitStatus, refused: Option<Error>, out: &mut Output) -> Run {
-    let outcome = match failure(status) {
-        None => Outcome::Done,
-        Some((status, text)) => {
+fn close(name: &str, exit: Exit, refused: Option<Error>, out: &mut Output) -> Run {
+    let outcome = match exit {
+        Exit { why: None, .. } => Outcome::Done,
+        Exit { status, why: Some(text) } => {
             out.error(&Error::new(Code::Failed, name, text))?;
             Outcome::Status(status)
         }
@@ -208,7 +213,7 @@ impl Feeder {
 
 /// The standard input of the program, with what was collected for it. Once the program reads no more, all is dropped.
 struct Stdin {
-    pipe: Option<ChildStdin>,
+    pipe: Option<File>,
     batch: Vec<u8>,
     name: String,
 }
@@ -286,7 +291,7 @@ pub(super) fn each_message(job: &Job<'_>, mut input: Reader, out: &mut Output) -
             let elem = raw.elem()?;
             about = About { seqno: elem.seqno, time_ns: elem.time_ns, ..about };
         }
-        if let Some((_, why)) = failure(job.once(&about, &text, out)?) {
+        if let Some(why) = job.once(&about, &text, out)?.why {
             let object = if context.woof.is_empty() { &name } else { &context.woof };
             let what = match about.seqno {
                 0 => format!("message {number}"),

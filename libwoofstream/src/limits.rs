@@ -140,5 +140,20 @@ pub const ORDER_MAX: usize = 128 << 10;
 /// The most programs that run in a container at once: attempts, and one long-lived handler of each binding.
 pub const AGENT_THREADS_MAX: usize = 2 * ATTEMPTS_MAX + BINDINGS_MAX;
 
+/// The most arguments of a handler that is run on demand.
+pub const RUN_ARGS_MAX: usize = 1024;
+
+/// The most bytes of all arguments of a handler that is run on demand.
+pub const RUN_ARGS_BYTES_MAX: usize = 64 << 10;
+
+/// The most handlers that a server runs on demand at once, unless it is told otherwise.
+pub const RUNS_MAX: usize = 64;
+
+/// The most of them that one user has, unless it is told otherwise.
+pub const RUNS_OF_USER_MAX: usize = 16;
+
+/// The largest message of what a client sends to a handler that runs on demand, in bytes.
+pub const RUN_MESSAGE_MAX: usize = 1 << 20;
+
 /// The most directories under a served directory that are watched for bindings.
 pub const WATCHED_DIRS_MAX: usize = 65_536;

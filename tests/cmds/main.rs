@@ -28,6 +28,7 @@ mod wput;
 mod wput_faults;
 mod wrm;
 mod wrun;
+mod wrun_at;
 mod wserve;
 mod wserve_deploy;
 mod wserve_load;

@@ -151,6 +151,14 @@ impl Dial for Dialer {
     }
 }
 
+/// A time as the kernel takes it.
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
+}
+
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -223,6 +231,16 @@ impl Socket {
             }
         }
         Ok(())
+    }
+
+    /// What is waited for.
+    fn events(&self, write: bool) -> PollFlags {
+        let pending = match &self.tls {
+            // While it is not known whether early data was taken, there is nothing to be written.
+            Some(tls) => tls.wants_write() || (write && self.early.is_empty() && !tls.is_handshaking()),
+            None => write,
+        };
+        if pending { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
     }
 
     /// Sends early data again that the server did not take. False while that is not known.
@@ -310,25 +328,24 @@ impl Transport for Socket {
                 }
             });
         }
-        let pending = match &self.tls {
-            // While it is not known whether early data was taken, there is nothing to be written.
-            Some(tls) => tls.wants_write() || (write && self.early.is_empty() && !tls.is_handshaking()),
-            None => write,
-        };
-        let events = if pending { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let mut fds = vec![PollFd::from_borrowed_fd(self.stream.as_fd(), events)];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.stream.as_fd(), self.events(write))];
         if let Some(stopped) = &self.stopped {
             fds.push(PollFd::from_borrowed_fd(stopped.as_fd(), PollFlags::IN));
         }
-        let timeout = timeout.map(|time| Timespec {
-            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(time.subsec_nanos()),
-        });
+        let timeout = timeout.map(timespec);
         let count = poll(&mut fds, timeout.as_ref())?;
         if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
             return Ok(Waited::Stopped);
         }
         Ok(if count == 0 { Waited::TimedOut } else { Waited::Ready })
+    }
+
+    fn wait_with(&mut self, write: bool, timeout: Duration, others: &[PollFd<'_>]) -> io::Result<Waited> {
+        self.push()?;
+        let own = PollFd::from_borrowed_fd(self.stream.as_fd(), self.events(write));
+        let mut fds = vec![own];
+        fds.extend(others.iter().cloned());
+        Ok(if poll(&mut fds, Some(&timespec(timeout)))? == 0 { Waited::TimedOut } else { Waited::Ready })
     }
 
     fn is_proven(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::name::Address;
 use crate::net::{Received, Request, Role, Session};
 use crate::space::Stop;
 use crate::wire::Fault;
+use rustix::event::PollFd;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +109,10 @@ pub(super) struct Link {
     reused: bool,
     /// Nothing is there to be read without a wait, as far as is known.
     drained: bool,
+    /// Credit for what came is given when that was used up, and not as it comes.
+    deferred: bool,
+    /// How many bytes came and were not used up yet.
+    owed: usize,
 }
 
 impl Link {
@@ -140,6 +145,8 @@ impl Link {
             early: true,
             reused: false,
             drained: true,
+            deferred: false,
+            owed: 0,
         })
     }
 
@@ -163,6 +170,7 @@ impl Link {
         self.reused = self.exchange > 0;
         // The answer before is complete, and what comes next answers to this.
         self.drained = true;
+        (self.deferred, self.owed) = (false, 0);
         self.exchange = self.session.open(&request.encode()?, ANSWER_WINDOW)?;
         if self.early && request.is_repeatable() {
             let output = self.session.output();
@@ -182,6 +190,36 @@ impl Link {
         }
         let piece = bytes.get(..bytes.len().min(4 * READ)).unwrap_or(bytes);
         self.session.send(self.exchange, piece)
+    }
+
+    /// How many bytes the server takes now.
+    pub(super) fn credit(&self) -> usize {
+        self.session.credit(self.exchange)
+    }
+
+    /// From now on credit for what comes in this exchange is given by [`Link::give_credit`].
+    pub(super) fn defer_credit(&mut self) {
+        self.deferred = true;
+    }
+
+    /// All that came was used up.
+    pub(super) fn give_credit(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            self.session.used(self.exchange, owed);
+        }
+    }
+
+    /// Whether it is open, as far as can be known without asking the server. No exchange must be open.
+    pub(super) fn is_open(&mut self) -> bool {
+        let mut answer = Answer::new();
+        loop {
+            match self.next(&mut answer, Wait::No, &mut || Ok(())) {
+                Ok(Came::Nothing) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Says that our stream is complete.
@@ -311,7 +349,11 @@ impl Link {
                 Received::Data { exchange, bytes } if exchange == self.exchange => {
                     answer.feed(bytes);
                     let len = bytes.len();
-                    self.session.used(exchange, len);
+                    if self.deferred {
+                        self.owed += len;
+                    } else {
+                        self.session.used(exchange, len);
+                    }
                     break Ok(Some(Came::Bytes));
                 }
                 Received::Data { .. } => {}
@@ -335,6 +377,19 @@ impl Link {
 
     /// Waits until something can be done; true when it was stopped.
     fn wait(&mut self, stop: Option<&Stop>) -> std::result::Result<bool, Failure> {
+        self.wait_by(|transport, write, time| transport.wait(write, Some(time), stop))
+    }
+
+    /// Waits until something can be done, or one of `others` is ready.
+    pub(super) fn wait_with(&mut self, others: &[PollFd<'_>]) -> std::result::Result<(), Failure> {
+        self.drained = false;
+        self.wait_by(|transport, write, time| transport.wait_with(write, time, others)).map(drop)
+    }
+
+    fn wait_by(
+        &mut self,
+        wait: impl FnOnce(&mut dyn Transport, bool, Duration) -> std::io::Result<Waited>,
+    ) -> std::result::Result<bool, Failure> {
         let now = self.dial.now();
         // Counted from the question and not from what was heard last: we may have been away for long.
         let until = self.deadline.unwrap_or(self.pinged.unwrap_or(self.heard) + SILENCE);
@@ -350,7 +405,7 @@ impl Link {
             return Ok(false);
         }
         let write = self.session.output().len() > self.sent;
-        match self.transport.wait(write, Some(until.saturating_sub(now)), stop) {
+        match wait(&mut *self.transport, write, until.saturating_sub(now)) {
             Ok(waited) => Ok(waited == Waited::Stopped),
             Err(err) if err.kind() == ErrorKind::Interrupted => Ok(false),
             Err(err) => Err(self.broken(&err)),

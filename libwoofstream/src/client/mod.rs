@@ -15,6 +15,7 @@ mod link;
 mod putting;
 mod reading;
 mod remote;
+mod running;
 mod transport;
 
 pub use dial::Dialer;

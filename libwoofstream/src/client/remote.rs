@@ -3,9 +3,10 @@
 use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
 use super::putting::Putting;
-use super::{Dial, reading};
+use super::{Dial, reading, running};
 use crate::access::{AccessList, Change};
 use crate::error::{Code, Error, Result};
+use crate::handler::{Call, Exit, Pipes};
 use crate::name::{Address, Host, STATE_DIR};
 use crate::net::{self, Request};
 use crate::predicate::Predicate;
@@ -208,6 +209,12 @@ impl Remote {
         (is_recent && address == target.address).then_some(link)
     }
 
+    /// The connection that is idle, if it is known to be open still: for what cannot be asked again.
+    pub(super) fn take_open(&self, target: &Target) -> Option<Link> {
+        let mut link = self.take_idle(target)?;
+        link.is_open().then_some(link)
+    }
+
     /// Keeps a connection whose answer is complete for the next request.
     pub(super) fn keep_idle(&self, target: &Target, link: Link) {
         let kept = Some((target.address.clone(), link));
@@ -356,6 +363,10 @@ impl Space for Remote {
 
     fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
         self.ask_access(namespace, Some(change.to_string()))
+    }
+
+    fn run(&self, namespace: &str, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
+        running::run(self, namespace, call, pipes)
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::name::Address;
 use crate::space::Stop;
+use rustix::event::{PollFd, Timespec, poll};
 use std::io;
 use std::time::Duration;
 
@@ -39,6 +40,16 @@ pub trait Transport: Send {
     /// # Errors
     /// When the connection is broken.
     fn wait(&mut self, write: bool, timeout: Option<Duration>, stop: Option<&Stop>) -> io::Result<Waited>;
+    /// As [`Transport::wait`], and until one of `others` is ready; it is looked at those even if no wait is needed.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    fn wait_with(&mut self, write: bool, timeout: Duration, others: &[PollFd<'_>]) -> io::Result<Waited> {
+        match poll(&mut others.to_vec(), Some(&Timespec::default()))? {
+            0 => self.wait(write, Some(timeout), None),
+            _ => Ok(Waited::Ready),
+        }
+    }
     /// Whether the other side has shown that it is the server it should be. Where nothing shows that, it is false.
     fn is_proven(&self) -> bool {
         false

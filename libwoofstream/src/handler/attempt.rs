@@ -3,18 +3,16 @@
 use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::element::{self, Element};
+use super::logged::Logged;
 use super::run::{self, Channel, Failure, Run, Runner};
 use crate::content::{ContentType, convert};
-use crate::limits::{HANDLER_LOGGED_MAX, HANDLER_OUTPUT_MAX};
+use crate::limits::HANDLER_OUTPUT_MAX;
 use crate::log::{self, Appender, Mark, Woof};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why an element of the greatest depth is not handled.
 pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
-
-/// What a line takes in the log besides its text, in bytes.
-const LINE_COST: u64 = 64;
 
 /// What is to be run.
 pub(super) struct Attempt {
@@ -97,6 +95,8 @@ impl Attempt {
             trigger: &self.trigger,
             depth: (depth + 1).min(Mark::DEPTH_MAX),
             attempt: Some(attempt),
+            asked: None,
+            args: &[],
         };
         let mut output = match Output::open(&self.namespace, &run) {
             Ok(output) => output,
@@ -112,7 +112,7 @@ impl Attempt {
 /// Where the lines of an attempt go.
 pub(super) struct Output<'a> {
     run: &'a Run<'a>,
-    logged: u64,
+    logged: Logged,
     into: Option<Into>,
 }
 
@@ -138,27 +138,14 @@ impl<'a> Output<'a> {
                 bytes: 0,
             })
         });
-        Ok(Output { run, logged: 0, into: into.transpose()? })
+        Ok(Output { run, logged: Logged::default(), into: into.transpose()? })
     }
 
     pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Result<(), String> {
         if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
             return into.line(line);
         }
-        let (trigger, handler) = (self.run.trigger, &*self.run.binding.handler);
-        let before = self.logged;
-        // Each line has its time and its trigger in the log too.
-        self.logged = before.saturating_add(line.len() as u64 + LINE_COST);
-        if self.logged <= HANDLER_LOGGED_MAX {
-            // As text that cannot do harm to who reads the log.
-            let text = String::from_utf8_lossy(line);
-            match channel {
-                Channel::Out => tracing::info!(trigger, handler, "{}", text.escape_debug()),
-                Channel::Err => tracing::warn!(trigger, handler, "{}", text.escape_debug()),
-            }
-        } else if before <= HANDLER_LOGGED_MAX {
-            tracing::warn!(trigger, handler, limit = HANDLER_LOGGED_MAX, "more output is not logged");
-        }
+        self.logged.line(self.run.trigger, &self.run.binding.handler, channel, line);
         Ok(())
     }
 }

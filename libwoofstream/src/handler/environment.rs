@@ -13,16 +13,31 @@ pub(super) fn variables(run: &Run<'_>, namespace: &str) -> Vec<(&'static str, St
         variables.push(("WOOF_NAME", run.binding.woof.clone()));
     }
     if let Some(attempt) = &run.attempt {
-        let time =
-            jiff::Timestamp::from_nanosecond(i128::from(attempt.time_ns)).unwrap_or(jiff::Timestamp::MAX);
         variables.extend([
             ("WOOF_NAME", attempt.woof.to_owned()),
             ("WOOF_SEQNO", attempt.seqno.to_string()),
-            ("WOOF_TIME", format!("{time:.9}")),
+            ("WOOF_TIME", time(attempt.time_ns)),
             ("WOOF_ATTEMPT", attempt.number.to_string()),
-            // No environment has a zero in it.
-            ("WOOF_CAUSE", attempt.cause.replace('\0', "\u{fffd}")),
+            ("WOOF_CAUSE", clean(attempt.cause)),
         ]);
     }
+    if let Some(asked) = &run.asked {
+        let call = asked.call;
+        variables.push(("WOOF_CAUSE", clean(&format!("asked by {}", asked.user))));
+        variables.push(("WOOF_USER", clean(asked.user)));
+        variables.extend(call.woof.as_deref().map(|woof| ("WOOF_NAME", clean(woof))));
+        variables.extend(call.seqno.map(|seqno| ("WOOF_SEQNO", seqno.to_string())));
+        variables.extend(call.time_ns.map(|time_ns| ("WOOF_TIME", time(time_ns))));
+    }
     variables
+}
+
+fn time(time_ns: u64) -> String {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or(jiff::Timestamp::MAX);
+    format!("{time:.9}")
+}
+
+/// No environment has a zero in it.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }

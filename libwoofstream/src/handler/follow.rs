@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// After the program has ended, what it wrote is read for so long.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
 /// Passes on what a program writes until it ended, or the time is over.
 pub(super) fn to_the_end(started: Started, limit: Duration, line: OnLine<'_>) -> Outcome {

@@ -5,13 +5,13 @@ const LINE_MAX: usize = 64 << 10;
 
 /// The beginning of a line whose end has not come.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
     /// Takes what came, and gives out the lines in it.
-    pub(super) fn take<E>(
+    pub(crate) fn take<E>(
         &mut self,
         mut bytes: &[u8],
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
@@ -42,7 +42,7 @@ impl Lines {
     }
 
     /// Gives out a last line without a newline.
-    pub(super) fn end<E>(&mut self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn end<E>(&mut self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let rest = std::mem::take(&mut self.rest);
         if rest.is_empty() { Ok(()) } else { each(&rest) }
     }

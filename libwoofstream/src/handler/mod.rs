@@ -7,6 +7,7 @@
 //! Failure contract: each trigger is done at least once, or is dead and in the dead-letter woof, whoever is killed whenever. What a
 //! handler does wrong ends its attempt and nothing else. Errors have the woof or the handler as their object.
 
+mod asked;
 mod attempt;
 mod bind;
 pub mod bindings;
@@ -20,6 +21,7 @@ mod follow;
 mod input;
 mod journal;
 mod lines;
+mod logged;
 mod outcome;
 mod pool;
 mod process;
@@ -36,12 +38,20 @@ mod tests;
 mod trigger;
 mod watch;
 
+pub use asked::{Call, Exit, Pipes, run_here};
+#[cfg(feature = "net")]
+pub(crate) use asked::{start, told_to_stop, user_of};
 pub use bindings::{Binding, Bindings, Input};
 pub use dead::{DeadLetter, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
+#[cfg(feature = "net")]
+pub(crate) use lines::Lines;
+#[cfg(feature = "net")]
+pub(crate) use logged::Logged;
+pub use process::kill_orphans;
 pub use program::check_program;
 pub use record::{Record, Totals, What};
-pub use run::{Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
+pub use run::{Asked, Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
 pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, run_pending};
 pub use summary::{BindingSummary, Summary};

@@ -4,12 +4,13 @@
 //!
 //! Failure contract: whatever the program does, and whatever it leaves behind, no process of its group outlives it.
 
+use super::asked::ON_DEMAND;
 use super::environment;
 use super::program::program;
 use super::run::{Failure, Outcome, Run, Runner, Running, Started};
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -27,6 +28,7 @@ pub(super) struct ProcessRunner {
 impl Runner for ProcessRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> Result<Started, Failure> {
         let mut command = Command::new(program(run.namespace, &run.binding.handler)?);
+        command.args(run.args);
         command.env_clear().env("PATH", &self.path);
         command.envs(environment::variables(run, ""));
         // As it is, whatever it is made of.
@@ -76,6 +78,7 @@ pub(super) struct Process {
     pid: Pid,
     pidfd: OwnedFd,
     reaped: bool,
+    status: Option<u8>,
     mark: Option<Mark>,
 }
 
@@ -86,7 +89,7 @@ impl Process {
             .ok_or_else(|| std::io::Error::other("its process number cannot be"))
             .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
         match opened {
-            Ok((pid, pidfd)) => Ok(Process { child, pid, pidfd, reaped: false, mark }),
+            Ok((pid, pidfd)) => Ok(Process { child, pid, pidfd, reaped: false, status: None, mark }),
             Err(err) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -124,7 +127,15 @@ impl Running for Process {
 
     fn end(&mut self) -> Outcome {
         let status = self.reap().map_err(|err| format!("wait for it: {err}"))?;
+        self.status = status
+            .code()
+            .or(status.signal().map(|signal| 128 + signal))
+            .and_then(|status| status.try_into().ok());
         failure(status).map_or(Ok(()), |why| Err(Failure::Failed(why)))
+    }
+
+    fn status(&self) -> Option<u8> {
+        self.status
     }
 
     fn kill(&mut self) {
@@ -153,11 +164,33 @@ pub(super) fn failure(status: ExitStatus) -> Option<String> {
 }
 
 /// Kills all processes that have the trigger of a namespace in their environment, or any trigger of it: those that left the
-/// process group of their handler, or whose server was killed.
+/// process group of their handler, or whose server was killed. What runs on demand is no trigger's.
 pub(super) fn kill_left(namespace: &Path, trigger: Option<&str>) -> usize {
+    kill_where(|_, of, by| {
+        of == namespace.as_os_str().as_bytes()
+            && trigger.map_or(!by.starts_with(ON_DEMAND.as_bytes()), |trigger| by == trigger.as_bytes())
+    })
+}
+
+/// Kills what runs on demand in the namespaces at and under a directory, and was asked of a process that is not there any more; how many
+/// processes there were.
+pub fn kill_orphans(root: &Path) -> usize {
+    let pids = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let Ok(own) = pids("self") else { return 0 };
+    kill_where(|pid, of, by| {
+        let starter = std::str::from_utf8(by).ok().and_then(|by| by.strip_prefix(ON_DEMAND));
+        let Some((starter, _)) = starter.and_then(|rest| rest.split_once('-')) else { return false };
+        // Where process numbers are others, nobody can say from here who is there.
+        let is_ours = pids(&pid.as_raw_nonzero().to_string()).is_ok_and(|of| of == own);
+        is_ours
+            && Path::new(OsStr::from_bytes(of)).starts_with(root)
+            && !Path::new("/proc").join(starter).exists()
+    })
+}
+
+/// Kills the processes of handlers for which this is true of their number, their namespace and their trigger.
+fn kill_where(wanted: impl Fn(Pid, &[u8], &[u8]) -> bool) -> usize {
     let own = rustix::process::getpid();
-    let mark = [b"WOOF_NAMESPACE=", namespace.as_os_str().as_bytes()].concat();
-    let of_trigger = trigger.map(|trigger| format!("WOOF_TRIGGER={trigger}").into_bytes());
     let mut killed = 0;
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
     for entry in entries.flatten() {
@@ -165,13 +198,12 @@ pub(super) fn kill_left(namespace: &Path, trigger: Option<&str>) -> usize {
         let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         let Some(pid) = pid.filter(|pid| *pid != own) else { continue };
         let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
-        let mut variables = environ.split(|byte| *byte == 0);
-        let of_namespace = variables.clone().any(|variable| variable == mark);
-        let triggered = variables.any(|variable| match &of_trigger {
-            Some(trigger) => variable == trigger.as_slice(),
-            None => variable.starts_with(b"WOOF_TRIGGER="),
-        });
-        if of_namespace && triggered && rustix::process::kill_process(pid, Signal::KILL).is_ok() {
+        let value =
+            |name: &[u8]| environ.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name));
+        let (Some(namespace), Some(trigger)) = (value(b"WOOF_NAMESPACE="), value(b"WOOF_TRIGGER=")) else {
+            continue;
+        };
+        if wanted(pid, namespace, trigger) && rustix::process::kill_process(pid, Signal::KILL).is_ok() {
             killed += 1;
         }
     }

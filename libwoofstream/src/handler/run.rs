@@ -3,6 +3,7 @@
 //! A runner has one thing to be able to do: [`Runner::start`], which gives a program that runs and its pipes. Attempts of one element and long-lived handlers
 //! are made of that. A runner that has a shorter way for one element, as one without processes has, says so in [`Runner::run`].
 
+use super::asked::Call;
 use super::bindings::Binding;
 use super::follow;
 use super::input;
@@ -23,6 +24,19 @@ pub struct Run<'a> {
     pub depth: u8,
     /// What the attempt is for: it is in the environment of the handler. A long-lived handler, which gets many, has none there.
     pub attempt: Option<Attempt<'a>>,
+    /// Who asked for it, where somebody did and it is not for an element.
+    pub asked: Option<Asked<'a>>,
+    /// The arguments of the program.
+    pub args: &'a [String],
+}
+
+/// What a handler that runs on demand is told of who asked and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// What is asked for.
+    pub call: &'a Call,
 }
 
 /// An attempt for one element.
@@ -90,6 +104,11 @@ pub trait Running: Send {
 
     /// Takes how it ended, once it has, and kills what it left behind.
     fn end(&mut self) -> Outcome;
+
+    /// The exit status as a shell has it, after [`Running::end`] and where it is known.
+    fn status(&self) -> Option<u8> {
+        None
+    }
 
     /// Kills it with all that came of it.
     fn kill(&mut self);

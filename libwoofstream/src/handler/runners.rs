@@ -6,7 +6,7 @@
 //! Failure contract: a handler that is to run in a container never runs outside of one. What keeps the container from being started is no failure of a handler, and is
 //! found out once for all that wait for it.
 
-use super::container::{Container, NAMESPACE, Program, Remote, Settings, Spec};
+use super::container::{Container, Ended, NAMESPACE, Program, Remote, Settings, Spec};
 use super::environment;
 use super::process::{ProcessRunner, kill_left};
 use super::program::program;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How handlers run where a namespace does not say.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
     /// The `PATH` of handlers that are processes.
     pub path: OsString,
@@ -34,12 +34,25 @@ pub struct RunOptions {
     pub image: Option<String>,
     /// The address of the container engine.
     pub engine: String,
+    /// Whether this process has the namespaces: the containers of others before it are removed then.
+    pub serves: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions { serves: false, ..RunOptions::new("") }
+    }
 }
 
 impl RunOptions {
     /// Processes with this `PATH`, and containers by Docker's engine at its usual place where a namespace wants one.
     pub fn new(path: impl Into<OsString>) -> RunOptions {
-        RunOptions { path: path.into(), image: None, engine: super::container::DEFAULT_ENGINE.to_owned() }
+        RunOptions {
+            path: path.into(),
+            image: None,
+            engine: super::container::DEFAULT_ENGINE.to_owned(),
+            serves: true,
+        }
     }
 }
 
@@ -47,6 +60,12 @@ impl RunOptions {
 pub struct Runners {
     options: RunOptions,
     known: Mutex<HashMap<PathBuf, Arc<NamespaceRunner>>>,
+}
+
+impl std::fmt::Debug for Runners {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runners").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Runners {
@@ -116,7 +135,7 @@ impl Runner for NamespaceRunner {
         let inside = path.strip_prefix(run.namespace).ok().and_then(Path::to_str);
         let inside = inside.ok_or_else(|| format!("{} is not in the container", path.display()))?;
         let program = Program {
-            argv: vec![format!("{NAMESPACE}/{inside}")],
+            argv: std::iter::once(format!("{NAMESPACE}/{inside}")).chain(run.args.iter().cloned()).collect(),
             env: environment::variables(run, NAMESPACE)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
@@ -131,7 +150,13 @@ impl Runner for NamespaceRunner {
             let ((stdout, write_out), (stderr, write_err)) = (pipe()?, pipe()?);
             let stdin = stdin.try_clone().map_err(|err| format!("start: {err}"))?;
             match container.run(&program, [stdin, write_out, write_err]) {
-                Ok(remote) => return Ok(Started { running: Box::new(InContainer(remote)), stdout, stderr }),
+                Ok(remote) => {
+                    return Ok(Started {
+                        running: Box::new(InContainer { remote, ended: None }),
+                        stdout,
+                        stderr,
+                    });
+                }
                 Err(err) if err.code() == Code::Removed && !last => {}
                 Err(err) if err.code() == Code::Removed => {
                     return Err(Failure::NotReady(err.text().to_owned()));
@@ -192,6 +217,7 @@ impl NamespaceRunner {
         let namespace = self.namespace.display().to_string();
         let image = settings.image.clone();
         let spec = Spec::of(&self.namespace, settings, &self.options.engine);
+        let spec = spec.map(|spec| Spec { serves: self.options.serves, ..spec });
         match spec.and_then(|spec| Container::start(&spec)) {
             Ok(container) => {
                 tracing::info!(namespace, image, container = container.name(), "container started");
@@ -208,18 +234,26 @@ impl NamespaceRunner {
 }
 
 /// A program in the container.
-struct InContainer(Remote);
+struct InContainer {
+    remote: Remote,
+    ended: Option<Ended>,
+}
 
 impl Running for InContainer {
     fn ended(&self) -> BorrowedFd<'_> {
-        self.0.ended()
+        self.remote.ended()
     }
 
     fn end(&mut self) -> Outcome {
-        self.0.end().failure().map_or(Ok(()), |why| Err(Failure::Failed(why)))
+        let ended = self.ended.insert(self.remote.end());
+        ended.failure().map_or(Ok(()), |why| Err(Failure::Failed(why)))
+    }
+
+    fn status(&self) -> Option<u8> {
+        self.ended.as_ref().and_then(Ended::status)
     }
 
     fn kill(&mut self) {
-        self.0.kill();
+        self.remote.kill();
     }
 }

@@ -222,7 +222,7 @@ impl Worker {
     fn start(&self, depth: u8) -> Result<Program, Failure> {
         let Setup { namespace, binding, content, .. } = &self.setup;
         let trigger = format!("{}-stream", binding.id);
-        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None };
+        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None, asked: None, args: &[] };
         let piped = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from);
         let piped = piped.and_then(|(stdin, feed)| {
             let feed = File::from(feed);
@@ -319,7 +319,15 @@ impl Worker {
                         let seqno = given.front().copied().unwrap_or(0);
                         let trigger = format!("{}-{seqno}", binding.id);
                         let depth = program.depth;
-                        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None };
+                        let run = Run {
+                            namespace,
+                            binding,
+                            trigger: &trigger,
+                            depth,
+                            attempt: None,
+                            asked: None,
+                            args: &[],
+                        };
                         return Output::open(namespace, &run)?.line(channel, text);
                     }
                 };

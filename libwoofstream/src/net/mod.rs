@@ -16,7 +16,7 @@ mod session;
 mod session_tests;
 
 pub use frame::{FRAME_HEADER, GREETING, VERSION};
-pub use request::{Access, Create, Find, Named, Put, Read, Request};
+pub use request::{Access, Create, Find, Named, Put, Read, Request, Run};
 pub use session::{Received, Role, Session};
 
 /// The name of a server's Unix socket in the state directory of what it serves.
@@ -30,4 +30,14 @@ pub mod answer {
     pub const IN: &str = "woof.in";
     /// An element does not fit: its writer sequence, and why.
     pub const REFUSED: &str = "woof.refused";
+}
+
+/// Names of the `App` messages in the answer of a run.
+pub mod ran {
+    /// What the program wrote to its standard error.
+    pub const STDERR: &str = "woof.stderr";
+    /// The program reads no more: what is sent is thrown away.
+    pub const CLOSED: &str = "woof.closed";
+    /// The program ended: its exit status as a shell has it, one byte.
+    pub const EXIT: &str = "woof.exit";
 }

@@ -27,6 +27,8 @@ pub enum Request {
     Remove(Named),
     /// Tells or changes the access list of a namespace.
     Access(Access),
+    /// Runs a handler of a namespace on what the client sends.
+    Run(Run),
 }
 
 /// A name and nothing else.
@@ -145,6 +147,31 @@ pub struct Access {
     pub change: Option<String>,
 }
 
+/// What is to be run; as [`crate::handler::Call`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// The namespace.
+    pub name: String,
+    /// The handler's file name.
+    pub handler: String,
+    /// Its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// How many handlers led to this.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub depth: u8,
+    /// The woof of the element that it is run for, as the client calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub woof: Option<String>,
+    /// The element.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seqno: Option<u64>,
+    /// When it was put, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
+}
+
 impl Request {
     /// The bytes of this request.
     ///
@@ -193,6 +220,7 @@ impl Request {
             Request::Read(read) => &read.name,
             Request::Find(find) => &find.name,
             Request::Access(access) => &access.name,
+            Request::Run(run) => &run.name,
         }
     }
 
@@ -207,6 +235,7 @@ impl Request {
             Request::Find(_) => "find",
             Request::Remove(_) => "remove",
             Request::Access(_) => "access",
+            Request::Run(_) => "run",
         }
     }
 
@@ -216,12 +245,12 @@ impl Request {
         match self {
             Request::Put(_) | Request::Read(_) | Request::Stat(_) | Request::Find(_) => true,
             Request::Access(access) => access.change.is_none(),
-            Request::Create(_) | Request::Namespace(_) | Request::Remove(_) => false,
+            Request::Create(_) | Request::Namespace(_) | Request::Remove(_) | Request::Run(_) => false,
         }
     }
 }
 
-const KNOWN: [&str; 8] = ["create", "namespace", "put", "read", "stat", "find", "remove", "access"];
+const KNOWN: [&str; 9] = ["create", "namespace", "put", "read", "stat", "find", "remove", "access", "run"];
 
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> std::result::Result<T, String> {
     let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(bytes));
@@ -258,6 +287,16 @@ mod tests {
             Request::Find(Find { name: String::new(), get: true, ..Find::default() }),
             Request::Remove(named()),
             Request::Access(Access { name: name(), change: Some("grant any read".to_owned()) }),
+            Request::Run(Run { name: name(), handler: "double.sh".to_owned(), ..Run::default() }),
+            Request::Run(Run {
+                name: name(),
+                handler: "double.sh".to_owned(),
+                args: vec!["-n".to_owned(), String::new()],
+                depth: 15,
+                woof: Some(name()),
+                seqno: Some(u64::MAX),
+                time: Some(1),
+            }),
         ] {
             let bytes = request.encode().unwrap();
             assert_eq!(Request::decode(&bytes).unwrap(), request);

@@ -4,6 +4,7 @@ use super::answer::{Answer, about};
 use super::finding::Finding;
 use super::putting::Putting;
 use super::reading::Reading;
+use super::running::Running;
 use super::site::Site;
 use super::spare;
 use crate::access::{AccessList, Change, Peer, Right};
@@ -63,6 +64,7 @@ enum Work {
     Read(Box<Reading>),
     Find(Box<Finding>),
     Put(Box<Putting>),
+    Run(Box<Running>),
     /// The answer is complete.
     Answered,
 }
@@ -75,6 +77,8 @@ struct Exchange {
     /// Data, and the end of it, that came before the request was looked at.
     early: Vec<u8>,
     got_all: bool,
+    /// The client wants no more of it. What it runs is ended where that harms nobody.
+    cancelled: bool,
 }
 
 /// What is to be done next with a connection.
@@ -210,6 +214,7 @@ impl Connection {
             .values()
             .map(|exchange| match &exchange.work {
                 Work::Put(put) => put.unfinished(),
+                Work::Run(run) => run.unfinished(),
                 _ => exchange.early.len(),
             })
             .sum();
@@ -282,7 +287,8 @@ impl Connection {
             let goes_on = match &exchange.work {
                 Work::Read(read) => !read.is_follow(),
                 Work::Put(_) | Work::Asked(_) => false,
-                Work::Find(_) | Work::Answered => true,
+                // A program that runs has until the end of the time.
+                Work::Find(_) | Work::Run(_) | Work::Answered => true,
             };
             if !goes_on {
                 exchange.answer.send(session);
@@ -292,6 +298,34 @@ impl Connection {
             }
             goes_on
         });
+    }
+
+    /// Whether programs run for it, so that ending it may take long.
+    pub fn runs_programs(&self) -> bool {
+        self.exchanges.values().any(|exchange| matches!(exchange.work, Work::Run(_)))
+    }
+
+    /// Kills the programs that run for it when it stops and its time is over, and says so; true when there was one.
+    pub fn cut_off(&mut self) -> bool {
+        let context = Context { site: &self.site, peer: &self.peer, wake: &self.wake, recent: &self.recent };
+        let (session, metrics) = (&mut self.session, self.site.metrics());
+        let seconds = self.site.limits().stop.as_secs_f64();
+        let before = self.exchanges.len();
+        self.exchanges.retain(|number, exchange| {
+            let Work::Run(run) = &mut exchange.work else { return true };
+            let text = format!(
+                "the server stops, and the handler was not done {seconds} s later: killed (--stop-timeout)"
+            );
+            run.cut_off(Error::new(Code::Stopped, "", &*text), &mut exchange.answer);
+            run.close(&context);
+            if !exchange.answer.send(session) {
+                // There is no credit for what it wrote last; this needs none.
+                session.cancel(*number, &Fault::from(&Error::new(Code::Stopped, "", text)));
+            }
+            metrics.exchanges.take(1);
+            false
+        });
+        self.exchanges.len() < before
     }
 
     /// Ends the connection for what went wrong.
@@ -361,7 +395,8 @@ fn came(
                     Work::Answered
                 }
             };
-            let new = Exchange { work, answer, queued: false, early: Vec::new(), got_all: false };
+            let new =
+                Exchange { work, answer, queued: false, early: Vec::new(), got_all: false, cancelled: false };
             exchanges.insert(exchange, new);
             enqueue(exchanges, queue, exchange);
         }
@@ -370,6 +405,7 @@ fn came(
                 match &mut open.work {
                     Work::Asked(_) => open.early.extend_from_slice(bytes),
                     Work::Put(put) => put.data(bytes),
+                    Work::Run(run) => run.data(bytes),
                     // Nobody wants it; without credit no more of it comes.
                     _ => return Ok(()),
                 }
@@ -379,14 +415,21 @@ fn came(
         Received::End(exchange) => {
             if let Some(open) = exchanges.get_mut(&exchange) {
                 open.got_all = true;
-                if let Work::Put(put) = &mut open.work {
-                    put.end();
-                    enqueue(exchanges, queue, exchange);
+                match &mut open.work {
+                    Work::Put(put) => put.end(),
+                    Work::Run(run) => run.end(),
+                    _ => return Ok(()),
                 }
+                enqueue(exchanges, queue, exchange);
             }
         }
         Received::Cancel(exchange, _) => {
-            if let Some(open) = exchanges.remove(&exchange) {
+            if let Some(open) = exchanges.get_mut(&exchange)
+                && let Work::Run(_) = open.work
+            {
+                open.cancelled = true;
+                enqueue(exchanges, queue, exchange);
+            } else if let Some(open) = exchanges.remove(&exchange) {
                 open.close(context);
                 context.site.metrics().exchanges.take(1);
             }
@@ -402,6 +445,8 @@ impl Exchange {
     fn is_heavy(&self) -> bool {
         match &self.work {
             Work::Asked(request) => match &**request {
+                // A process is started.
+                Request::Run(_) => true,
                 Request::Create(_) | Request::Remove(_) | Request::Namespace(_) => true,
                 // Bindings are read, and changed under a lock that others may have.
                 Request::Put(put) => put.resume.is_some() || put.create.is_some() || put.handler.is_some(),
@@ -413,6 +458,8 @@ impl Exchange {
             Work::Read(read) => read.is_filtered(),
             // Directories are read.
             Work::Find(_) => true,
+            // To kill a program is to wait for its end.
+            Work::Run(_) => self.cancelled,
             Work::Answered => false,
         }
     }
@@ -429,14 +476,25 @@ impl Exchange {
                     self.work = Work::Answered;
                 }
             }
-            if let Work::Put(put) = &mut self.work {
-                put.data(&std::mem::take(&mut self.early));
-                if self.got_all {
-                    put.end();
-                }
+            let early = std::mem::take(&mut self.early);
+            match &mut self.work {
+                Work::Put(put) => put.data(&early),
+                Work::Run(run) => run.data(&early),
+                _ => {}
+            }
+            match &mut self.work {
+                Work::Put(put) if self.got_all => put.end(),
+                Work::Run(run) if self.got_all => run.end(),
+                _ => {}
             }
         }
-        if !self.answer.has_room() {
+        if self.cancelled {
+            self.close(context);
+            self.work = Work::Answered;
+            return false;
+        }
+        // What a program gets does not wait for what it writes.
+        if !self.answer.has_room() && !matches!(self.work, Work::Run(_)) {
             // A follow that is woken stays awake; a put waits until its answers are taken.
             return true;
         }
@@ -444,6 +502,7 @@ impl Exchange {
             Work::Read(read) => read.step(context, number, &mut self.answer),
             Work::Find(find) => find.step(context, &mut self.answer),
             Work::Put(put) => put.step(context, session, number, &mut self.answer),
+            Work::Run(run) => run.step(context, session, number, &mut self.answer),
             Work::Asked(_) | Work::Answered => Progress::Over,
         };
         if progress == Progress::Over {
@@ -458,6 +517,7 @@ impl Exchange {
         match &self.work {
             Work::Read(read) => read.close(context),
             Work::Put(put) => put.close(context),
+            Work::Run(run) => run.close(context),
             _ => {}
         }
     }
@@ -499,6 +559,7 @@ fn begin(
         Request::Put(put) => {
             return Ok(Work::Put(Box::new(Putting::open(context, session, number, put, answer)?)));
         }
+        Request::Run(run) => return Ok(Work::Run(Box::new(Running::open(context, session, number, run)?))),
         Request::Create(create) => {
             let path = site.woof_path(name)?;
             site.allow(context.peer, path.as_ref(), Right::Create, name)?;

@@ -158,9 +158,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Event::KeysChanged => {
                 if let Err(err) = (signals.admitted)() {
-                    connection.close(&err);
+                    apart(connection, |connection| connection.close(&err));
                     wrong.get_or_insert(err);
                 }
+            }
+            // What is said of that is to arrive.
+            Event::Deadline if stopped && tokio::task::block_in_place(|| connection.cut_off()) => {
+                deadline = Some(Instant::now() + GOODBYE);
             }
             Event::Deadline if connection.is_greeted() || wrong.is_some() || stopped => break,
             Event::Deadline => {
@@ -173,7 +177,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    connection.finish();
+    apart(connection, Connection::finish);
     // What TLS has to say last goes out if the client takes it. What still comes is read and dropped: a socket that is closed with
     // something unread takes back what it was to send, and that says what was wrong.
     let goodbye = async {
@@ -184,6 +188,15 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     wrong.map_or(Ok(()), Err)
+}
+
+/// Ends a connection where it harms nobody if that takes long, as it may where programs run for it.
+fn apart(connection: &mut Connection, end: impl FnOnce(&mut Connection)) {
+    if connection.runs_programs() {
+        tokio::task::block_in_place(|| end(connection));
+    } else {
+        end(connection);
+    }
 }
 
 /// Reads to the end of what the client sends.

@@ -20,6 +20,10 @@ pub struct Limits {
     pub handshake: Duration,
     /// Woofs that are followed at once; each has a thread that sleeps.
     pub followed: usize,
+    /// Handlers that run on demand at once.
+    pub runs: usize,
+    /// Handlers that run on demand at once for one user.
+    pub runs_of_user: usize,
     /// How long a stop waits for what is going on.
     pub stop: Duration,
 }
@@ -34,6 +38,8 @@ impl Default for Limits {
             unfinished: 2 * limits::REMOTE_ELEMENT_MAX,
             handshake: Duration::from_secs(10),
             followed: 1024,
+            runs: limits::RUNS_MAX,
+            runs_of_user: limits::RUNS_OF_USER_MAX,
             stop: Duration::from_secs(10),
         }
     }

@@ -26,6 +26,9 @@ use tokio::sync::watch;
 /// After accepting failed, mostly for want of descriptors, it is left alone for so long.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
+/// When the time of a stop is over, so long is left for what is to be said of that.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether certificates of open connections were revoked.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -154,7 +157,7 @@ impl Server {
             tokio::select! {
                 () = finished => {}
                 _ = killed.wait_for(|killed| *killed) => {}
-                () = tokio::time::sleep(limit + Duration::from_secs(1)) => {}
+                () = tokio::time::sleep(limit + LAST_WORDS) => {}
             }
             let metrics = self.site.metrics();
             let cut = metrics.connections.get();

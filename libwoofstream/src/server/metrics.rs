@@ -43,6 +43,9 @@ pub struct Metrics {
     pub(super) denied: Count,
     /// Follows that are open.
     pub(super) follows: Count,
+    /// Handlers that run on demand, and those since the start.
+    pub(super) runs_open: Count,
+    pub(super) runs: Count,
     /// Elements that were put.
     pub(super) elements_in: Count,
     /// Bytes of their data.
@@ -56,7 +59,7 @@ pub struct Metrics {
 impl Metrics {
     /// The counts as text, in the exposition format of Prometheus, version 0.0.4.
     pub fn render(&self) -> String {
-        let rows: [(&str, &str, &str, &Count); 13] = [
+        let rows: [(&str, &str, &str, &Count); 15] = [
             ("connections", "gauge", "Connections that are open.", &self.connections),
             ("connections_accepted_total", "counter", "Connections since the start.", &self.accepted),
             (
@@ -76,6 +79,8 @@ impl Metrics {
             ("requests_total", "counter", "Requests since the start.", &self.requests),
             ("requests_denied_total", "counter", "Requests without the right for them.", &self.denied),
             ("follows", "gauge", "Follows that are open.", &self.follows),
+            ("runs", "gauge", "Handlers that run on demand.", &self.runs_open),
+            ("runs_total", "counter", "Handlers that were run on demand.", &self.runs),
             ("elements_put_total", "counter", "Elements that were put.", &self.elements_in),
             ("put_bytes_total", "counter", "Bytes of data that were put.", &self.bytes_in),
             ("answer_bytes_total", "counter", "Bytes of answers that were sent.", &self.bytes_out),
@@ -154,7 +159,7 @@ mod tests {
             "# HELP woofstream_connections Connections that are open.\n# TYPE woofstream_connections gauge\nwoofstream_connections 1\n"
         ));
         assert!(text.contains("\nwoofstream_connections_accepted_total 3\n"));
-        assert_eq!(text.lines().count(), 39);
+        assert_eq!(text.lines().count(), 45);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
 
 use super::metrics::Levels;
+use super::ready::Ready;
+use super::runs::Runs;
 use super::woofs::Woofs;
 use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
-use crate::handler::files;
+use crate::handler::{self, Runners, files};
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
@@ -19,7 +21,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The file that only one server holds locked.
 const LOCK: &str = "server.lock";
@@ -43,6 +45,10 @@ pub struct Site {
     pub(super) writers: Writers,
     pub(super) watches: Watches,
     pub(super) woofs: Woofs,
+    pub(super) ready: Ready,
+    pub(super) runs: Arc<Runs>,
+    /// What runs handlers on demand; without it none does.
+    runners: OnceLock<Arc<Runners>>,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -88,6 +94,9 @@ impl Site {
             started_ns: sys::now_ns(),
             writers: Writers::default(),
             woofs: Woofs::default(),
+            ready: Ready::default(),
+            runs: Arc::default(),
+            runners: OnceLock::new(),
             lists: Mutex::default(),
             _lock: lock,
         }))
@@ -108,6 +117,24 @@ impl Site {
         let mut text = self.metrics.render();
         Levels { followed: self.watches.count(), started_ns: self.started_ns }.render(&mut text);
         text
+    }
+
+    /// Has handlers run on demand from now on. What an earlier server left running is killed.
+    pub fn run_handlers(&self, runners: Arc<Runners>) {
+        let orphans = handler::kill_orphans(&self.root);
+        if orphans > 0 {
+            tracing::warn!(
+                processes = orphans,
+                "killed handlers on demand that an earlier server left running"
+            );
+        }
+        // The first ones stay.
+        let _ = self.runners.set(runners);
+    }
+
+    /// What runs handlers on demand, if any may.
+    pub(super) fn runners(&self) -> Option<&Runners> {
+        self.runners.get().map(|runners| &**runners)
     }
 
     /// The limits.

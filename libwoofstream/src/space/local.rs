@@ -7,6 +7,7 @@ use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
+use crate::handler::{self, Call, Exit, Pipes};
 use crate::log::{self, Appender, Mark, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
@@ -102,6 +103,10 @@ impl Space for Local {
         let mut walk = Walk::open(name::local(path)?, path, predicate, get)?;
         while walk.step(sink, u64::MAX, &mut |_| true)? != Step::Done {}
         Ok(())
+    }
+
+    fn run(&self, namespace: &str, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
+        handler::run_here(name::local(namespace)?, call, pipes).map_err(|err| err.of(namespace))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -31,6 +31,7 @@ pub use table::{Resolved, Table, Target, asks_table};
 use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
+use crate::handler::{Call, Exit, Pipes};
 use crate::log::{Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
@@ -188,6 +189,14 @@ pub trait Space {
     /// # Errors
     /// When there is nothing of that name. What cannot be looked at below it is a fault in the stream.
     fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()>;
+    /// Runs a handler of a namespace to its end; whatever happens, once at the most.
+    ///
+    /// # Errors
+    /// When it cannot be run, or what becomes of it is not known. A program that ran and failed is an [`Exit`].
+    fn run(&self, namespace: &str, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
+        let _ = (call, pipes);
+        Err(Error::new(Code::Unsupported, namespace, "no handler can be run there"))
+    }
     /// Removes a woof.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target,
 use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
+use crate::handler::{Call, Exit, Pipes};
 use crate::limits::UNION_NAMES_MAX;
 use crate::log::Stamp;
 use crate::name::{Address, Host};
@@ -275,6 +276,10 @@ impl Space for Spaces {
 
     fn set_access(&self, namespace: &str, change: &Change) -> Result<AccessList> {
         self.foremost(namespace, |space, given| space.set_access(given, change))
+    }
+
+    fn run(&self, namespace: &str, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
+        self.foremost(namespace, |space, given| space.run(given, call, pipes))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A server that says the same to everybody, and then closes the connection or says nothing any more.
-struct Fake {
+pub(crate) struct Fake {
     says: Vec<u8>,
     closes: bool,
-    dials: AtomicU64,
+    pub(crate) dials: AtomicU64,
     now: Arc<AtomicU64>,
     told: Mutex<Vec<String>>,
 }
@@ -67,7 +67,7 @@ impl Dial for Fake {
     }
 }
 
-fn fake(says: &[u8], closes: bool) -> Arc<Fake> {
+pub(crate) fn fake(says: &[u8], closes: bool) -> Arc<Fake> {
     Arc::new(Fake {
         says: says.to_vec(),
         closes,
@@ -77,7 +77,7 @@ fn fake(says: &[u8], closes: bool) -> Arc<Fake> {
     })
 }
 
-fn remote(fake: &Arc<Fake>, wait: Option<Limit>) -> Remote {
+pub(crate) fn remote(fake: &Arc<Fake>, wait: Option<Limit>) -> Remote {
     let told = Arc::clone(fake);
     let notify = Arc::new(move |text: &str| told.told.lock().unwrap().push(text.to_owned()));
     let patience = Patience { timeout: Duration::from_secs(5), wait, notify };
@@ -85,12 +85,12 @@ fn remote(fake: &Arc<Fake>, wait: Option<Limit>) -> Remote {
 }
 
 /// A greeting and these frames.
-fn says(frames: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn says(frames: &[Vec<u8>]) -> Vec<u8> {
     [&GREETING[..], &frames.concat()].concat()
 }
 
 /// The stream of an answer in frames of exchange 1.
-fn stream(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn stream(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode::preamble(&mut bytes);
     write(&mut bytes);

@@ -8,5 +8,6 @@ mod hostile_servers;
 mod puts;
 mod reads;
 mod rights;
+mod runs;
 mod sockets;
 mod world;

@@ -4,7 +4,7 @@ use crate::direct::{Client, site};
 use crate::world::directory;
 use libwoofstream::access::{AccessList, Change, Peer};
 use libwoofstream::log;
-use libwoofstream::net::{Access, Create, Find, Named, Put, Read, Request};
+use libwoofstream::net::{Access, Create, Find, Named, Put, Read, Request, Run};
 use libwoofstream::server::Limits;
 
 /// Somebody who is not the owner.
@@ -37,6 +37,7 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("read", Request::Find(Find { name: "farm".into(), ..Find::default() })),
         ("read", Request::Access(Access { name: "farm".into(), change: None })),
         ("put", Request::Put(Put { name: name(), content: text(), ..Put::default() })),
+        ("trigger", Request::Run(Run { name: "farm".into(), handler: "none".into(), ..Run::default() })),
         ("create", create("farm/new", false)),
         ("create", Request::Namespace(Named { name: "farm/below".into() })),
         ("remove", Request::Remove(Named { name: name() })),
@@ -64,7 +65,7 @@ fn each_right_that_is_missing_is_named_and_no_other_stands_in_for_it() {
             assert!(answer.contains(right), "{request:?} with {have:?}: {answer}");
         }
     }
-    assert!(site.metrics().render().contains("\nwoofstream_requests_denied_total 20\n"));
+    assert!(site.metrics().render().contains("\nwoofstream_requests_denied_total 22\n"));
     assert_eq!(log::open(&farm.join("temp")).unwrap().next_seqno(), 2);
     // With the right alone it works; the last of them removes the woof.
     for (right, request) in requests() {

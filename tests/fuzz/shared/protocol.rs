@@ -3,7 +3,7 @@
 
 use libwoofstream::access::Peer;
 use libwoofstream::log::{self, Options};
-use libwoofstream::net::{Access, Find, GREETING, Named, Put, Read, Received, Request, Role, Session};
+use libwoofstream::net::{Access, Find, GREETING, Named, Put, Read, Received, Request, Role, Run, Session};
 use libwoofstream::server::{Connection, Limits, Pumped, Site, Wake};
 use libwoofstream::wire::encode;
 use std::os::unix::fs::MetadataExt as _;
@@ -47,6 +47,8 @@ fn requests() -> Vec<Vec<u8>> {
         }),
         Request::Find(Find { get: true, ..Find::default() }),
         Request::Access(Access { name: String::new(), change: None }),
+        // Nothing is there that would run.
+        Request::Run(Run { handler: "none".into(), ..Run::default() }),
     ];
     requests.iter().filter_map(|request| request.encode().ok()).collect()
 }

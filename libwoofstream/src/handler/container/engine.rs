@@ -30,8 +30,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What all our containers have, with the directory of the namespace.
+/// What the container of a namespace has, with its directory; and what others of ours have.
 const LABEL: &str = "woofstream.namespace";
+const OTHER_LABEL: &str = "woofstream.run";
 
 /// How often it is looked whether a container that starts has ended instead.
 const LOOK: Duration = Duration::from_millis(200);
@@ -154,7 +155,7 @@ fn no_image(refused: Refused, image: &str) -> Error {
 pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let image = &*spec.settings.image;
     check(&spec.engine, image)?;
-    if let Some(namespace) = &spec.namespace {
+    if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.serves) {
         remove_left(&spec.engine, namespace).map_err(|refused| refused.error(image))?;
     }
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(image, doing, err);
@@ -244,7 +245,7 @@ fn body(spec: &Spec, socket: &Path, program: &Path) -> ContainerCreateBody {
         cmd: Some(Vec::new()),
         user: Some(format!("{uid}:{gid}")),
         working_dir: Some(if spec.namespace.is_some() { NAMESPACE } else { "/tmp" }.to_owned()),
-        labels: Some(HashMap::from([(LABEL.to_owned(), of)])),
+        labels: Some(HashMap::from([(if spec.serves { LABEL } else { OTHER_LABEL }.to_owned(), of)])),
         stop_signal: Some("SIGKILL".to_owned()),
         host_config: Some(host),
         ..ContainerCreateBody::default()

@@ -55,6 +55,8 @@ pub struct Spec {
     pub namespace: Option<PathBuf>,
     /// The address of the engine: `unix:///var/run/docker.sock`.
     pub engine: String,
+    /// Whether it is the one container of the namespace: what was left of earlier ones is removed first.
+    pub serves: bool,
     /// A directory that the engine can see, for the socket at which the agent calls.
     pub socket_dir: PathBuf,
 }
@@ -73,6 +75,7 @@ impl Spec {
             settings,
             namespace: Some(namespace.to_owned()),
             engine: engine.to_owned(),
+            serves: true,
             socket_dir: namespace.join(STATE_DIR),
         })
     }
@@ -85,6 +88,7 @@ impl Spec {
             settings,
             namespace: None,
             engine: engine.to_owned(),
+            serves: false,
             socket_dir: socket_dir.to_owned(),
         }
     }

@@ -51,6 +51,15 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// The exit status as a shell has it, where there is one.
+    pub fn status(&self) -> Option<u8> {
+        match self {
+            Ended::Exited(status) => u8::try_from(*status).ok(),
+            Ended::Killed(signal) => u8::try_from(128 + signal).ok(),
+            Ended::NotStarted(_) | Ended::Gone => None,
+        }
+    }
+
     /// What is wrong with that; `None` when all is well.
     pub fn failure(&self) -> Option<String> {
         match self {

@@ -1,0 +1,233 @@
+//! Handlers on demand: a program of a namespace that runs because somebody asks, with a stream of bytes in and one out.
+//!
+//! What is asked for is a [`Call`]. A server starts it for its clients ([`start`]); on this machine [`run_here`] carries it to its end.
+//!
+//! Failure contract: a program that fails is an [`Exit`] that says how; one that cannot be started is an error. It is never run twice by
+//! itself, and does not outlive whoever asked.
+
+use super::attempt::TOO_DEEP;
+use super::bindings::Binding;
+use super::follow::{DRAIN, timespec};
+use super::program::check_program;
+use super::run::{Asked, Failure, Run, Runner, Started};
+use super::runners::{RunOptions, Runners};
+use crate::access::Peer;
+use crate::error::{Code, Error, Result};
+use crate::limits::{RUN_ARGS_BYTES_MAX, RUN_ARGS_MAX};
+use crate::log::Mark;
+use crate::name::STATE_DIR;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How the ids of runs on demand begin: the process that started them follows, and a number.
+pub(super) const ON_DEMAND: &str = "run-";
+
+/// So much is read of a pipe at once.
+const READ: usize = 64 << 10;
+
+/// What is to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The handler: a file name in the directory `handlers` of the namespace.
+    pub handler: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// How many handlers led to this.
+    pub depth: u8,
+    /// The woof of the element that it is run for, if it is for one.
+    pub woof: Option<String>,
+    /// The element.
+    pub seqno: Option<u64>,
+    /// When it was put, in nanoseconds since 1970.
+    pub time_ns: Option<u64>,
+    /// How it runs on this machine; on another one its server knows.
+    pub here: RunOptions,
+}
+
+impl Call {
+    /// Whether it is within the limits.
+    ///
+    /// # Errors
+    /// Which limit it is over.
+    pub fn check(&self) -> Result<()> {
+        let too_large = |text| Err(Error::new(Code::TooLarge, "", text));
+        let bytes: usize = self.args.iter().map(|arg| arg.len() + 1).sum();
+        if self.args.len() > RUN_ARGS_MAX {
+            return too_large(format!("{} arguments, the limit is {RUN_ARGS_MAX}", self.args.len()));
+        }
+        if bytes > RUN_ARGS_BYTES_MAX {
+            return too_large(format!("arguments of {bytes} bytes, the limit is {RUN_ARGS_BYTES_MAX}"));
+        }
+        if self.args.iter().any(|arg| arg.contains('\0')) {
+            return Err(Error::new(Code::Invalid, "", "an argument with a zero byte in it"));
+        }
+        if self.depth >= Mark::DEPTH_MAX {
+            return Err(Error::new(Code::Invalid, "", TOO_DEEP.replace("put by", "asked for by")));
+        }
+        Ok(())
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit status as a shell has it; 1 where that is not known.
+    pub status: u8,
+    /// What was wrong, where something was.
+    pub why: Option<String>,
+}
+
+impl Exit {
+    /// It ended well.
+    pub const DONE: Exit = Exit { status: 0, why: None };
+}
+
+/// What a program reads and where it writes to. All of it is closed when it has ended.
+pub struct Pipes<'a> {
+    /// What it reads.
+    pub stdin: OwnedFd,
+    /// Where it writes to; no more than what this takes is read of it.
+    pub stdout: OwnedFd,
+    /// Is given what it writes to its standard error.
+    pub stderr: &'a mut dyn FnMut(&[u8]),
+    /// Once this can be read, it is killed.
+    pub stop: &'a OwnedFd,
+}
+
+/// The binding of a handler that none is bound by: all options are the default ones.
+pub(crate) fn binding(call: &Call) -> Binding {
+    Binding::new("", &call.handler)
+}
+
+/// Starts the handler of a call in the namespace with this directory, and gives it an id.
+pub(crate) fn start(
+    runner: &dyn Runner,
+    namespace: &Path,
+    call: &Call,
+    user: &str,
+    stdin: OwnedFd,
+) -> Result<(String, Started)> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    call.check()?;
+    if !namespace.join(STATE_DIR).is_dir() {
+        return Err(Error::new(Code::NotFound, "", "is no namespace"));
+    }
+    let of_handler = |code, why: &str| Error::new(code, "", format!("{}: {why}", call.handler));
+    check_program(namespace, &call.handler).map_err(|err| of_handler(err.code(), err.text()))?;
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    let id = format!("{ON_DEMAND}{}-{number}", std::process::id());
+    let run = Run {
+        namespace,
+        binding: &binding(call),
+        trigger: &id,
+        depth: call.depth + 1,
+        attempt: None,
+        asked: Some(Asked { user, call }),
+        args: &call.args,
+    };
+    let started = runner.start(&run, stdin).map_err(|failure| match &failure {
+        Failure::Failed(why) => of_handler(Code::Failed, why),
+        Failure::NotReady(why) => of_handler(Code::Unreachable, why),
+    })?;
+    Ok((id, started))
+}
+
+/// What a user is called in the environment of a handler.
+pub(crate) fn user_of(peer: &Peer) -> String {
+    match (&peer.user, peer.uid) {
+        (Some(user), _) => user.clone(),
+        (None, Some(uid)) => uid.to_string(),
+        (None, None) => "anonymous".to_owned(),
+    }
+}
+
+/// Runs a handler of a namespace on this machine to its end.
+///
+/// # Errors
+/// When it cannot be started, or what it writes has nowhere to go any more.
+pub fn run_here(namespace: &Path, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
+    let namespace = namespace.canonicalize().map_err(|err| Error::io("", "", err))?;
+    let user = user_of(&Peer::unix(rustix::process::getuid().as_raw(), Vec::new()));
+    let Pipes { stdin, stdout, stderr, stop } = pipes;
+    let runner = Runners::new(call.here.clone()).of(&namespace)?;
+    let (_, Started { mut running, stdout: out, stderr: err }) =
+        start(&*runner, &namespace, call, &user, stdin)?;
+    let (mut to, mut out, mut err) = (File::from(stdout), Some(File::from(out)), Some(File::from(err)));
+    let failed = |doing: &'static str| move |err: std::io::Error| Error::io("", doing, err);
+    let mut buffer = vec![0; READ];
+    let mut ended = None;
+    while ended.is_none() || out.is_some() || err.is_some() {
+        let end = running.ended();
+        let mut polled = vec![PollFd::new(stop, PollFlags::IN), PollFd::new(&to, PollFlags::empty())];
+        let files = [&out, &err];
+        polled.extend(
+            files.iter().filter_map(|file| file.as_ref()).map(|file| PollFd::new(file, PollFlags::IN)),
+        );
+        if ended.is_none() {
+            polled.push(PollFd::from_borrowed_fd(end, PollFlags::IN));
+        }
+        let drain = timespec(DRAIN);
+        match poll(&mut polled, ended.is_some().then_some(&drain)) {
+            // Somebody who left the group has the pipes; what it writes is nobody's output.
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(err) => return Err(Error::io("", "wait for it", err)),
+        }
+        let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
+        let stop = ready.next() == Some(true);
+        let gone = ready.next() == Some(true);
+        let of_out = out.is_some() && ready.next() == Some(true);
+        let of_err = err.is_some() && ready.next() == Some(true);
+        let exited = ended.is_none() && ready.next() == Some(true);
+        drop(ready);
+        drop(polled);
+        if stop {
+            return Err(told_to_stop());
+        }
+        if of_err {
+            let count = read(&mut err, &mut buffer).map_err(failed("read from it"))?;
+            stderr(buffer.get(..count).unwrap_or_default());
+        }
+        if of_out {
+            let count = read(&mut out, &mut buffer).map_err(failed("read from it"))?;
+            to.write_all(buffer.get(..count).unwrap_or_default()).map_err(failed("write its output"))?;
+        } else if gone && out.is_some() {
+            return Err(Error::io(
+                "",
+                "write its output",
+                std::io::Error::from(std::io::ErrorKind::BrokenPipe),
+            ));
+        }
+        if exited {
+            let outcome = running.end();
+            ended = Some(Exit {
+                status: running.status().unwrap_or(u8::from(outcome.is_err())),
+                why: outcome.err().map(|failure| failure.reason().to_owned()),
+            });
+        }
+    }
+    Ok(ended.unwrap_or(Exit::DONE))
+}
+
+/// The error of a run that was stopped from here.
+pub(crate) fn told_to_stop() -> Error {
+    Error::new(Code::Cut, "", "told to stop: killed")
+}
+
+/// Reads what is there; after the end there is no file any more.
+fn read(file: &mut Option<File>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let Some(open) = file else { return Ok(0) };
+    match open.read(buffer) {
+        Ok(0) => {
+            *file = None;
+            Ok(0)
+        }
+        Err(err) if err.kind() == std::io::ErrorKind::Interrupted => Ok(0),
+        read => read,
+    }
+}
