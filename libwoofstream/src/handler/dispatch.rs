@@ -1,7 +1,7 @@
 //! The dispatcher of a namespace: finds triggers, claims them, has them run, and notes what became of them.
 //!
-//! One thread does all of that; attempts run in threads of their own, and one thread for each binding sleeps until its woof has more. So
-//! claims are exclusive in memory, and a lock on a file keeps other dispatchers away.
+//! One thread at a time does all of that ([`super::shared`]); attempts run in threads of their own, and one thread for each binding sleeps until its
+//! woof has more. So claims are exclusive in memory, and a lock on a file keeps other dispatchers away.
 //!
 //! Failure contract: what is claimed is in the log before it runs. What cannot be written is not claimed, and is tried again. See
 //! [`super::queue`] for what is never skipped.
@@ -16,6 +16,7 @@ use super::process::{ProcessRunner, kill_left};
 use super::queue::{Left, Queue, Scan};
 use super::record::Record;
 use super::run::Runner;
+use super::shared::{self, Place};
 use super::stream::Stream;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
@@ -25,10 +26,11 @@ use rustix::fs::FlockOperation;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// After something could not be written, it is tried again.
@@ -44,6 +46,8 @@ const STOP: Duration = Duration::from_secs(10);
 pub(super) enum Event {
     /// A woof has more, or came to its end.
     Woken(u32),
+    /// There is more to do.
+    More,
     /// The bindings, or woofs, may be others.
     Reload,
     Stop,
@@ -105,6 +109,8 @@ pub struct Dispatcher {
     refused: Option<Seen>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
+    /// Where it is found while it serves.
+    pub(super) place: Place,
     pub(super) running: usize,
     /// Whose turn it is.
     pub(super) turn: usize,
@@ -155,6 +161,7 @@ impl Dispatcher {
             refused: None,
             pool: Pool::new(),
             events: channel(),
+            place: Place::default(),
             running: 0,
             turn: 0,
             counts: Ended::default(),
@@ -200,22 +207,28 @@ impl Dispatcher {
     }
 
     /// Runs what is pending and what comes, until it is stopped.
-    pub fn serve(mut self) -> Ended {
-        let mut deadline = None;
-        loop {
-            let stepped = self.step();
-            if let Err(err) = &stepped {
-                tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
-            }
-            if self.stopping {
-                let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
-                if !self.is_running() || Instant::now() >= until {
-                    break;
-                }
-            }
-            let failed = stepped.is_err();
-            self.wait(!failed && stepped.unwrap_or(false), failed || self.stopping);
+    pub fn serve(self) -> Ended {
+        shared::serve(self)
+    }
+
+    /// Does what can be done now; gives for how long there is nothing more, if it goes on. Once it is to stop, it goes on until `deadline`.
+    pub(super) fn turn(&mut self, deadline: &mut Option<Instant>) -> ControlFlow<(), Option<Duration>> {
+        let stepped = self.step();
+        if let Err(err) = &stepped {
+            tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
         }
+        if self.stopping {
+            let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
+            if !self.is_running() || Instant::now() >= until {
+                return ControlFlow::Break(());
+            }
+        }
+        let soon = stepped.is_err() || self.stopping;
+        ControlFlow::Continue(self.time_to_wait(stepped.unwrap_or(false), soon))
+    }
+
+    /// Ends it, whatever runs.
+    pub(super) fn end(mut self) -> Ended {
         if self.running > 0 {
             tracing::warn!(
                 attempts = self.running,
@@ -230,8 +243,8 @@ impl Dispatcher {
     }
 
     /// Does all that can be done now. True when there is more.
-    fn step(&mut self) -> Result<bool> {
-        let mut more = false;
+    pub(super) fn step(&mut self) -> Result<bool> {
+        let (mut more, mut idle) = (false, Vec::new());
         for queue in &mut self.queues {
             if self.journal.is_due() {
                 // What all of them find at once may be more than the log has room for behind its hold.
@@ -243,11 +256,8 @@ impl Dispatcher {
             // A woof that came to its end wakes at once whoever waits for it; what runs of it tells when it has ended.
             let is_last = queue.running > 0
                 && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some());
-            if scan == Scan::Idle
-                && !is_last
-                && let (Some(watch), id) = (self.watches.get_mut(&queue.binding.id), queue.looks_at())
-            {
-                watch.arm(id);
+            if scan == Scan::Idle && !is_last {
+                idle.push((queue.binding.id, queue.looks_at()));
             }
         }
         let claims = if self.stopping { Vec::new() } else { self.claim() };
@@ -268,6 +278,12 @@ impl Dispatcher {
                 run.iter().for_each(|(index, seqno, trigger)| self.start(*index, *seqno, trigger));
             }
         }
+        // What runs has begun: the rest holds up no trigger that is there.
+        for (id, seqno) in idle {
+            if let Some(watch) = self.watches.get_mut(&id) {
+                watch.arm(seqno);
+            }
+        }
         self.raise_holds();
         if self.journal.is_due() {
             self.checkpoint()?;
@@ -282,27 +298,28 @@ impl Dispatcher {
 
     /// Waits for something to do.
     fn wait(&mut self, more: bool, soon: bool) {
-        let now = Instant::now();
-        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
-        let due = due.chain(self.is_put_off(now)).min();
-        let time = match (more, soon, due) {
-            (true, ..) => Some(Duration::ZERO),
-            (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
-            (_, _, Some(due)) if self.running < ATTEMPTS_MAX => Some(due.saturating_duration_since(now)),
-            _ => None,
-        };
-        let first = match time {
-            None => self.events.1.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(time) => self.events.1.recv_timeout(time),
-        };
-        let Ok(first) = first else { return };
+        let time = self.time_to_wait(more, soon);
+        let Some(first) = shared::next(&self.events.1, time) else { return };
         self.take(first);
         while let Ok(event) = self.events.1.try_recv() {
             self.take(event);
         }
     }
 
-    fn take(&mut self, event: Event) {
+    /// For how long there is nothing to do but what events ask for.
+    fn time_to_wait(&self, more: bool, soon: bool) -> Option<Duration> {
+        let now = Instant::now();
+        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
+        let due = due.chain(self.is_put_off(now)).min();
+        match (more, soon, due) {
+            (true, ..) => Some(Duration::ZERO),
+            (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
+            (_, _, Some(due)) if self.running < ATTEMPTS_MAX => Some(due.saturating_duration_since(now)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn take(&mut self, event: Event) {
         match event {
             Event::Woken(id) => {
                 if let Some(watch) = self.watches.get_mut(&id) {
@@ -310,6 +327,7 @@ impl Dispatcher {
                 }
                 self.look_for_ended();
             }
+            Event::More => {}
             Event::Reload => {
                 let found = seen(&self.namespace);
                 if let Err(err) = self.reload(&mut HashMap::new()) {
@@ -415,10 +433,8 @@ impl Dispatcher {
                 continue;
             };
             if !self.watches.contains_key(&id) {
-                let send = self.events.0.clone();
-                let watch = Watch::start(&source.woof, move || {
-                    let _ = send.send(Event::Woken(id));
-                })?;
+                let (events, place) = (self.events.0.clone(), Arc::clone(&self.place));
+                let watch = Watch::start(&source.woof, move || shared::woken(id, &place, &events))?;
                 self.watches.insert(id, watch);
             }
         }
@@ -490,14 +506,23 @@ fn seen(namespace: &Path) -> Seen {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Failure, OnLine, Outcome, Run, Started};
     use super::*;
     use crate::log::{self, Options};
     use std::sync::Mutex;
 
-    /// Runs until it is told to end.
-    struct Waits(Mutex<Receiver<()>>);
+    /// Tells what it runs, and runs until it is told to end.
+    struct Waits {
+        started: Sender<u64>,
+        told: Mutex<Receiver<()>>,
+    }
+
+    /// What its attempts are told and tell.
+    pub(in super::super) struct Told {
+        pub(in super::super) started: Receiver<u64>,
+        pub(in super::super) end: Sender<()>,
+    }
 
     impl Runner for Waits {
         fn start(
@@ -508,33 +533,35 @@ mod tests {
             Err(Failure::NotReady("it has no programs".to_owned()))
         }
 
-        fn run(&self, _run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
-            let told = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+        fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+            // Who asked may have ended.
+            let _ = self.started.send(run.attempt.map_or(0, |attempt| attempt.seqno));
+            let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
             told.map_err(|err| err.to_string().into())
         }
     }
 
-    /// A dispatcher of a woof with one element that is bound, and what ends its attempts.
-    fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
+    /// A dispatcher of a woof with one element that is bound, and what its attempts tell and are told.
+    pub(in super::super) fn dispatcher() -> (tempfile::TempDir, Dispatcher, Told) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         bindings::add(dir.path(), &Binding::new("temp", "h"), None).unwrap();
         log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
-        let (end, told) = channel();
-        let runner = Arc::new(Waits(Mutex::new(told)));
+        let ((tell, started), (end, told)) = (channel(), channel());
+        let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
         let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
-        (dir, dispatcher, end)
+        (dir, dispatcher, Told { started, end })
     }
 
     #[test]
     fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanwhile() {
-        let (dir, mut dispatcher, end) = dispatcher();
+        let (dir, mut dispatcher, told) = dispatcher();
         let file = dir.path().join(STATE_DIR).join(files::BINDINGS);
         let good = std::fs::read(&file).unwrap();
         crate::sys::replace(&file, b"{}\n", 0o644).unwrap();
-        end.send(()).unwrap();
+        told.end.send(()).unwrap();
         dispatcher.step().unwrap();
         let mut reloads = 0;
         while dispatcher.is_running() || reloads == 0 {
@@ -563,7 +590,7 @@ mod tests {
 
     #[test]
     fn a_woof_that_came_to_its_end_wakes_nobody_while_its_last_attempt_runs() {
-        let (dir, mut dispatcher, end) = dispatcher();
+        let (dir, mut dispatcher, told) = dispatcher();
         dispatcher.step().unwrap();
         assert!(dispatcher.is_running());
         log::remove(&dir.path().join("temp")).unwrap();
@@ -572,7 +599,7 @@ mod tests {
         dispatcher.take(Event::Woken(1));
         dispatcher.step().unwrap();
         assert_eq!(dispatcher.watches.get(&1).map(Watch::is_armed), Some(false));
-        end.send(()).unwrap();
+        told.end.send(()).unwrap();
         while dispatcher.is_running() {
             let event = dispatcher.events.1.recv().unwrap();
             dispatcher.take(event);

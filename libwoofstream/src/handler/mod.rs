@@ -26,6 +26,7 @@ mod queue;
 mod record;
 mod run;
 mod serve;
+mod shared;
 mod stream;
 mod summary;
 #[cfg(test)]
