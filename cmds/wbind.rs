@@ -24,7 +24,7 @@ fn define(command: clap::Command) -> clap::Command {
              full of such elements refuses others.\n\n\
              NAME HANDLER binds. NAME shows the bindings of a woof or namespace, list [NAMESPACE] those of a namespace. remove, pause and \
              resume NAME [HANDLER] end a binding, or have it wait and go on. retry NAMESPACE [TRIGGER...] puts back triggers that were given \
-             up, all of them or those with these ids (wtail NAMESPACE/.woof/dead).\n\n\
+             up, all of them or those with these ids (wtail NAMESPACE/.woof/dead, to which handlers can be bound too).\n\n\
              The handler gets the element on its standard input, and in its environment WOOF_NAMESPACE, WOOF_NAME, WOOF_SEQNO, WOOF_TIME, \
              WOOF_ATTEMPT, WOOF_CAUSE, WOOF_DEPTH and WOOF_TRIGGER. It is done when it exits with 0. What it writes goes to the log of the server.",
         )
@@ -133,6 +133,12 @@ fn told(args: &Args, env: &Env, name: &str, what: &str, count: usize) -> Run {
 
 fn bind(name: &str, handler: &str, args: &Args, env: &Env) -> Run {
     let place = Place::of(name, env)?;
+    handler::check_program(&place.namespace, handler).map_err(|err| {
+        // Of a name that cannot be one, no program can be installed.
+        let help = format!("install -m 755 PROGRAM {}", shown_handler(&place.namespace, handler));
+        let failure = Failure::from(err);
+        if bindings::check_handler(handler).is_ok() { failure.help(help) } else { failure }
+    })?;
     let mut binding = Binding::new(&place.woof, handler);
     binding.filter = args.text("where").map(str::to_owned);
     binding.group = args.text("group").map(str::to_owned);
@@ -158,11 +164,14 @@ fn bind(name: &str, handler: &str, args: &Args, env: &Env) -> Run {
     if args.has("verbose") {
         env.messages().note(&format!("{name}: bound to {handler} from element {} on", added.from));
     }
-    if !place.namespace.join(handler::HANDLERS_DIR).join(handler).exists() {
-        let text = format!("there is no {}/{handler} in the namespace yet", handler::HANDLERS_DIR);
-        env.messages().note(&format!("{name}: {text}"));
-    }
     Ok(Outcome::Done)
+}
+
+/// Where a handler's program belongs, from here if it is below.
+fn shown_handler(namespace: &Path, handler: &str) -> String {
+    let path = namespace.join(handler::HANDLERS_DIR).join(handler);
+    let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
+    below.unwrap_or(&path).display().to_string()
 }
 
 fn list(name: &str, env: &Env, out: &mut Output) -> Run {

@@ -36,5 +36,5 @@ check 'why' '1' "$(wget farm/.woof/dead -u | grep -c 'no such handler: there is 
 printf '#!/bin/sh\necho again\n' > farm/handlers/alert
 chmod +x farm/handlers/alert
 wbind retry farm
-wserve --once .
+wserve --once -q .
 check 'put back' 'sent: again' "$(tail -n 1 farm/messages)"

@@ -15,6 +15,8 @@ woof=$(command -v "${WOOF:-woof}") || {
 }
 
 sandbox=
+# The processes of servers, which are ended too.
+servers=
 # What follows a woof here ends when the woof is removed, so no process is left however this ends.
 finish() {
   status=$?
@@ -23,6 +25,7 @@ finish() {
   for name in "$sandbox"/farm/*; do
     [ ! -f "$name" ] || "$sandbox/bin/wrm" "$name" >/dev/null 2>&1 || :
   done
+  for server in $servers; do kill "$server" 2>/dev/null || :; done
   wait
   cd /
   rm -rf "$sandbox"

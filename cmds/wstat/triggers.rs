@@ -46,7 +46,7 @@ fn show(summary: &Summary, out: &mut Output) -> Result<(), Error> {
         rows.push([
             binding.id.to_string(),
             binding.woof.clone(),
-            binding.handler.clone(),
+            if binding.id == 0 { "(put back)".to_owned() } else { binding.handler.clone() },
             pending.to_string(),
             running.to_string(),
             totals.done.to_string(),

@@ -1,6 +1,7 @@
 //! A namespace to test in, with handlers, and a server.
 
 use super::support::{Ran, Sandbox};
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -60,16 +61,26 @@ impl Farm {
 
     /// What the log of triggers has of a kind, each as JSON.
     pub(crate) fn log(&self, what: &str) -> Vec<serde_json::Value> {
-        let ran = self.sh("wget farm/.woof/triggers .. -u");
-        let lines = ran.done().lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        lines.filter(|record| record["what"] == what).collect()
+        self.records(1).into_iter().filter(|record| record["what"] == what).collect()
+    }
+
+    /// All that the log of triggers has from an element on.
+    pub(crate) fn records(&self, from: u64) -> Vec<serde_json::Value> {
+        let ran = self.sh(&format!("wget farm/.woof/triggers {from}.. -u"));
+        ran.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Starts a server; it is killed when the value goes.
     pub(crate) fn serve(&self) -> Server {
         let mut command = self.sandbox.command("wserve");
-        let child = command.arg(".").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let log = File::options().create(true).append(true).open(self.sandbox.dir().join("server.log"));
+        let child = command.arg(".").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap()).spawn();
         Server { child: child.unwrap() }
+    }
+
+    /// What all servers have logged.
+    pub(crate) fn server_log(&self) -> String {
+        std::fs::read_to_string(self.sandbox.dir().join("server.log")).unwrap()
     }
 
     /// Waits until something is so; fails when it does not become so.
@@ -89,6 +100,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -4,7 +4,12 @@ use crate::farm::Farm;
 
 /// Runs what is pending with a handler that fails, and gives the reason it was given up for.
 fn given_up(farm: &Farm, options: &str) -> String {
-    farm.sh(&format!("wbind farm/temp h --retries 1 {options}; wput farm/temp 5")).text();
+    given_up_after(farm, options, "true")
+}
+
+/// The same, where this is done once the handler is bound.
+fn given_up_after(farm: &Farm, options: &str, script: &str) -> String {
+    farm.sh(&format!("wbind farm/temp h --retries 1 {options} && {script} && wput farm/temp 5")).done();
     let ran = farm.once();
     assert_eq!(ran.status, 1, "{ran:?}");
     assert_eq!((farm.count(0, "dead"), farm.count(0, "pending")), (1, 0));
@@ -16,7 +21,7 @@ fn given_up(farm: &Farm, options: &str) -> String {
 }
 
 #[test]
-fn a_handler_that_cannot_be_run_fails_by_name_and_is_given_up() {
+fn a_handler_that_cannot_be_run_is_not_bound_and_fails_by_name_when_it_was() {
     for (script, expected) in [
         ("true", "no such handler: there is no handlers/h"),
         ("mkdir farm/handlers/h", "handlers/h is a directory"),
@@ -30,7 +35,16 @@ fn a_handler_that_cannot_be_run_fails_by_name_and_is_given_up() {
     ] {
         let farm = Farm::new();
         farm.sh(script).done();
-        let reason = given_up(&farm, "");
+        if expected != "start: " {
+            let refusal = format!("h: {expected}\n");
+            let ran = farm.sh("wbind farm/temp h");
+            assert_eq!((ran.status, ran.stderr), (2, format!("wbind: {refusal}")), "{script}");
+            let ran = farm.sh("wput farm/temp --handler h 1");
+            assert_eq!((ran.status, ran.stderr), (2, format!("wput: {refusal}")), "{script}");
+            farm.sh("[ -z \"$(wbind list farm)$(wget farm/temp .. -u)\" ] && rm -rf farm/handlers/h").done();
+        }
+        farm.handler("h", "true");
+        let reason = given_up_after(&farm, "", &format!("rm -f farm/handlers/h && {script}"));
         assert!(reason.starts_with(expected), "{script}: {reason}");
     }
 }
@@ -38,11 +52,12 @@ fn a_handler_that_cannot_be_run_fails_by_name_and_is_given_up() {
 #[test]
 fn a_link_out_of_the_directory_is_not_run() {
     let farm = Farm::new();
-    farm.sh(
-        "printf '#!/bin/sh\\ntouch ran\\n' > outside; chmod +x outside; ln -s ../../outside farm/handlers/h",
-    )
-    .done();
-    let reason = given_up(&farm, "");
+    farm.handler("h", "true");
+    let reason = given_up_after(
+        &farm,
+        "",
+        "printf '#!/bin/sh\\ntouch ran\\n' > outside && chmod +x outside && ln -sf ../../outside farm/handlers/h",
+    );
     assert!(reason.starts_with("handlers/h leads out of the directory handlers, to /"), "{reason}");
     assert!(!farm.path("ran").exists());
 }

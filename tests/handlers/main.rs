@@ -3,10 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
+mod disk;
 mod farm;
 mod faults;
 mod kills;
+mod output;
+mod own;
+mod pending;
 mod plain;
+mod predicates;
 #[path = "../cmds/support.rs"]
 #[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]
 mod support;
+#[path = "../cmds/woofs.rs"]
+#[expect(dead_code, reason = "only its mounts are needed here")]
+mod woofs;

@@ -10,6 +10,7 @@
 mod carried;
 mod cuts;
 mod farm;
+mod forward;
 mod moves;
 #[path = "../crash/random.rs"]
 #[allow(dead_code, reason = "shared with the tests of crashes, which use all of it")]

@@ -3,8 +3,10 @@
 //! `.woof/bindings` is JSON lines, replaced as a whole under a lock on the directory `.woof`.
 //!
 //! Failure contract: a file with anything that is not understood is refused as a whole, with the number of the line, and is never
-//! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already.
+//! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already; when it could not
+//! be written, they are held as before.
 
+use super::journal::{open_state_woof, state_woof_options};
 use crate::error::{Code, Error, Result};
 use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, NAME_MAX};
 use crate::log::{self, Mark, Woof};
@@ -173,6 +175,7 @@ impl Binding {
 /// assert!(check_handler("alarm.sh").is_ok());
 /// let err = check_handler("../outside.sh").unwrap_err();
 /// assert_eq!(err.to_string(), "\"../outside.sh\": a handler is a file in the directory handlers: its name has no \"/\"");
+/// assert!(check_handler("-").is_err());
 /// ```
 ///
 /// # Errors
@@ -186,10 +189,30 @@ pub fn check_handler(name: &str) -> Result<()> {
     if name.contains('/') {
         return refuse("a handler is a file in the directory handlers: its name has no \"/\"");
     }
-    if name.is_empty() || name.starts_with('.') || name.chars().any(char::is_control) {
-        return refuse("not the name of a handler: it is empty, begins with \".\" or has control characters");
+    if name.is_empty() || name.starts_with(['.', '-']) || name.chars().any(char::is_control) {
+        let text =
+            "not the name of a handler: it is empty, begins with \".\" or \"-\", or has control characters";
+        return refuse(text);
     }
     Ok(())
+}
+
+/// Looks whether handlers may be bound to a woof: of the namespace's own only dead letters are for them. A log that is written
+/// for each of its elements would never come to its end.
+fn check_own(woof: &str) -> Result<()> {
+    if woof != dead_letters() && woof.split('/').any(|part| part == STATE_DIR) {
+        let text = format!(
+            "what is in {STATE_DIR} is the namespace's own: handlers can be bound to {} only",
+            dead_letters()
+        );
+        return Err(Error::new(Code::Denied, woof, text));
+    }
+    Ok(())
+}
+
+/// The name of the dead-letter woof in its namespace.
+pub(super) fn dead_letters() -> String {
+    format!("{STATE_DIR}/{}", super::files::DEAD)
 }
 
 /// The namespace that a woof lies in, and its name there.
@@ -344,13 +367,39 @@ fn hold(woof: &Woof, from: u64) -> Result<u64> {
     }
 }
 
-/// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file.
+/// Has a woof hold what it held before a change of the bindings that failed, unless another binding holds its elements by now.
+fn hold_as_before(namespace: &Path, name: &str, woof: &Woof, before: Option<u64>) -> Result<()> {
+    let _lock = lock(namespace)?;
+    if before.is_some() || !Bindings::load(namespace)?.list.iter().any(|binding| binding.woof == name) {
+        woof.hold(before)?;
+    }
+    Ok(())
+}
+
+/// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file. Whether there is such a handler is
+/// looked at by who asks for it ([`super::check_program`]).
 ///
 /// # Errors
 /// When there is no such woof, the woof has a binding to this handler, or it cannot be.
 pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
     binding.check()?;
-    let woof = log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?;
+    check_own(&binding.woof)?;
+    let woof = if binding.woof == dead_letters() {
+        // It is there from the first dead letter on, or from now on.
+        open_state_woof(namespace, super::files::DEAD, &state_woof_options())?
+    } else {
+        log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?
+    };
+    let before = woof.held();
+    let added = add_to(namespace, binding, &woof, from);
+    if added.is_err() && woof.held() != before {
+        // Nobody would ever let go of what no binding is for.
+        hold_as_before(namespace, &binding.woof, &woof, before)?;
+    }
+    added
+}
+
+fn add_to(namespace: &Path, binding: &Binding, woof: &Woof, from: Option<u64>) -> Result<Binding> {
     Bindings::update(namespace, |bindings| {
         let same = |other: &&Binding| {
             other.is_of(&binding.woof, Some(&binding.handler))
@@ -365,7 +414,7 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
             Some(_) => Some(free_number(bindings, binding)?),
         };
         let from = from.unwrap_or_else(|| woof.next_seqno()).min(woof.next_seqno());
-        let from = hold(&woof, from).map_err(|err| err.of(&*binding.woof))?;
+        let from = hold(woof, from).map_err(|err| err.of(&*binding.woof))?;
         let id = bindings.next;
         let binding = Binding { id, named, from, made: woof.status().created_ns, ..binding.clone() };
         bindings.next += 1;
@@ -397,8 +446,9 @@ fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
 /// The number with which elements of a woof are marked that are put for `handler`; its binding is made first if it is not there.
 ///
 /// # Errors
-/// As [`add`].
+/// As [`add`], and when there is no such handler.
 pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
+    super::check_program(namespace, handler)?;
     let find = |bindings: &Bindings| {
         bindings
             .list
@@ -423,7 +473,8 @@ pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
 /// # Errors
 /// [`Code::NotFound`] when there is none.
 pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usize> {
-    Bindings::update(namespace, |bindings| {
+    let mut let_go = None;
+    let removed = Bindings::update(namespace, |bindings| {
         let before = bindings.list.len();
         bindings.list.retain(|binding| !binding.is_of(woof, handler));
         let removed = before - bindings.list.len();
@@ -431,12 +482,17 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usi
             return Err(not_bound(woof, handler));
         }
         if !bindings.list.iter().any(|binding| binding.woof == woof)
-            && let Ok(woof) = log::open(&namespace.join(woof))
+            && let Ok(open) = log::open(&namespace.join(woof))
         {
-            woof.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
+            let (open, _) = let_go.insert((open.clone(), open.held()));
+            open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
         }
         Ok(removed)
-    })
+    });
+    if let (Err(_), Some((open, before))) = (&removed, &let_go) {
+        hold_as_before(namespace, woof, open, *before).map_err(|err| err.of(woof))?;
+    }
+    removed
 }
 
 fn shown(namespace: &Path) -> String {

@@ -3,11 +3,12 @@
 //! `.woof/dead` has one for each, and keeps the newest. `.woof/retries` has copies of those that were put back; the dispatcher handles its elements
 //! as it handles those of any woof.
 
+use super::bindings::Binding;
 use super::files;
 use super::journal::{open_state_woof, state_woof_options};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{self, Item};
+use crate::log::{self, Item, Mark};
 use crate::name::STATE_DIR;
 use crate::sys::base64;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct DeadLetter {
     /// Data that is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<String>,
+    /// Of one that was put back: its seqno in the dead-letter woof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<u64>,
 }
 
 impl DeadLetter {
@@ -78,6 +82,8 @@ impl DeadLetter {
         let mut appender = woof.appender()?;
         // The hold on its element is raised next, and may reach the disk before anything that is not synced.
         appender.set_sync(true);
+        // A handler of dead letters that puts what becomes a dead letter again goes round only so often.
+        appender.set_mark(Mark::new(0, self.depth));
         let json = serde_json::to_vec(self).unwrap_or_default();
         if json.len() as u64 <= appender.element_max() {
             appender.append(&json)?;
@@ -87,6 +93,12 @@ impl DeadLetter {
         let without = DeadLetter { data: None, data_base64: None, ..self.clone() };
         appender.append(&serde_json::to_vec(&without).unwrap_or_default()).map(|_| ())
     }
+}
+
+/// The binding of the dead letters that were put back, where any ever was.
+pub(super) fn retries(namespace: &Path) -> Option<Binding> {
+    let name = format!("{STATE_DIR}/{}", files::RETRIES);
+    namespace.join(&name).exists().then(|| Binding::new(&name, ""))
 }
 
 /// Puts dead letters of a namespace back: those with these ids, or all that were not put back before. Gives how many.
@@ -108,27 +120,28 @@ pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
     let read = |woof: &log::Woof| {
         let (mut letters, mut cursor) = (Vec::new(), woof.cursor(1));
         while let Some(item) = cursor.next() {
-            if let Item::Elem { time_ns, data, .. } = item
+            if let Item::Elem { seqno, data, .. } = item
                 && let Ok(letter) = serde_json::from_slice::<DeadLetter>(data)
             {
-                letters.push((time_ns, letter));
+                letters.push((seqno, letter));
             }
         }
         letters
     };
-    // One that died after it was put back can be put back again.
+    // One that died after it was put back can be put back again. By its seqno, as a clock may have been set back meanwhile.
     let back = read(&retries);
     let letters = read(&dead);
-    let mut asked: Vec<&DeadLetter> = Vec::new();
-    for (died, letter) in &letters {
+    let mut asked: Vec<DeadLetter> = Vec::new();
+    for (seqno, letter) in letters {
+        let is_same = |other: &DeadLetter| other.trigger == letter.trigger;
         let wanted = if triggers.is_empty() {
-            !back.iter().any(|(put, other)| other.trigger == letter.trigger && put >= died)
+            !back.iter().any(|(_, other)| is_same(other) && other.letter >= Some(seqno))
         } else {
             triggers.contains(&&*letter.trigger)
         };
         if wanted {
-            asked.retain(|other| other.trigger != letter.trigger);
-            asked.push(letter);
+            asked.retain(|other| !is_same(other));
+            asked.push(DeadLetter { letter: Some(seqno), ..letter });
         }
     }
     if let Some(missing) = triggers.iter().find(|id| !asked.iter().any(|letter| letter.trigger == **id)) {

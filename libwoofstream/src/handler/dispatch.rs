@@ -7,13 +7,14 @@
 //! [`super::queue`] for what is never skipped.
 
 use super::attempt::Became;
-use super::bindings::{self, Binding, Bindings};
+use super::bindings::{self, Bindings};
+use super::dead::retries;
 use super::element::Element;
 use super::files;
 use super::journal::Journal;
 use super::pool::Pool;
 use super::process::{ProcessRunner, kill_left};
-use super::queue::{Left, Queue, Scan};
+use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
 use super::run::Runner;
 use super::shared::{self, Place};
@@ -107,6 +108,8 @@ pub struct Dispatcher {
     seen: Seen,
     /// The file that was not understood.
     refused: Option<Seen>,
+    /// When bindings and woofs are looked at again, after that failed for a reason that may pass.
+    look_again: Option<Instant>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
     /// Where it is found while it serves.
@@ -159,6 +162,7 @@ impl Dispatcher {
             streams: HashMap::new(),
             seen: None,
             refused: None,
+            look_again: None,
             pool: Pool::new(),
             events: channel(),
             place: Place::default(),
@@ -244,6 +248,9 @@ impl Dispatcher {
 
     /// Does all that can be done now. True when there is more.
     pub(super) fn step(&mut self) -> Result<bool> {
+        if self.look_again.take_if(|at| *at <= Instant::now()).is_some() {
+            self.take(Event::Reload);
+        }
         let (mut more, mut idle) = (false, Vec::new());
         for queue in &mut self.queues {
             if self.journal.is_due() {
@@ -260,8 +267,12 @@ impl Dispatcher {
                 idle.push((queue.binding.id, queue.looks_at()));
             }
         }
+        let before = self.journal.waiting();
         let claims = if self.stopping { Vec::new() } else { self.claim() };
+        let noted = self.journal.waiting() - before;
         if let Err(err) = self.journal.flush() {
+            // They are claimed anew, however often that fails.
+            self.journal.take_back(noted);
             for (index, seqno, _) in claims {
                 if let Some(queue) = self.queues.get_mut(index) {
                     queue.unclaim(seqno);
@@ -308,15 +319,18 @@ impl Dispatcher {
 
     /// For how long there is nothing to do but what events ask for.
     fn time_to_wait(&self, more: bool, soon: bool) -> Option<Duration> {
-        let now = Instant::now();
-        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
-        let due = due.chain(self.is_put_off(now)).min();
-        match (more, soon, due) {
-            (true, ..) => Some(Duration::ZERO),
-            (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
-            (_, _, Some(due)) if self.running < ATTEMPTS_MAX => Some(due.saturating_duration_since(now)),
-            _ => None,
+        match (more, soon) {
+            (true, _) => Some(Duration::ZERO),
+            (_, true) => Some(TRY_AGAIN.min(STOP / 20)),
+            _ => self.due().map(|due| due.saturating_duration_since(Instant::now())),
         }
+    }
+
+    /// When something is to be done, whatever happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
+        let due = due.chain(self.is_put_off(Instant::now())).filter(|_| self.running < ATTEMPTS_MAX);
+        due.chain(self.look_again).min()
     }
 
     pub(super) fn take(&mut self, event: Event) {
@@ -332,6 +346,9 @@ impl Dispatcher {
                 let found = seen(&self.namespace);
                 if let Err(err) = self.reload(&mut HashMap::new()) {
                     self.refused = Some(found);
+                    if !matches!(err.code(), Code::Damaged | Code::Unsupported | Code::TooLarge) {
+                        self.look_again = Some(Instant::now() + TRY_AGAIN);
+                    }
                     tracing::error!(error = %err, "bindings cannot be read: those read before stay in force");
                 }
                 self.look_for_woofs();
@@ -361,18 +378,12 @@ impl Dispatcher {
 
     /// Has each woof hold only what its bindings have not done, if the bindings are still those that were read.
     fn raise_holds(&mut self) {
-        let mut positions: HashMap<&str, (u64, &Queue)> = HashMap::new();
-        for queue in self.queues.iter().filter(|queue| queue.source.is_some()) {
-            let position = queue.position();
-            let entry = positions.entry(&queue.binding.woof).or_insert((position, queue));
-            entry.0 = entry.0.min(position);
-        }
-        positions.retain(|_, (position, queue)| {
-            queue
-                .source
-                .as_ref()
-                .is_some_and(|source| source.woof.held().is_some_and(|held| held <= *position))
-        });
+        let positions: Vec<(u64, &Source)> = self
+            .positions()
+            .into_values()
+            .flatten()
+            .filter(|(position, source)| source.woof.held().is_some_and(|held| held <= *position))
+            .collect();
         if positions.is_empty() {
             return;
         }
@@ -386,11 +397,24 @@ impl Dispatcher {
             }
             return;
         }
-        for (position, queue) in positions.into_values() {
-            if let Some(source) = &queue.source {
-                source.woof.raise_hold(position + 1);
-            }
+        for (position, source) in positions {
+            source.woof.raise_hold(position + 1);
         }
+    }
+
+    /// Up to which seqno all bindings of a woof are done, by its name. None where one of them does not have it open, or has another that had
+    /// its name before: it will look at elements that the others are done with.
+    fn positions(&self) -> HashMap<&str, Option<(u64, &Source)>> {
+        let mut positions: HashMap<&str, Option<(u64, &Source)>> = HashMap::new();
+        for queue in &self.queues {
+            let found = queue.source.as_ref().map(|source| (queue.position(), source));
+            let entry = positions.entry(&queue.binding.woof).or_insert(found);
+            *entry = match (*entry, found) {
+                (Some((a, one)), Some((b, other))) if one.made == other.made => Some((a.min(b), one)),
+                _ => None,
+            };
+        }
+        positions
     }
 
     fn checkpoint(&mut self) -> Result<()> {
@@ -404,10 +428,7 @@ impl Dispatcher {
         let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
         drop(lock);
         let mut wanted = bindings.list;
-        if self.namespace.join(STATE_DIR).join(files::RETRIES).exists() {
-            // Each dead letter is tried as often as its binding says, by this one's count.
-            wanted.push(Binding { made: 0, ..Binding::new(&format!("{STATE_DIR}/{}", files::RETRIES), "") });
-        }
+        wanted.extend(retries(&self.namespace));
         self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
         self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
         self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
@@ -451,11 +472,13 @@ impl Dispatcher {
             self.watches.remove(&queue.binding.id);
             self.streams.remove(&queue.binding.id);
             if let Err(err) = queue.look_for_woof(&mut self.journal) {
-                tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened");
+                tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
+                self.look_again = Some(Instant::now() + TRY_AGAIN);
             }
         }
         if let Err(err) = self.watch() {
-            tracing::error!(error = %err, "elements are not waited for");
+            tracing::error!(error = %err, "elements are not waited for: trying again");
+            self.look_again = Some(Instant::now() + TRY_AGAIN);
         }
     }
 }
@@ -506,107 +529,4 @@ fn seen(namespace: &Path) -> Seen {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::{Failure, OnLine, Outcome, Run, Started};
-    use super::*;
-    use crate::log::{self, Options};
-    use std::sync::Mutex;
-
-    /// Tells what it runs, and runs until it is told to end.
-    struct Waits {
-        started: Sender<u64>,
-        told: Mutex<Receiver<()>>,
-    }
-
-    /// What its attempts are told and tell.
-    pub(in super::super) struct Told {
-        pub(in super::super) started: Receiver<u64>,
-        pub(in super::super) end: Sender<()>,
-    }
-
-    impl Runner for Waits {
-        fn start(
-            &self,
-            _run: &Run<'_>,
-            _stdin: std::os::fd::OwnedFd,
-        ) -> std::result::Result<Started, Failure> {
-            Err(Failure::NotReady("it has no programs".to_owned()))
-        }
-
-        fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
-            // Who asked may have ended.
-            let _ = self.started.send(run.attempt.map_or(0, |attempt| attempt.seqno));
-            let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-            told.map_err(|err| err.to_string().into())
-        }
-    }
-
-    /// A dispatcher of a woof with one element that is bound, and what its attempts tell and are told.
-    pub(in super::super) fn dispatcher() -> (tempfile::TempDir, Dispatcher, Told) {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
-        let path = dir.path().join("temp");
-        log::create(&path, &Options::default()).unwrap();
-        bindings::add(dir.path(), &Binding::new("temp", "h"), None).unwrap();
-        log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
-        let ((tell, started), (end, told)) = (channel(), channel());
-        let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
-        let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
-        (dir, dispatcher, Told { started, end })
-    }
-
-    #[test]
-    fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanwhile() {
-        let (dir, mut dispatcher, told) = dispatcher();
-        let file = dir.path().join(STATE_DIR).join(files::BINDINGS);
-        let good = std::fs::read(&file).unwrap();
-        crate::sys::replace(&file, b"{}\n", 0o644).unwrap();
-        told.end.send(()).unwrap();
-        dispatcher.step().unwrap();
-        let mut reloads = 0;
-        while dispatcher.is_running() || reloads == 0 {
-            let event = dispatcher.events.1.recv().unwrap();
-            reloads += u32::from(matches!(event, Event::Reload));
-            dispatcher.take(event);
-            dispatcher.step().unwrap();
-        }
-        for _ in 0..3 {
-            while let Ok(event) = dispatcher.events.1.try_recv() {
-                assert!(!matches!(event, Event::Reload), "it would be read for ever");
-                dispatcher.take(event);
-            }
-            dispatcher.step().unwrap();
-        }
-        let held = || log::open(&dir.path().join("temp")).unwrap().held();
-        assert_eq!((reloads, held()), (1, Some(1)));
-        crate::sys::replace(&file, &good, 0o644).unwrap();
-        dispatcher.step().unwrap();
-        while let Ok(event) = dispatcher.events.1.try_recv() {
-            dispatcher.take(event);
-        }
-        dispatcher.step().unwrap();
-        assert_eq!(held(), Some(2));
-    }
-
-    #[test]
-    fn a_woof_that_came_to_its_end_wakes_nobody_while_its_last_attempt_runs() {
-        let (dir, mut dispatcher, told) = dispatcher();
-        dispatcher.step().unwrap();
-        assert!(dispatcher.is_running());
-        log::remove(&dir.path().join("temp")).unwrap();
-        // The one that was armed before.
-        assert!(matches!(dispatcher.events.1.recv(), Ok(Event::Woken(1))));
-        dispatcher.take(Event::Woken(1));
-        dispatcher.step().unwrap();
-        assert_eq!(dispatcher.watches.get(&1).map(Watch::is_armed), Some(false));
-        told.end.send(()).unwrap();
-        while dispatcher.is_running() {
-            let event = dispatcher.events.1.recv().unwrap();
-            dispatcher.take(event);
-        }
-        dispatcher.step().unwrap();
-        assert!(
-            dispatcher.watches.is_empty() && dispatcher.queues.iter().all(|queue| queue.source.is_none())
-        );
-    }
-}
+pub(super) mod tests;

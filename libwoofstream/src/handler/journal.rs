@@ -28,6 +28,9 @@ pub(super) struct Journal {
     /// What was appended since the last checkpoint.
     elements: u64,
     bytes: u64,
+    /// Whether nothing can be written, as on a disk that is full.
+    #[cfg(test)]
+    refuses: bool,
 }
 
 /// Opens a woof of JSON elements in the state directory; it is made if it is not there.
@@ -59,7 +62,17 @@ impl Journal {
             woof.hold(Some(woof.first_seqno())).map_err(named)?;
         }
         let appender = woof.appender().map_err(named)?;
-        Ok(Journal { woof, appender, name, batch: Vec::new(), ends: Vec::new(), elements: 0, bytes: 0 })
+        Ok(Journal {
+            woof,
+            appender,
+            name,
+            batch: Vec::new(),
+            ends: Vec::new(),
+            elements: 0,
+            bytes: 0,
+            #[cfg(test)]
+            refuses: false,
+        })
     }
 
     /// Reads the records that a recovery needs, in order.
@@ -89,6 +102,10 @@ impl Journal {
         if self.ends.is_empty() {
             return Ok(());
         }
+        #[cfg(test)]
+        if self.refuses {
+            return Err(Error::new(Code::Full, "", "no space left on device"));
+        }
         let (batch, mut start, mut count) = (&self.batch, 0, 0);
         let items = self.ends.iter().map(|end| {
             let item = batch.get(start..*end).unwrap_or_default();
@@ -104,6 +121,23 @@ impl Journal {
         self.elements += count;
         self.bytes += used as u64;
         appended.map_err(|err| err.of(&*self.name))
+    }
+
+    /// How many records were taken and are not in the log.
+    pub(super) fn waiting(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Forgets the newest `count` records, as far as they are not in the log.
+    pub(super) fn take_back(&mut self, count: usize) {
+        self.ends.truncate(self.ends.len().saturating_sub(count));
+        self.batch.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Has everything that is to be written fail from now on, or no longer.
+    #[cfg(test)]
+    pub(super) fn refuse(&mut self, refuses: bool) {
+        self.refuses = refuses;
     }
 
     /// Whether so much was appended, or waits to be, that a checkpoint is due.

@@ -37,6 +37,7 @@ mod watch;
 pub use bindings::{Binding, Bindings, Input};
 pub use dead::{DeadLetter, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
+pub use program::check_program;
 pub use record::{Record, Totals, What};
 pub use run::{Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
 pub use serve::{Dispatchers, run_pending};

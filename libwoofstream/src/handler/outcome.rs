@@ -1,6 +1,7 @@
 //! What becomes of attempts: done, tried again, given up, lost.
 
 use super::attempt::Became;
+use super::bindings::dead_letters;
 use super::dead::DeadLetter;
 use super::dispatch::{Dispatcher, TRY_AGAIN};
 use super::element::Element;
@@ -24,19 +25,34 @@ impl Dispatcher {
         took: Duration,
     ) {
         let Some(index) = self.queues.iter().position(|queue| queue.binding.id == id) else { return };
+        // What a dead letter was of that was put back: it is tried as often as its binding says, and its log lines and records name it.
+        let letter = self.queues.get(index).filter(|_| id == 0).and_then(|queue| queue.dead_letter(seqno));
+        let own = letter.as_ref().map_or(id, |letter| letter.binding);
+        let own = self.queues.iter().find(|queue| queue.binding.id == own);
+        let own_retries = own.map(|queue| queue.binding.retries);
         let Some(queue) = self.queues.get_mut(index) else { return };
+        let retries = own_retries.unwrap_or(queue.binding.retries);
         let Some(trigger) = queue.trigger(seqno).cloned() else { return };
         if !matches!(became, Became::NotReady(_) | Became::Returned) {
             self.put_off = None;
         }
-        let record = |what| Record { attempt: Some(trigger.attempts), ..Record::new(what, id, seqno) };
+        let handler = letter.as_ref().map_or(&queue.binding.handler, |letter| &letter.handler).clone();
+        let record = |what| Record {
+            attempt: Some(trigger.attempts),
+            handler: letter.as_ref().map(|letter| letter.handler.clone()),
+            trigger: letter.as_ref().map(|letter| letter.trigger.clone()),
+            ..Record::new(what, id, seqno)
+        };
         let mut add = |queue: &mut Queue, record: Record| {
             queue.totals.count(&record);
             self.journal.add(&record);
         };
-        let shown = format!("{id}-{seqno}");
+        let shown = letter.as_ref().map_or_else(|| format!("{id}-{seqno}"), |letter| letter.trigger.clone());
         match became {
             Became::Done => {
+                if id == 0 {
+                    tracing::info!(trigger = shown, handler, "a dead letter that was put back is done");
+                }
                 queue.close(seqno);
                 self.counts.done += 1;
                 let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -48,36 +64,32 @@ impl Dispatcher {
                 self.put_off(reason);
             }
             Became::Lost(reason) => {
-                tracing::error!(trigger = shown, reason, "trigger lost");
+                tracing::error!(trigger = shown, handler, reason, "trigger lost");
                 queue.close(seqno);
                 self.counts.lost += 1;
                 add(queue, Record { reason: Some(reason), ..record(What::Lost) });
             }
-            Became::Failed(reason) if queue.fail(seqno, &reason) <= queue.binding.retries => {
+            Became::Failed(reason) if queue.fail(seqno, &reason) <= retries => {
                 let pause = PAUSE.saturating_mul(1 << trigger.failures.min(16)).min(PAUSE_MAX);
-                tracing::warn!(
-                    trigger = shown,
-                    handler = queue.binding.handler,
-                    reason,
-                    ?pause,
-                    "attempt failed, trying again"
-                );
+                tracing::warn!(trigger = shown, handler, reason, ?pause, "attempt failed, trying again");
                 queue.wait(seqno, Instant::now() + pause);
                 let again_ms = u64::try_from(pause.as_millis()).ok();
                 add(queue, Record { reason: Some(reason), again_ms, ..record(What::Failed) });
             }
             Became::Failed(reason) | Became::Hopeless(reason) => {
+                let dead = Record { reason: Some(reason.clone()), ..record(What::Dead) };
                 let letter = self.letter(index, seqno, &trigger, &reason, element.as_ref());
                 let Some(queue) = self.queues.get_mut(index) else { return };
-                if let Err(err) = letter.append(&self.namespace) {
-                    tracing::error!(trigger = shown, error = %err, "the dead-letter woof cannot be written: trying again");
+                // A dead letter whose handler is given up stays what it is: another one would go to the same handler, without end.
+                let is_kept = letter.woof == dead_letters();
+                if !is_kept && let Err(err) = letter.append(&self.namespace) {
+                    tracing::error!(trigger = shown, handler, error = %err, "the dead-letter woof cannot be written: trying again");
                     queue.wait(seqno, Instant::now() + TRY_AGAIN);
                     return;
                 }
-                tracing::error!(trigger = shown, handler = letter.handler, reason, "trigger given up");
+                tracing::error!(trigger = shown, handler, reason, "trigger given up");
                 queue.close(seqno);
                 self.counts.dead += 1;
-                let dead = Record { reason: Some(reason), ..record(What::Dead) };
                 queue.totals.count(&dead);
                 self.journal.add(&dead);
             }
@@ -103,12 +115,11 @@ impl Dispatcher {
     ) -> DeadLetter {
         let queue = self.queues.get(index);
         let source = queue.and_then(|queue| queue.source.as_ref());
-        if let (Some(source), Some(0)) = (source, queue.map(|queue| queue.binding.id))
-            && let Ok(element) = super::element::read(&source.woof, seqno)
-            && let Ok(letter) = serde_json::from_slice::<DeadLetter>(&element.data)
+        if let Some(letter) =
+            queue.filter(|queue| queue.binding.id == 0).and_then(|queue| queue.dead_letter(seqno))
         {
             let attempts = letter.attempts + trigger.attempts;
-            return DeadLetter { attempts, reason: reason.to_owned(), ..letter };
+            return DeadLetter { attempts, reason: reason.to_owned(), letter: None, ..letter };
         }
         // A long-lived handler's element was not kept.
         let read = element.is_none().then(|| super::element::read(&source?.woof, seqno).ok()).flatten();
@@ -127,6 +138,7 @@ impl Dispatcher {
             content: String::new(),
             data: None,
             data_base64: None,
+            letter: None,
         };
         if let (Some(source), Some(element)) = (source, element) {
             letter.put_data(source.content, &element.data);

@@ -4,11 +4,24 @@
 
 use super::HANDLERS_DIR;
 use super::bindings::check_handler;
+use crate::error::{Code, Error, Result};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// Looks whether a namespace, given by its directory, has this handler, and it could be run.
+///
+/// # Errors
+/// [`Code::NotFound`] when there is none, [`Code::Invalid`] when it cannot be run, saying why; the object is the handler.
+pub fn check_program(namespace: &Path, handler: &str) -> Result<()> {
+    check_handler(handler)?;
+    program(namespace, handler).map(drop).map_err(|why| {
+        let is_there = namespace.join(HANDLERS_DIR).join(handler).symlink_metadata().is_ok();
+        Error::new(if is_there { Code::Invalid } else { Code::NotFound }, handler, why)
+    })
+}
+
 /// The program that a handler's name leads to, after all links, or why there is none.
-pub(super) fn program(namespace: &Path, handler: &str) -> Result<PathBuf, String> {
+pub(super) fn program(namespace: &Path, handler: &str) -> std::result::Result<PathBuf, String> {
     check_handler(handler).map_err(|err| err.to_string())?;
     let dir = namespace.join(HANDLERS_DIR);
     let path = dir.join(handler);

@@ -4,6 +4,7 @@
 //! Failure contract: a trigger leaves only as done, dead or lost. The position never passes one that is open.
 
 use super::bindings::{Binding, Input};
+use super::dead::DeadLetter;
 use super::journal::Journal;
 use super::record::{Record, Totals, What};
 use super::trigger::{Cause, State, Trigger};
@@ -30,7 +31,8 @@ pub(super) struct Source {
     pub(super) content: ContentType,
     dir: Dir,
     cursor: Cursor,
-    made: u64,
+    /// When the woof was made.
+    pub(super) made: u64,
     recoveries: u64,
 }
 
@@ -291,15 +293,24 @@ impl Queue {
         let streams = self.is_stream();
         for run in found.chunk_by(|(a, _), (b, _)| streams && a + 1 == *b) {
             let (Some((first, put_ns)), Some((last, _))) = (run.first(), run.last()) else { continue };
+            let letter = if self.retries { self.dead_letter(*first) } else { None };
+            let (handler, trigger) = letter.map(|letter| (letter.handler, letter.trigger)).unzip();
             journal.add(&Record {
                 to: Some(*last).filter(|last| last != first),
                 woof: Some(self.binding.woof.clone()),
-                handler: Some(self.binding.handler.clone()),
+                handler: Some(handler.unwrap_or_else(|| self.binding.handler.clone())),
+                trigger,
                 put: Some(*put_ns),
                 ..Record::new(What::Put, self.binding.id, *first)
             });
         }
         scan
+    }
+
+    /// The dead letter that an element of those that were put back is.
+    pub(super) fn dead_letter(&self, seqno: u64) -> Option<DeadLetter> {
+        let element = super::element::read(&self.source.as_ref()?.woof, seqno).ok()?;
+        serde_json::from_slice(&element.data).ok()
     }
 
     fn lost(&mut self, journal: &mut Journal, from: u64, to: u64, reason: &str) {

@@ -70,6 +70,9 @@ pub struct Record {
     /// The handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handler: Option<String>,
+    /// Of a dead letter that was put back: the id of the trigger that it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
     /// When the element was put, in nanoseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put: Option<u64>,
@@ -123,6 +126,7 @@ impl Record {
             to: None,
             woof: None,
             handler: None,
+            trigger: None,
             put: None,
             attempt: None,
             cause: None,

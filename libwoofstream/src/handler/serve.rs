@@ -1,16 +1,17 @@
 //! The dispatchers of all namespaces under a directory: one for each that has bindings, started as bindings come.
 //!
-//! Directories are watched with inotify, so nothing is looked for on a timer.
+//! Directories are watched with inotify, so nothing is looked for on a timer. Where the kernel had to drop events, all is looked at again.
 //!
-//! Failure contract: a namespace whose dispatcher cannot start is told in the log, and hinders no other; it is tried again when its bindings change.
+//! Failure contract: a namespace whose dispatcher cannot start is told in the log, and hinders no other; it is tried again each second, as a disk that
+//! is full, or another server, is so for a while.
 
-use super::dispatch::{Dispatcher, Ended, Stopper};
+use super::dispatch::{Dispatcher, Ended, Stopper, TRY_AGAIN};
 use super::files;
 use crate::error::{Code, Error, Result};
 use crate::limits::WATCHED_DIRS_MAX;
 use crate::name::STATE_DIR;
 use crate::space::Stop;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -38,9 +39,8 @@ impl Dispatchers {
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(failed)?;
-        let mut watcher =
-            Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: path.to_owned() };
-        watcher.enter(root);
+        let mut watcher = Watcher::new(inotify, root, path);
+        watcher.enter_all();
         let thread = std::thread::Builder::new()
             .name("woof-bindings".to_owned())
             .spawn(move || watcher.run(&stopped))
@@ -70,13 +70,35 @@ impl Drop for Dispatchers {
 
 struct Watcher {
     inotify: OwnedFd,
+    /// The directory below which all are watched.
+    root: PathBuf,
     /// The watched directories by the number of their watch.
     dirs: HashMap<i32, PathBuf>,
     running: HashMap<PathBuf, (Stopper, JoinHandle<Ended>)>,
+    /// Namespaces whose dispatcher did not start, and what was said about it.
+    failed: HashMap<PathBuf, String>,
     path: OsString,
 }
 
 impl Watcher {
+    fn new(inotify: OwnedFd, root: &Path, path: &OsStr) -> Watcher {
+        Watcher {
+            inotify,
+            root: root.to_owned(),
+            dirs: HashMap::new(),
+            running: HashMap::new(),
+            failed: HashMap::new(),
+            path: path.to_owned(),
+        }
+    }
+
+    /// Watches all directories, and looks at all namespaces. What is watched already keeps its number.
+    fn enter_all(&mut self) {
+        self.dirs.clear();
+        let root = self.root.clone();
+        self.enter(&root);
+    }
+
     /// Watches a directory and all below it, and starts the dispatchers there.
     fn enter(&mut self, dir: &Path) {
         if self.dirs.len() >= WATCHED_DIRS_MAX {
@@ -118,10 +140,16 @@ impl Watcher {
         if !namespace.join(STATE_DIR).join(files::BINDINGS).exists() {
             return;
         }
+        let before = self.failed.remove(namespace);
         match start(namespace, &self.path) {
             Ok(started) => drop(self.running.insert(namespace.to_owned(), started)),
             Err(err) => {
-                tracing::error!(namespace = %namespace.display(), error = %err, "its handlers do not run")
+                let text = err.to_string();
+                // Once for each reason, however often it is tried.
+                if before.as_ref() != Some(&text) {
+                    tracing::error!(namespace = %namespace.display(), error = text, "its handlers do not run: trying again");
+                }
+                self.failed.insert(namespace.to_owned(), text);
             }
         }
     }
@@ -129,7 +157,9 @@ impl Watcher {
     fn run(mut self, stopped: &OwnedFd) {
         loop {
             let mut polled = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-            if let Err(err) = poll(&mut polled, None)
+            let soon = Timespec { tv_sec: TRY_AGAIN.as_secs().try_into().unwrap_or(1), tv_nsec: 0 };
+            let time = if self.failed.is_empty() { None } else { Some(&soon) };
+            if let Err(err) = poll(&mut polled, time)
                 && err != rustix::io::Errno::INTR
             {
                 tracing::error!(error = %err, "bindings are not watched any more");
@@ -139,6 +169,9 @@ impl Watcher {
                 break;
             }
             self.events();
+            for namespace in self.failed.keys().cloned().collect::<Vec<_>>() {
+                self.look_at(&namespace);
+            }
         }
         for (stopper, _) in self.running.values() {
             stopper.stop();
@@ -151,9 +184,13 @@ impl Watcher {
     /// Works on what was noticed.
     fn events(&mut self) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let (mut entered, mut changed) = (Vec::new(), HashSet::new());
+        let (mut entered, mut changed, mut dropped) = (Vec::new(), HashSet::new(), false);
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
         while let Ok(event) = reader.next() {
+            if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) {
+                dropped = true;
+                continue;
+            }
             if event.events().contains(inotify::ReadFlags::IGNORED) {
                 // It is gone, and its number is not given out again.
                 self.dirs.remove(&event.wd());
@@ -171,6 +208,10 @@ impl Watcher {
                 // It may be the woof that a binding waits for.
                 changed.extend(crate::name::namespace_of(&dir.join(name)).map(Path::to_owned));
             }
+        }
+        if dropped {
+            tracing::warn!(dir = %self.root.display(), "too much changed at once to be told of each: looking at all bindings");
+            return self.enter_all();
         }
         for dir in entered {
             self.enter(&dir);
@@ -254,9 +295,8 @@ mod tests {
     fn directories_that_are_gone_are_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
-        let mut watcher =
-            Watcher { inotify, dirs: HashMap::new(), running: HashMap::new(), path: OsString::new() };
-        watcher.enter(dir.path());
+        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        watcher.enter_all();
         for _ in 0..3 {
             std::fs::create_dir(dir.path().join("farm")).unwrap();
             watcher.events();
@@ -264,6 +304,58 @@ mod tests {
             std::fs::remove_dir(dir.path().join("farm")).unwrap();
             watcher.events();
             assert_eq!(watcher.dirs.len(), 1);
+        }
+    }
+
+    #[test]
+    fn bindings_that_are_made_among_more_events_than_are_queued_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        watcher.enter_all();
+        let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        // Two names in turn, as the kernel makes one of two events that are the same.
+        for n in 0..=most.trim().parse::<u64>().unwrap() {
+            let path = dir.path().join(["a", "b"][usize::try_from(n % 2).unwrap()]);
+            std::fs::write(&path, "").unwrap();
+            std::fs::remove_file(&path).unwrap();
+        }
+        let farm = dir.path().join("deep/farm");
+        std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
+        crate::log::create(&farm.join("temp"), &crate::log::Options::default()).unwrap();
+        super::super::bindings::add(&farm, &super::super::Binding::new("temp", "h"), None).unwrap();
+        watcher.events();
+        assert!(watcher.running.contains_key(&farm));
+        // And what comes later is noticed as ever.
+        let other = dir.path().join("deep/other");
+        std::fs::create_dir_all(other.join(STATE_DIR)).unwrap();
+        std::fs::write(other.join(STATE_DIR).join(files::BINDINGS), "").unwrap();
+        watcher.events();
+        assert!(watcher.running.contains_key(&other));
+        for (_, (stopper, thread)) in watcher.running.drain() {
+            stopper.stop();
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_dispatcher_that_cannot_start_is_tried_again_and_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
+        std::fs::write(dir.path().join(STATE_DIR).join(files::BINDINGS), "").unwrap();
+        let other = Dispatcher::open(dir.path(), OsStr::new("")).unwrap();
+        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        watcher.enter_all();
+        assert!(watcher.running.is_empty());
+        let said = watcher.failed.get(dir.path()).cloned().unwrap();
+        assert!(said.ends_with("another server runs its handlers"), "{said}");
+        drop(other);
+        watcher.look_at(dir.path());
+        assert!(watcher.failed.is_empty());
+        for (_, (stopper, thread)) in watcher.running.drain() {
+            stopper.stop();
+            thread.join().unwrap();
         }
     }
 }

@@ -76,11 +76,13 @@ pub(super) fn woken(id: u32, place: &Place, events: &Sender<Event>) {
     let _ = match free.as_mut().and_then(|dispatcher| dispatcher.as_mut()) {
         None => events.send(Event::Woken(id)),
         Some(dispatcher) => {
+            let due = dispatcher.due();
             dispatcher.take(Event::Woken(id));
             match dispatcher.step() {
-                Ok(false) => Ok(()),
-                // More to do than is done at once, or it failed, which that thread tells and tries again.
-                Ok(true) | Err(_) => events.send(Event::More),
+                Ok(false) if dispatcher.due() == due => Ok(()),
+                // There is more to do than is done at once, or at another time than that thread waits for; or it failed, which that thread
+                // tells and tries again.
+                Ok(_) | Err(_) => events.send(Event::More),
             }
         }
     };
@@ -88,51 +90,63 @@ pub(super) fn woken(id: u32, place: &Place, events: &Sender<Event>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::tests::dispatcher;
+    use super::super::dispatch::tests::dispatcher_that_tells;
     use super::*;
     use crate::log;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A dispatcher that serves, without a thread of its own: what it is told is for others to do.
-    fn shared() -> (tempfile::TempDir, Arc<Shared>, Receiver<Event>, super::super::dispatch::tests::Told) {
-        let (dir, mut dispatcher, told) = dispatcher();
-        dispatcher.step().unwrap();
-        assert_eq!(told.started.recv_timeout(LONG), Ok(1));
-        let events = std::mem::replace(&mut dispatcher.events.1, channel().1);
-        let place = Arc::clone(&dispatcher.place);
-        let dispatcher = Mutex::new(Some(dispatcher));
-        let shared = Arc::new(Shared { dispatcher, is_wanted: AtomicBool::new(false) });
-        place.set(Arc::downgrade(&shared)).unwrap();
-        (dir, shared, events, told)
+    /// A dispatcher that serves, without a thread of its own: what that would be told is in `events`.
+    struct Served {
+        dir: tempfile::TempDir,
+        shared: Arc<Shared>,
+        events: Receiver<Event>,
+        started: Receiver<u64>,
+        /// Attempts run as long as this is not dropped.
+        _end: Sender<()>,
     }
 
-    fn append(dir: &tempfile::TempDir) {
-        log::open(&dir.path().join("temp")).unwrap().appender().unwrap().append(b"two").unwrap();
+    impl Served {
+        fn new() -> Served {
+            let (dir, mut dispatcher, started, end) = dispatcher_that_tells();
+            dispatcher.step().unwrap();
+            assert_eq!(started.recv_timeout(LONG), Ok(1));
+            let events = std::mem::replace(&mut dispatcher.events.1, channel().1);
+            let place = Arc::clone(&dispatcher.place);
+            let dispatcher = Mutex::new(Some(dispatcher));
+            let shared = Arc::new(Shared { dispatcher, is_wanted: AtomicBool::new(false) });
+            place.set(Arc::downgrade(&shared)).unwrap();
+            Served { dir, shared, events, started, _end: end }
+        }
+
+        fn append(&self) {
+            let woof = log::open(&self.dir.path().join("temp")).unwrap();
+            woof.appender().unwrap().append(b"two").unwrap();
+        }
     }
 
     #[test]
     fn the_thread_that_waits_for_an_element_has_it_run() {
-        let (dir, shared, events, told) = shared();
-        append(&dir);
-        assert_eq!(told.started.recv_timeout(LONG), Ok(2));
-        assert!(shared.lock().is_some());
-        assert!(events.try_recv().is_err(), "nothing was left to another thread");
+        let served = Served::new();
+        served.append();
+        assert_eq!(served.started.recv_timeout(LONG), Ok(2));
+        assert!(served.shared.lock().is_some());
+        assert!(served.events.try_recv().is_err(), "nothing was left to another thread");
     }
 
     #[test]
     fn while_somebody_has_the_dispatcher_or_waits_for_it_elements_are_left_to_it() {
-        let (dir, shared, events, told) = shared();
-        let mut had = shared.lock();
-        append(&dir);
-        assert!(matches!(events.recv_timeout(LONG), Ok(Event::Woken(1))));
+        let served = Served::new();
+        let mut had = served.shared.lock();
+        served.append();
+        assert!(matches!(served.events.recv_timeout(LONG), Ok(Event::Woken(1))));
         had.as_mut().unwrap().take(Event::Woken(1));
         had.as_mut().unwrap().step().unwrap();
-        assert_eq!(told.started.recv_timeout(LONG), Ok(2));
-        shared.is_wanted.store(true, Ordering::Release);
+        assert_eq!(served.started.recv_timeout(LONG), Ok(2));
+        served.shared.is_wanted.store(true, Ordering::Release);
         drop(had);
-        append(&dir);
-        assert!(matches!(events.recv_timeout(LONG), Ok(Event::Woken(1))));
-        assert!(told.started.try_recv().is_err());
+        served.append();
+        assert!(matches!(served.events.recv_timeout(LONG), Ok(Event::Woken(1))));
+        assert!(served.started.try_recv().is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! Failure contract: it takes no lock that a dispatcher needs, and changes nothing. While one works, the numbers are of one moment or another.
 
 use super::bindings::{Binding, Bindings};
+use super::dead::retries;
 use super::files;
 use super::queue::{Left, is_trigger, subject};
 use super::record::{Record, Totals};
@@ -17,7 +18,7 @@ use std::path::Path;
 /// The triggers of one binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingSummary {
-    /// The binding.
+    /// The binding; the one with the id 0 is that of dead letters that were put back, whatever binding they were of.
     pub binding: Binding,
     /// Triggers that wait for an attempt.
     pub pending: u64,
@@ -49,7 +50,11 @@ impl Summary {
         let bindings = Bindings::load(namespace)?;
         let served = is_served(namespace);
         let mut left = read_log(namespace)?;
-        let bindings = bindings.list.into_iter().map(|binding| {
+        let mut list = bindings.list;
+        if let Some(retries) = retries(namespace) {
+            list.push(retries);
+        }
+        let bindings = list.into_iter().map(|binding| {
             let left = left.remove(&binding.id).unwrap_or_default();
             summary(namespace, binding, &left, served)
         });

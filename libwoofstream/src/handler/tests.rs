@@ -1,5 +1,9 @@
 //! Tests of handlers that need no processes: bindings and their file, what is left of queues.
 
+mod clock;
+mod own;
+mod prefixes;
+
 use super::bindings::{self, Binding, Bindings};
 use super::{Dispatcher, Ended, Failure, OnLine, Outcome, Run, Runner, Started, Summary};
 use crate::log::{self, Mark, Options};
@@ -66,7 +70,9 @@ fn what_can_be_no_handler_or_no_binding_is_refused() {
         refusal(Binding::new("temp", &"x".repeat(300))),
         "the name of a handler is 300 bytes long, the limit is 255"
     );
-    assert!(refusal(Binding::new("temp", "..")).contains("not the name of a handler"));
+    for name in ["", "..", ".hidden", "-", "--from", "a\nb"] {
+        assert!(refusal(Binding::new("temp", name)).contains("not the name of a handler"), "{name}");
+    }
     assert!(refusal(Binding::new("../temp", "a.sh")).contains("not the name of a woof in this namespace"));
     let into = |name: &str| refusal(Binding { into: Some(name.to_owned()), ..Binding::new("temp", "a.sh") });
     for name in ["../temp", "/tmp/temp", "a//b", ""] {
@@ -82,6 +88,18 @@ fn what_can_be_no_handler_or_no_binding_is_refused() {
 #[test]
 fn a_handler_that_is_named_has_one_number_and_at_most_seven_have_one() {
     let (_dir, farm) = namespace(&Options::default());
+    let err = bindings::named(&farm, "temp", "one.sh").unwrap_err();
+    assert_eq!(err.to_string(), "one.sh: no such handler: there is no handlers/one.sh");
+    std::fs::create_dir(farm.join("handlers")).unwrap();
+    std::fs::write(farm.join("handlers/one.sh"), "").unwrap();
+    let err = bindings::named(&farm, "temp", "one.sh").unwrap_err();
+    assert_eq!(err.to_string(), "one.sh: handlers/one.sh is not executable");
+    assert_eq!(held(&farm), None);
+    for name in ["one", "2", "3", "4", "5", "6", "7", "8"] {
+        let path = farm.join(format!("handlers/{name}.sh"));
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
     let one = bindings::named(&farm, "temp", "one.sh").unwrap();
     assert_eq!(bindings::named(&farm, "temp", "one.sh").unwrap(), one);
     let mut numbers = vec![one];

@@ -2,7 +2,8 @@
 //!
 //! One shared word says from which seqno on. Appenders look at it under their lock and refuse, or wait, rather than forget what is held.
 //!
-//! Failure contract: a hold that was set is durable before [`Woof::hold`] returns. Raised, it need not be: an older one keeps more.
+//! Failure contract: a hold that was set is durable before [`Woof::hold`] returns. Raised, it need not be: an older one keeps more. A
+//! flush of it that fails is a failed sync of the woof.
 
 use super::format::shared;
 use super::lock::{Slot, Taken};
@@ -71,6 +72,8 @@ impl Woof {
         let taken = slot.lock(&region.map, shared::APPEND_LOCK);
         if taken == Taken::FromDead {
             repair::mark(region);
+            // Who was killed may have published without waking anybody.
+            region.wake_sleepers();
         }
         let seqno = seqno.map_or(0, |seqno| seqno.max(region.first_seqno()).min(region.next_seqno()));
         let state = region.state();
@@ -81,7 +84,7 @@ impl Woof {
         if state != shared::STATE_LIVE {
             return Err(repair::gone(state));
         }
-        region.sync_data().map_err(|err| Error::io("", "hold its elements", err))?;
+        super::sync::flush(region, &slot).map_err(|err| Error::io("", "hold its elements", err))?;
         Ok(seqno)
     }
 

@@ -12,6 +12,7 @@
 use super::append::Appender;
 use super::format::shared;
 use super::lock::Slot;
+use super::map::Map;
 use super::region::Region;
 use super::repair;
 use crate::error::{Code, Error, Result};
@@ -80,10 +81,7 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
         None => region.sync_data(),
     };
     flushed.map_err(|err| {
-        // Before the sync lock is given back, so that the next who has it knows. That lock guards the words.
-        map.store(shared::WRITE_AGAIN, 1, Ordering::Relaxed);
-        let failed = map.load(shared::FAILED_SYNCS, Ordering::Relaxed).wrapping_add(1);
-        map.store(shared::FAILED_SYNCS, failed, Ordering::Release);
+        note_failure(map);
         Error::io("", "", err)
     })?;
     if map.load(shared::WRITE_AGAIN, Ordering::Relaxed) != 0 {
@@ -92,6 +90,30 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
     map.store(shared::SYNCED_POS, to, Ordering::Release);
     map.store(shared::SYNCED_SEQNO, next_seqno, Ordering::Release);
     Ok(())
+}
+
+/// Notes that a flush failed. The sync lock is ours: it guards the words, and the next who has it knows.
+fn note_failure(map: &Map) {
+    map.store(shared::WRITE_AGAIN, 1, Ordering::Relaxed);
+    let failed = map.load(shared::FAILED_SYNCS, Ordering::Relaxed).wrapping_add(1);
+    map.store(shared::FAILED_SYNCS, failed, Ordering::Release);
+}
+
+/// Flushes all of the file for something that is no element. What of the ring is lost when it fails, the kernel takes for clean as after
+/// any other failed flush.
+pub(super) fn flush(region: &Region, slot: &Slot) -> std::io::Result<()> {
+    let map = &region.map;
+    while slot.try_lock(map, shared::SYNC_LOCK).is_none() {
+        Slot::wait_release(map, shared::SYNC_LOCK);
+    }
+    // One that was killed with the lock may have left its mark.
+    map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
+    let flushed = region.sync_data();
+    if flushed.is_err() {
+        note_failure(map);
+    }
+    Slot::unlock_for_all(map, shared::SYNC_LOCK);
+    flushed
 }
 
 /// Writes the same bytes again, durably, in parts that fit into memory.

@@ -1,9 +1,11 @@
 //! Holds: what is held is not forgotten, by nobody, whatever is killed.
 
 use super::super::format::shared;
+use super::super::lock::{Slot, Taken};
 use super::super::record::{Recorder, Step, image_after_kill, image_after_power_loss};
 use super::crash::Random;
 use super::*;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 fn full(oldest: u64) -> String {
@@ -190,4 +192,41 @@ fn numbers_that_a_power_loss_gives_out_again_are_held() {
     image[shared::BOOT_ID] ^= 0xff;
     let recovered = open_image(dir.path(), &image).unwrap();
     assert_eq!((recovered.next_seqno(), recovered.held()), (4, Some(4)));
+}
+
+#[test]
+fn a_flush_of_a_hold_that_fails_is_a_failed_sync() {
+    let (_dir, path, failing) = woof(&Options { sync: true, ..fixed(20, 31) });
+    let mut appender = failing.appender().unwrap();
+    appender.append(&content(1)).unwrap();
+    failing.fail_syncs(true);
+    let err = failing.hold(Some(1)).unwrap_err();
+    assert_eq!(err.text(), "hold its elements: input/output error");
+    failing.fail_syncs(false);
+    // The pages of elements that were written meanwhile went with it, for all the kernel says.
+    let refusal = appender.append(&content(2)).unwrap_err();
+    assert_eq!(refusal.text(), "an earlier sync failed, so nothing more is appended: open it again");
+    let again = open(&path).unwrap();
+    assert_eq!(again.region().map.load(shared::WRITE_AGAIN, Relaxed), 1);
+    assert_eq!(again.hold(Some(1)).unwrap(), 1);
+    assert_eq!(
+        again.region().map.load(shared::WRITE_AGAIN, Relaxed),
+        1,
+        "only the ring was not written again"
+    );
+    assert_eq!(again.appender().unwrap().append(&content(2)).unwrap(), 2);
+    assert_eq!(again.region().map.load(shared::WRITE_AGAIN, Relaxed), 0);
+}
+
+#[test]
+fn a_hold_that_takes_the_lock_of_a_dead_writer_wakes_its_followers() {
+    let (_dir, _path, woof) = woof(&fixed(20, 31));
+    let map = &woof.region().map;
+    let seen = map.load32(shared::EVENT, Relaxed);
+    let dead = Slot::take(map, &woof.region().file).unwrap();
+    assert_eq!(dead.lock(map, shared::APPEND_LOCK), Taken::Clean);
+    drop(dead);
+    woof.hold(Some(1)).unwrap();
+    assert_ne!(map.load32(shared::EVENT, Relaxed), seen, "a follower of what it published would sleep on");
+    assert_eq!(woof.appender().unwrap().append(b"one").unwrap(), 1);
 }

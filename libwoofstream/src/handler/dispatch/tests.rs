@@ -1,0 +1,197 @@
+//! Tests of a dispatcher step by step.
+
+use super::super::bindings::Binding;
+use super::super::{Failure, OnLine, Outcome, Run, Started};
+use super::*;
+use crate::log::{self, Options};
+use std::sync::Mutex;
+
+/// Tells what it runs, and runs until it is told to end.
+struct Waits {
+    started: Sender<u64>,
+    told: Mutex<Receiver<()>>,
+}
+
+impl Runner for Waits {
+    fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> std::result::Result<Started, Failure> {
+        Err(Failure::NotReady("it has no programs".to_owned()))
+    }
+
+    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+        // Who asked for it may have ended.
+        let _ = self.started.send(run.attempt.map_or(0, |attempt| attempt.seqno));
+        let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+        told.map_err(|err| err.to_string().into())
+    }
+}
+
+/// A dispatcher of a woof with one element that is bound, and what ends its attempts.
+fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
+    let (dir, dispatcher, _, end) = dispatcher_that_tells();
+    (dir, dispatcher, end)
+}
+
+/// The same, and the elements that attempts began with.
+pub(in super::super) fn dispatcher_that_tells() -> (tempfile::TempDir, Dispatcher, Receiver<u64>, Sender<()>)
+{
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
+    let path = dir.path().join("temp");
+    log::create(&path, &Options::default()).unwrap();
+    bindings::add(dir.path(), &Binding::new("temp", "h"), None).unwrap();
+    log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
+    let ((tell, started), (end, told)) = (channel(), channel());
+    let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
+    let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
+    (dir, dispatcher, started, end)
+}
+
+#[test]
+fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanwhile() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    let file = dir.path().join(STATE_DIR).join(files::BINDINGS);
+    let good = std::fs::read(&file).unwrap();
+    crate::sys::replace(&file, b"{}\n", 0o644).unwrap();
+    end.send(()).unwrap();
+    dispatcher.step().unwrap();
+    let mut reloads = 0;
+    while dispatcher.is_running() || reloads == 0 {
+        let event = dispatcher.events.1.recv().unwrap();
+        reloads += u32::from(matches!(event, Event::Reload));
+        dispatcher.take(event);
+        dispatcher.step().unwrap();
+    }
+    for _ in 0..3 {
+        while let Ok(event) = dispatcher.events.1.try_recv() {
+            assert!(!matches!(event, Event::Reload), "it would be read for ever");
+            dispatcher.take(event);
+        }
+        dispatcher.step().unwrap();
+    }
+    let held = || log::open(&dir.path().join("temp")).unwrap().held();
+    assert_eq!((reloads, held()), (1, Some(1)));
+    crate::sys::replace(&file, &good, 0o644).unwrap();
+    dispatcher.step().unwrap();
+    while let Ok(event) = dispatcher.events.1.try_recv() {
+        dispatcher.take(event);
+    }
+    dispatcher.step().unwrap();
+    assert_eq!(held(), Some(2));
+}
+
+#[test]
+fn a_woof_that_came_to_its_end_wakes_nobody_while_its_last_attempt_runs() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    dispatcher.step().unwrap();
+    assert!(dispatcher.is_running());
+    log::remove(&dir.path().join("temp")).unwrap();
+    // The one that was armed before.
+    assert!(matches!(dispatcher.events.1.recv(), Ok(Event::Woken(1))));
+    dispatcher.take(Event::Woken(1));
+    dispatcher.step().unwrap();
+    assert_eq!(dispatcher.watches.get(&1).map(Watch::is_armed), Some(false));
+    end.send(()).unwrap();
+    while dispatcher.is_running() {
+        let event = dispatcher.events.1.recv().unwrap();
+        dispatcher.take(event);
+    }
+    dispatcher.step().unwrap();
+    assert!(dispatcher.watches.is_empty() && dispatcher.queues.iter().all(|queue| queue.source.is_none()));
+}
+
+/// Takes what happened, and works on it, until nothing runs.
+fn to_the_end(dispatcher: &mut Dispatcher) {
+    dispatcher.step().unwrap();
+    while dispatcher.is_running() {
+        let event = dispatcher.events.1.recv().unwrap();
+        dispatcher.take(event);
+        dispatcher.step().unwrap();
+    }
+}
+
+#[test]
+fn a_hold_does_not_pass_a_binding_that_does_not_have_the_woof_open() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    bindings::add(dir.path(), &Binding { paused: true, ..Binding::new("temp", "other") }, Some(1)).unwrap();
+    bindings::pause(dir.path(), "temp", Some("other"), false).unwrap();
+    dispatcher.reload(&mut HashMap::new()).unwrap();
+    // As if there had been no descriptor for it.
+    let second = dispatcher.queues.iter_mut().find(|queue| queue.binding.handler == "other").unwrap();
+    let mut source = second.source.take().unwrap();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    assert_eq!(source.woof.held(), Some(1), "it is not done there");
+    // Nor one that still has the woof that had the name before.
+    let made = source.made;
+    source.made -= 1;
+    dispatcher.queues[1].source = Some(source);
+    dispatcher.raise_holds();
+    let woof = log::open(&dir.path().join("temp")).unwrap();
+    assert_eq!(woof.held(), Some(1));
+    dispatcher.queues[1].source.as_mut().unwrap().made = made;
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    assert_eq!(woof.held(), Some(2));
+}
+
+#[test]
+fn a_woof_that_cannot_be_opened_is_looked_for_again() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    let path = dir.path().join("temp");
+    log::remove(&path).unwrap();
+    std::fs::write(&path, "no woof").unwrap();
+    dispatcher.take(Event::Woken(1));
+    assert!(dispatcher.queues[0].source.is_none() && dispatcher.look_again.is_some());
+    std::fs::remove_file(&path).unwrap();
+    log::create(&path, &Options::default()).unwrap();
+    log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
+    end.send(()).unwrap();
+    // Nobody tells it.
+    while dispatcher.queues[0].source.is_none() {
+        dispatcher.wait(false, false);
+        dispatcher.step().unwrap();
+    }
+    to_the_end(&mut dispatcher);
+    assert_eq!((dispatcher.counts.done, dispatcher.look_again), (2, None));
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_claimed_and_is_done_once_there_is_room() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    let woof = log::open(&dir.path().join("temp")).unwrap();
+    let full = "no space left on device";
+    dispatcher.journal.refuse(true);
+    for _ in 0..3 {
+        assert_eq!(dispatcher.step().unwrap_err().text(), full);
+        assert!(!dispatcher.is_running());
+    }
+    dispatcher.journal.refuse(false);
+    dispatcher.step().unwrap();
+    assert!(dispatcher.is_running());
+    // Its result cannot be written either: it is kept, and nothing else begins.
+    woof.appender().unwrap().append(b"two").unwrap();
+    dispatcher.journal.refuse(true);
+    end.send(()).unwrap();
+    let event = dispatcher.events.1.recv().unwrap();
+    dispatcher.take(event);
+    while dispatcher.is_running() {
+        let event = dispatcher.events.1.recv().unwrap();
+        dispatcher.take(event);
+    }
+    for _ in 0..3 {
+        assert_eq!(dispatcher.step().unwrap_err().text(), full);
+        assert!(!dispatcher.is_running());
+        assert_eq!(woof.held(), Some(1), "what is not written down is not let go of");
+    }
+    dispatcher.journal.refuse(false);
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    assert_eq!((dispatcher.counts.done, woof.held()), (2, Some(3)));
+    let mut what = Vec::new();
+    dispatcher.journal.read(|record| what.push((record.what, record.seqno)));
+    use super::super::What::{Claimed, Done, Position, Put};
+    let expected = [(Position, 0), (Put, 1), (Claimed, 1), (Done, 1), (Put, 2), (Claimed, 2), (Done, 2)];
+    assert_eq!(what, expected);
+}

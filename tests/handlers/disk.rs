@@ -1,0 +1,115 @@
+//! A disk that is full. Woofs are allocated when they are made, so what was put and what became of it can always be written; what can fail is what
+//! makes a file: the log of triggers, the dead-letter woof, the woof of those that are put back, and the bindings.
+
+use crate::support::Sandbox;
+use crate::woofs::with_mounts;
+
+/// A small disk that can be filled, a server on it, and a way to wait.
+const START: &str = r#"
+mkdir disk && mount -t tmpfs -o size=120m none disk && cd disk || exit 9
+log=../log notes=../notes
+until_so() {
+  n=0
+  until eval "$1" 2>/dev/null; do
+    n=$((n + 1)); [ $n -lt 2400 ] || { echo "never: $1" >&2; cat $log >&2; exit 3; }
+    sleep 0.05
+  done
+}
+handler() { printf '#!/bin/sh\n%s\n' "$2" > farm/handlers/$1; chmod 755 farm/handlers/$1; }
+fill() { cat /dev/zero > fill 2>/dev/null; }
+notes() { [ "$(sort -n $notes | paste -s -d ' ')" = "$1" ]; }
+count() { wstat --triggers farm --json | sed -n "$1s/.*\"$2\":\([0-9]*\).*/\1/p"; }
+trap 'kill $server 2>/dev/null; wait' EXIT
+touch $notes
+wcreate -p farm/temp --type i64 --history 1000 --capacity 64KiB
+mkdir farm/handlers
+handler note 'read v; echo $v >> ../../notes'
+wbind farm/temp note
+"#;
+
+fn on_a_small_disk(what: &str, script: &str) {
+    let sandbox = Sandbox::new();
+    let Some(ran) = with_mounts(&sandbox, what, &format!("{START}{script}")) else { return };
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(ran.text(), "ok\n");
+}
+
+#[test]
+fn without_room_for_the_log_of_triggers_nothing_runs_and_all_does_once_there_is() {
+    on_a_small_disk(
+        "no room for the log of triggers",
+        "fill
+         wput farm/temp 1 2 3 > acks || exit 4
+         wserve . 2> $log & server=$!
+         until_so 'grep -q \"its handlers do not run.*triggers.*no space left on device\" $log'
+         wput farm/temp 4 > acks || exit 5
+         sleep 2.5
+         [ -s $notes ] && exit 6
+         [ $(grep -c 'its handlers do not run' $log) = 1 ] || exit 7
+         rm fill
+         until_so 'notes \"1 2 3 4\"'
+         until_so '[ $(count 1 done) = 4 ]'
+         echo ok",
+    );
+}
+
+#[test]
+fn results_are_written_down_on_a_full_disk_and_dead_letters_once_there_is_room() {
+    on_a_small_disk(
+        "no room for dead letters",
+        "wcreate farm/bad --history 100 --capacity 64KiB
+         handler fails 'exit 7'
+         wbind farm/bad fails --retries 0
+         wserve . 2> $log & server=$!
+         wput farm/temp 1 > acks
+         until_so '[ $(count 1 done) = 1 ]'
+         fill
+         wput farm/temp 2 3 > acks || exit 4
+         until_so '[ $(count 1 done) = 3 ]'
+         wput farm/bad x > acks || exit 5
+         until_so 'grep -q \"the dead-letter woof cannot be written.*no space left on device\" $log'
+         [ $(count 2 dead) = 0 ] || exit 6
+         wput farm/temp 4 > acks
+         until_so 'notes \"1 2 3 4\"'
+         kill -9 $server; wait $server 2>/dev/null
+         wserve . 2>> $log & server=$!
+         until_so '[ $(grep -c \"the dead-letter woof cannot be written\" $log) -ge 2 ]'
+         rm fill
+         until_so '[ $(count 2 dead) = 1 ]'
+         [ $(wget farm/.woof/dead -u | grep -c 'exit status 7') = 1 ] || exit 7
+         fill
+         wbind retry farm 2>../said && exit 8
+         grep -q 'no space left on device' ../said || exit 9
+         rm fill
+         handler fails 'read v; echo 5 >> ../../notes'
+         wbind retry farm
+         until_so 'notes \"1 2 3 4 5\"'
+         echo ok",
+    );
+}
+
+#[test]
+fn bindings_that_cannot_be_written_stay_as_they_are_and_so_does_what_is_held() {
+    on_a_small_disk(
+        "no room for bindings",
+        "wcreate farm/free --type i64 --history 10 --element-size 8
+         wserve . 2> $log & server=$!
+         until_so '[ -e farm/.woof/triggers ]'
+         wbind list farm > before
+         fill
+         for change in 'farm/free note' 'remove farm/temp' 'pause farm/temp'; do
+           wbind $change 2>../said && exit 4
+           grep -q 'no space left on device' ../said || { cat ../said; exit 5; }
+         done
+         wbind list farm | cmp - before || exit 6
+         # Of the one nothing is held; of the other still all.
+         seq 50 | wput farm/free > ../acks || exit 7
+         wput farm/temp 1 2 > ../acks || exit 8
+         until_so 'notes \"1 2\"'
+         rm fill
+         wbind farm/free note && wbind remove farm/temp || exit 9
+         wput farm/temp 3 > ../acks; wput farm/free 4 > ../acks
+         until_so 'notes \"1 2 4\"'
+         echo ok",
+    );
+}

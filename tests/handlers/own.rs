@@ -1,0 +1,54 @@
+//! Handlers of dead letters, and what is seen of those that were put back.
+
+use crate::farm::Farm;
+
+#[test]
+fn a_handler_of_dead_letters_gets_each_and_does_not_feed_itself() {
+    let farm = Farm::with("--type text");
+    farm.handler("h", "read v; [ $v = good ]");
+    farm.handler("mail", "cat >> mailed; exit 1");
+    farm.sh("wbind farm/temp h --retries 0; wbind farm/.woof/dead mail --retries 0; wput farm/temp bad good")
+        .done();
+    assert_eq!(farm.once().status, 1);
+    assert_eq!((farm.count(0, "dead"), farm.count(1, "dead"), farm.count(1, "pending")), (1, 1, 0));
+    let mailed = farm.lines("mailed");
+    assert_eq!(mailed.len(), 1, "{mailed:?}");
+    assert!(
+        mailed[0].contains("\"trigger\":\"1-1\"") && mailed[0].contains("\"data\":\"bad\""),
+        "{mailed:?}"
+    );
+    let refusal = "what is in .woof is the namespace's own: handlers can be bound to .woof/dead only\n";
+    let ran = farm.sh("wbind farm/.woof/triggers mail");
+    assert_eq!((ran.status, ran.stderr), (2, format!("wbind: farm/.woof/triggers: {refusal}")));
+}
+
+#[test]
+fn a_handler_of_dead_letters_that_makes_new_ones_goes_round_only_so_often() {
+    let farm = Farm::with("--type text");
+    farm.handler("h", "echo x >> runs; exit 1");
+    farm.handler("again", "wput temp again > /dev/null");
+    farm.sh("wbind farm/temp h --retries 0; wbind farm/.woof/dead again; wput farm/temp x").done();
+    assert_eq!(farm.once().status, 1);
+    assert_eq!(farm.lines("runs").len(), 15);
+}
+
+#[test]
+fn that_a_dead_letter_was_put_back_and_is_done_is_shown_and_logged_by_name() {
+    let farm = Farm::with("--type text");
+    farm.handler("h", "[ -e mended ]");
+    farm.sh("wbind farm/temp h --retries 0; wput farm/temp x y").done();
+    let server = farm.serve();
+    farm.until("they are dead", || farm.count(0, "dead") == 2);
+    farm.sh("touch farm/mended; wbind retry farm 1-2").done();
+    farm.until("it is done", || {
+        farm.sh("wstat --triggers farm --json").text().lines().count() == 2 && farm.count(1, "done") == 1
+    });
+    server.kill();
+    let shown = farm.sh("wstat --triggers farm");
+    let lines: Vec<Vec<&str>> = shown.done().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[1], ["1", "temp", "h", "0", "0", "0", "2", "2", "0", "-"]);
+    assert_eq!(lines[2], ["0", ".woof/retries", "(put", "back)", "0", "0", "1", "0", "0", "0", "-"]);
+    let log = farm.server_log();
+    let line = log.lines().find(|line| line.contains("a dead letter that was put back is done")).unwrap();
+    assert!(line.contains("trigger=1-2") && line.contains("handler=h"), "{line}");
+}
