@@ -72,9 +72,15 @@ impl Farm {
 
     /// Starts a server; it is killed when the value goes.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
         let mut command = self.sandbox.command("wserve");
         let log = File::options().create(true).append(true).open(self.sandbox.dir().join("server.log"));
-        let child = command.arg(".").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap()).spawn();
+        command.arg(".").args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
+        let child = command.spawn();
         Server { child: child.unwrap() }
     }
 
@@ -108,6 +114,15 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+impl Server {
+    /// Has it end as a service manager does, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 }
 

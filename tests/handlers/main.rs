@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
+mod container;
 mod disk;
 mod farm;
 mod faults;
+mod image;
 mod kills;
 mod output;
 mod own;

@@ -8,7 +8,7 @@
 
 use super::journal::{open_state_woof, state_woof_options};
 use crate::error::{Code, Error, Result};
-use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, NAME_MAX};
+use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
 use crate::log::{self, Mark, Woof};
 use crate::name::STATE_DIR;
 use crate::predicate::Predicate;
@@ -100,7 +100,7 @@ fn default_at_once() -> u32 {
 }
 
 fn default_memory() -> u64 {
-    4 << 30
+    HANDLER_MEMORY
 }
 
 impl Binding {

@@ -13,7 +13,7 @@ use super::element::Element;
 use super::files;
 use super::journal::Journal;
 use super::pool::Pool;
-use super::process::{ProcessRunner, kill_left};
+use super::process::kill_left;
 use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
 use super::run::Runner;
@@ -25,7 +25,6 @@ use crate::limits::ATTEMPTS_MAX;
 use crate::name::STATE_DIR;
 use rustix::fs::FlockOperation;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
@@ -126,19 +125,11 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// The dispatcher of a namespace, given by its directory; handlers get `path` as their `PATH`. What an earlier one left running is killed.
+    /// The dispatcher of a namespace, given by its directory, with what runs its handlers. What an earlier one left running is killed.
     ///
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
-    pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
-        Dispatcher::with_runner(namespace, Arc::new(ProcessRunner { path: path.to_owned() }))
-    }
-
-    /// As [`Dispatcher::open`], with another runner.
-    ///
-    /// # Errors
-    /// As [`Dispatcher::open`].
-    pub fn with_runner(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+    pub fn open(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
         let shown = namespace.display().to_string();
         let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
@@ -238,7 +229,7 @@ impl Dispatcher {
                 attempts = self.running,
                 "stopped in the middle of attempts: they will be made again"
             );
-            kill_left(&self.namespace, None);
+            self.runner.end_all();
         }
         if let Err(err) = self.checkpoint() {
             tracing::error!(error = %err, "the log of triggers cannot be written");

@@ -10,6 +10,7 @@
 mod attempt;
 pub mod bindings;
 mod claim;
+pub mod container;
 mod dead;
 mod dispatch;
 mod element;
@@ -25,6 +26,7 @@ mod program;
 mod queue;
 mod record;
 mod run;
+mod runners;
 mod serve;
 mod shared;
 mod stream;
@@ -40,6 +42,7 @@ pub use dispatch::{Dispatcher, Ended, Stopper};
 pub use program::check_program;
 pub use record::{Record, Totals, What};
 pub use run::{Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
+pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, run_pending};
 pub use summary::{BindingSummary, Summary};
 

@@ -113,6 +113,9 @@ pub trait Runner: Send + Sync {
     /// When it cannot be started.
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure>;
 
+    /// Kills everything that it started.
+    fn end_all(&self) {}
+
     /// Runs a handler for the element of an attempt to its end, or to its time limit.
     ///
     /// # Errors

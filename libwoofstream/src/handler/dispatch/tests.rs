@@ -42,7 +42,7 @@ pub(in super::super) fn dispatcher_that_tells() -> (tempfile::TempDir, Dispatche
     log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
     let ((tell, started), (end, told)) = (channel(), channel());
     let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
-    let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
+    let dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
     (dir, dispatcher, started, end)
 }
 

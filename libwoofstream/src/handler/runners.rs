@@ -1,0 +1,225 @@
+//! The runner of each namespace: its container, where it wants one, or processes of this machine.
+//!
+//! One for each namespace, whoever asks: the dispatcher, and whoever runs a handler on demand, use the same container. It is started when it is first
+//! needed, and started again when it has ended.
+//!
+//! Failure contract: a handler that is to run in a container never runs outside of one. What keeps the container from being started is no failure of a handler, and is
+//! found out once for all that wait for it.
+
+use super::container::{Container, NAMESPACE, Program, Remote, Settings, Spec};
+use super::environment;
+use super::process::{ProcessRunner, kill_left};
+use super::program::program;
+use super::run::{Failure, Outcome, Run, Runner, Running, Started};
+use crate::error::{Code, Error, Result};
+use crate::name::STATE_DIR;
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After a container could not be started it is not tried again for so long.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How handlers run where a namespace does not say.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The `PATH` of handlers that are processes.
+    pub path: OsString,
+    /// The image of the container of namespaces that name none; without, their handlers are processes.
+    pub image: Option<String>,
+    /// The address of the container engine.
+    pub engine: String,
+}
+
+impl RunOptions {
+    /// Processes with this `PATH`, and containers by Docker's engine at its usual place where a namespace wants one.
+    pub fn new(path: impl Into<OsString>) -> RunOptions {
+        RunOptions { path: path.into(), image: None, engine: super::container::DEFAULT_ENGINE.to_owned() }
+    }
+}
+
+/// The runners of all namespaces.
+pub struct Runners {
+    options: RunOptions,
+    known: Mutex<HashMap<PathBuf, Arc<NamespaceRunner>>>,
+}
+
+impl Runners {
+    /// None yet.
+    pub fn new(options: RunOptions) -> Runners {
+        Runners { options, known: Mutex::default() }
+    }
+
+    /// The runner of a namespace, given by its directory. Its container ends with [`Runners::end_all`], or with these.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn of(&self, namespace: &Path) -> Result<Arc<dyn Runner>> {
+        let namespace =
+            namespace.canonicalize().map_err(|err| Error::io(namespace.display().to_string(), "", err))?;
+        let mut known = locked(&self.known);
+        if let Some(runner) = known.get(&namespace) {
+            return Ok(Arc::<NamespaceRunner>::clone(runner));
+        }
+        let runner = Arc::new(NamespaceRunner {
+            namespace: namespace.clone(),
+            options: self.options.clone(),
+            process: ProcessRunner { path: self.options.path.clone() },
+            state: Mutex::default(),
+        });
+        known.insert(namespace, Arc::clone(&runner));
+        Ok(runner)
+    }
+
+    /// Ends all containers, whoever may still have their runners.
+    pub fn end_all(&self) {
+        let runners: Vec<_> = locked(&self.known).values().cloned().collect();
+        runners.iter().for_each(|runner| runner.end_container());
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which file the settings were read from.
+type Seen = Option<(u64, i64, i64, u64)>;
+
+#[derive(Default)]
+struct State {
+    /// The settings that were read, or why they cannot be used, and of which file.
+    settings: Option<(Seen, std::result::Result<Option<Settings>, String>)>,
+    container: Option<Arc<Container>>,
+    /// Why it could not be started, and when it is tried again.
+    failed: Option<(String, Instant)>,
+}
+
+/// The runner of one namespace.
+struct NamespaceRunner {
+    namespace: PathBuf,
+    options: RunOptions,
+    process: ProcessRunner,
+    state: Mutex<State>,
+}
+
+impl Runner for NamespaceRunner {
+    fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure> {
+        if self.settings(&mut locked(&self.state))?.is_none() {
+            return self.process.start(run, stdin);
+        }
+        let path = program(run.namespace, &run.binding.handler)?;
+        let inside = path.strip_prefix(run.namespace).ok().and_then(Path::to_str);
+        let inside = inside.ok_or_else(|| format!("{} is not in the container", path.display()))?;
+        let program = Program {
+            argv: vec![format!("{NAMESPACE}/{inside}")],
+            env: environment::variables(run, NAMESPACE)
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            trigger: Some(run.trigger.to_owned()),
+            memory: Some(run.binding.memory),
+        };
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|err| format!("start: {err}"));
+        // One that has ended is found out by asking it; then there is another.
+        for last in [false, true] {
+            let container = self.container()?;
+            let ((stdout, write_out), (stderr, write_err)) = (pipe()?, pipe()?);
+            let stdin = stdin.try_clone().map_err(|err| format!("start: {err}"))?;
+            match container.run(&program, [stdin, write_out, write_err]) {
+                Ok(remote) => return Ok(Started { running: Box::new(InContainer(remote)), stdout, stderr }),
+                Err(err) if err.code() == Code::Removed && !last => {}
+                Err(err) if err.code() == Code::Removed => {
+                    return Err(Failure::NotReady(err.text().to_owned()));
+                }
+                Err(err) => return Err(Failure::Failed(err.to_string())),
+            }
+        }
+        Err(Failure::NotReady("the container ended again and again".to_owned()))
+    }
+
+    fn end_all(&self) {
+        kill_left(&self.namespace, None);
+        self.end_container();
+    }
+}
+
+impl NamespaceRunner {
+    fn end_container(&self) {
+        let container = locked(&self.state).container.take();
+        if let Some(container) = container {
+            container.remove();
+        }
+    }
+
+    /// What the namespace says; `None`: processes.
+    fn settings(&self, state: &mut State) -> std::result::Result<Option<Settings>, Failure> {
+        let meta =
+            std::fs::metadata(self.namespace.join(STATE_DIR).join(super::container::SETTINGS_FILE)).ok();
+        let seen = meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
+        if state.settings.as_ref().is_none_or(|(before, _)| *before != seen) {
+            let own = Settings::load(&self.namespace).map_err(|err| err.to_string());
+            let settings = own.map(|own| own.or_else(|| self.options.image.as_deref().map(Settings::of)));
+            // An empty image is a namespace that wants none.
+            let settings = settings.map(|settings| settings.filter(|settings| !settings.image.is_empty()));
+            state.settings = Some((seen, settings));
+            // It goes when nothing of it runs any more.
+            (state.container, state.failed) = (None, None);
+        }
+        let (_, settings) = state.settings.as_ref().ok_or_else(|| "no settings".to_owned())?;
+        settings.clone().map_err(Failure::NotReady)
+    }
+
+    /// The container, started if there is none.
+    fn container(&self) -> std::result::Result<Arc<Container>, Failure> {
+        let mut state = locked(&self.state);
+        let Some(settings) = self.settings(&mut state)? else {
+            return Err(Failure::NotReady("the namespace has no container any more".to_owned()));
+        };
+        if let Some(container) = state.container.as_ref().filter(|container| container.is_there()) {
+            return Ok(Arc::clone(container));
+        }
+        state.container = None;
+        if let Some((reason, until)) = &state.failed
+            && *until > Instant::now()
+        {
+            return Err(Failure::NotReady(reason.clone()));
+        }
+        let namespace = self.namespace.display().to_string();
+        let image = settings.image.clone();
+        let spec = Spec::of(&self.namespace, settings, &self.options.engine);
+        match spec.and_then(|spec| Container::start(&spec)) {
+            Ok(container) => {
+                tracing::info!(namespace, image, container = container.name(), "container started");
+                state.failed = None;
+                Ok(Arc::clone(state.container.insert(Arc::new(container))))
+            }
+            Err(err) => {
+                let reason = format!("container: {err}");
+                state.failed = Some((reason.clone(), Instant::now() + TRY_AGAIN));
+                Err(Failure::NotReady(reason))
+            }
+        }
+    }
+}
+
+/// A program in the container.
+struct InContainer(Remote);
+
+impl Running for InContainer {
+    fn ended(&self) -> BorrowedFd<'_> {
+        self.0.ended()
+    }
+
+    fn end(&mut self) -> Outcome {
+        self.0.end().failure().map_or(Ok(()), |why| Err(Failure::Failed(why)))
+    }
+
+    fn kill(&mut self) {
+        self.0.kill();
+    }
+}
