@@ -31,6 +31,7 @@ mod record;
 mod run;
 mod runners;
 mod serve;
+mod shared;
 mod stream;
 mod summary;
 #[cfg(test)]
