@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What handlers of these tests need besides our own commands.
-const TOOLS: [&str; 7] = ["sh", "cat", "sleep", "id", "tee", "sed", "dd"];
+const TOOLS: [&str; 8] = ["sh", "cat", "sleep", "id", "tee", "sed", "dd", "ls"];
 
 /// An image at the engine.
 pub(crate) struct Image {

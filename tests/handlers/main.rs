@@ -14,6 +14,7 @@ mod own;
 mod pending;
 mod plain;
 mod predicates;
+mod runs;
 #[path = "../cmds/support.rs"]
 #[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]
 mod support;

@@ -254,6 +254,18 @@ impl Remote {
     }
 }
 
+impl std::fmt::Debug for Container {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Container").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remote").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Remote {
     fn drop(&mut self) {
         self.kill();
