@@ -127,7 +127,10 @@ fn a_hundred_megabytes_go_both_ways_at_once_and_little_is_held() {
     let serving = serving(&sandbox, &[]);
     for at in [serving.name("farm"), local(&sandbox, "farm")] {
         let mut command = sandbox.command("wrun");
-        command.args(["-u", "--at", &at, "cat.sh"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["-u", "--split", "65536", "--at", &at, "cat.sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut run = Process::start(&mut command);
         let mut feed = run.0.stdin.take().unwrap();
         let mut out = run.0.stdout.take().unwrap();
