@@ -5,7 +5,7 @@
 //! Failure contract: when the server has gone, however it went, the agent ends and everything in the container with it.
 
 use super::order::{Ended, Order, answer, take_order};
-use super::{AGENT_SOCKET, COMMANDS_DIR, NAMESPACE, PROGRAM};
+use super::{AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
 use crate::error::{Error, Result};
 use crate::handler::process::{self, Mark};
 use crate::handler::run::Running as _;
@@ -90,7 +90,14 @@ impl Agent {
         }
         let agent = Arc::clone(self);
         self.idle.fetch_add(1, Ordering::Relaxed);
-        std::thread::Builder::new().name("woof-agent".to_owned()).spawn(move || agent.work()).map(drop)
+        let started =
+            std::thread::Builder::new().name("woof-agent".to_owned()).spawn(move || agent.work()).map(drop);
+        if started.is_err() {
+            // It counts for nothing: the next one that is needed is tried again.
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        started
     }
 
     fn work(self: &Arc<Agent>) {
@@ -118,13 +125,18 @@ impl Agent {
         end: &OwnedFd,
     ) -> std::result::Result<Option<Ended>, String> {
         let (program, args) = order.argv.split_first().ok_or("no program")?;
+        // Where orders had to wait, it may be asked for no more: the next attempt may run already.
+        let mut waits = [PollFd::new(end, PollFlags::IN)];
+        if poll(&mut waits, Some(&rustix::event::Timespec::default())) == Ok(1) {
+            return Ok(None);
+        }
         let mut process = {
             let mut command = Command::new(program);
             command.args(args).env("PATH", &self.path).current_dir(&order.dir).process_group(0);
             command.envs(order.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))));
             command.stdin(stdin).stdout(stdout).stderr(stderr);
             let trigger = order.trigger.clone();
-            let mark = trigger.map(|trigger| Mark { namespace: NAMESPACE.into(), trigger });
+            let mark = trigger.map(|trigger| Mark { namespace: order.dir.clone().into(), trigger });
             // Our copies of its pipes go with the command, so that they end with the program.
             process::launch(&mut command, order.memory, mark).map_err(|err| err.to_string())?
         };

@@ -180,6 +180,14 @@ impl Container {
     /// # Errors
     /// [`Code::Removed`] when the container has ended, and what else keeps it from being started.
     pub fn run(self: &Arc<Container>, program: &Program, io: [OwnedFd; 3]) -> Result<Remote> {
+        self.run_in(self.dir, program, io)
+    }
+
+    /// As [`Container::run`], in a directory of the container: the namespace that is its `WOOF_NAMESPACE`.
+    ///
+    /// # Errors
+    /// As [`Container::run`].
+    pub fn run_in(self: &Arc<Container>, dir: &str, program: &Program, io: [OwnedFd; 3]) -> Result<Remote> {
         let named = |err: std::io::Error| {
             Error::io(program.argv.first().map_or("", String::as_str), "start in the container", err)
         };
@@ -187,7 +195,7 @@ impl Container {
         let order = Order {
             argv: program.argv.clone(),
             env: program.env.clone(),
-            dir: self.dir.to_owned(),
+            dir: dir.to_owned(),
             memory: program.memory.unwrap_or(HANDLER_MEMORY),
             trigger: program.trigger.clone(),
         };
