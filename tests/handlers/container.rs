@@ -290,3 +290,21 @@ fn a_namespace_in_one_with_a_container_does_not_leave_it() {
     assert_eq!(image.containers().len(), 1, "they share the container");
     server.stop();
 }
+
+#[test]
+fn a_container_whose_agent_was_stopped_by_a_handler_ends_with_its_server_too() {
+    let Some(image) = Image::for_test("an agent that was stopped") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler(
+        "stop",
+        "echo x > /namespace/stopped; cat /proc/$PPID/environ > /namespace/read; kill -STOP $PPID; sleep 777",
+    );
+    farm.sh("wbind farm/temp stop; wput farm/temp 1").done();
+    give_away(&farm);
+    let server = farm.serve_with(&[]);
+    farm.until("it runs", || farm.path("read").exists());
+    assert_eq!(image.containers().len(), 1);
+    server.kill();
+    farm.until("the container has gone", || image.containers().is_empty());
+    assert_eq!(farm.lines("read"), [""; 0], "a handler looked into the agent");
+}

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,7 @@ impl Runners {
             options: self.options.clone(),
             process: ProcessRunner { path: self.options.path.clone() },
             state: Mutex::default(),
+            stop: Arc::default(),
         });
         known.insert(namespace.to_owned(), Arc::clone(&runner));
         runner
@@ -117,6 +119,8 @@ struct NamespaceRunner {
     options: RunOptions,
     process: ProcessRunner,
     state: Mutex<State>,
+    /// Set once all is to end: nobody waits for a container that is being started.
+    stop: Arc<AtomicBool>,
 }
 
 impl Runner for NamespaceRunner {
@@ -162,12 +166,16 @@ impl Runner for NamespaceRunner {
 
     fn end_all(&self) {
         kill_left(&self.namespace, None);
+        // Whosever container it waits for.
+        std::iter::successors(self.above.as_deref(), |above| above.above.as_deref())
+            .for_each(|above| above.stop.store(true, Ordering::Relaxed));
         self.end_container();
     }
 }
 
 impl NamespaceRunner {
     fn end_container(&self) {
+        self.stop.store(true, Ordering::Relaxed);
         let container = locked(&self.state).container.take();
         if let Some(container) = container {
             container.remove();
@@ -237,6 +245,7 @@ impl NamespaceRunner {
         let namespace = self.namespace.display().to_string();
         let image = settings.image.clone();
         let spec = Spec::of(&self.namespace, settings, &self.options.engine);
+        let spec = spec.map(|spec| Spec { stop: Arc::clone(&self.stop), ..spec });
         match spec.and_then(|spec| Container::start(&spec)) {
             Ok(container) => {
                 tracing::info!(namespace, image, container = container.name(), "container started");

@@ -25,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Where the namespace is in a container.
@@ -57,6 +58,8 @@ pub struct Spec {
     pub engine: String,
     /// A directory that the engine can see, for the socket at which the agent calls.
     pub socket_dir: PathBuf,
+    /// Set when a container that is being started is not wanted any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Spec {
@@ -74,6 +77,7 @@ impl Spec {
             namespace: Some(namespace.to_owned()),
             engine: engine.to_owned(),
             socket_dir: namespace.join(STATE_DIR),
+            stop: Arc::default(),
         })
     }
 
@@ -86,6 +90,7 @@ impl Spec {
             namespace: None,
             engine: engine.to_owned(),
             socket_dir: socket_dir.to_owned(),
+            stop: Arc::default(),
         }
     }
 }
@@ -112,7 +117,7 @@ pub struct Program {
 
 /// A container that runs, with an agent that takes orders. Dropped, it is removed.
 pub struct Container {
-    control: Option<OwnedFd>,
+    control: OwnedFd,
     /// Whether the namespace is in it.
     dir: &'static str,
     #[cfg(feature = "container")]
@@ -128,7 +133,7 @@ impl Container {
     pub fn start(spec: &Spec) -> Result<Container> {
         let (made, control) = engine::start(spec)?;
         let dir = if spec.namespace.is_some() { NAMESPACE } else { "/tmp" };
-        Ok(Container { control: Some(control), dir, made })
+        Ok(Container { control, dir, made })
     }
 
     /// As it was built without it.
@@ -169,8 +174,7 @@ impl Container {
 
     /// Whether its agent is there.
     pub fn is_there(&self) -> bool {
-        let Some(control) = &self.control else { return false };
-        let mut polled = [PollFd::new(control, PollFlags::empty())];
+        let mut polled = [PollFd::new(&self.control, PollFlags::empty())];
         let now = rustix::event::Timespec::default();
         poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().is_empty()
     }
@@ -200,9 +204,8 @@ impl Container {
             trigger: program.trigger.clone(),
         };
         let gone = || Error::new(Code::Removed, "", "the container has ended");
-        let control = self.control.as_ref().ok_or_else(gone)?;
         let [stdin, stdout, stderr] = io;
-        order::send_order(control, &order, &[stdin, stdout, stderr, theirs]).map_err(|err| {
+        order::send_order(&self.control, &order, &[stdin, stdout, stderr, theirs]).map_err(|err| {
             let has_gone = matches!(err.raw_os_error(), Some(code) if code == rustix::io::Errno::PIPE.raw_os_error()
                 || code == rustix::io::Errno::CONNRESET.raw_os_error());
             if has_gone { gone() } else { named(err) }
@@ -214,6 +217,8 @@ impl Container {
 impl Container {
     /// Removes it, with all that runs in it.
     pub fn remove(&self) {
+        // Its agent ends with that, whether or not the engine answers.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         #[cfg(feature = "container")]
         self.made.remove();
     }
@@ -221,8 +226,6 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // The agent ends with that, and the container with it.
-        self.control = None;
         self.remove();
     }
 }
