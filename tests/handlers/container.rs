@@ -257,3 +257,54 @@ fn without_an_engine_handlers_that_need_one_wait_and_that_is_said() {
     lines.sort();
     assert_eq!(lines, ["1", "2"]);
 }
+
+#[test]
+fn a_namespace_in_one_with_a_container_does_not_leave_it() {
+    // As a handler in the container can make one that wants no container.
+    let farm = Farm::with("--type i64");
+    farm.handler("note", "echo $WOOF_SEQNO >> \"$WOOF_NAMESPACE/notes\"");
+    farm.sh(
+        "wcreate -p farm/sub/temp --type i64; cp -r farm/handlers farm/sub/; wattr farm/sub container none",
+    )
+    .done();
+    farm.sh("wbind farm/sub/temp note; wput farm/sub/temp 1").done();
+    farm.sh("wattr farm container alpine:3").done();
+    let nowhere = "DOCKER_HOST=unix:///nowhere/docker.sock wserve --once --log-level error";
+    for ran in [farm.sh(&format!("{nowhere} farm")), farm.sh(&format!("{nowhere} farm/sub"))] {
+        assert!(ran.status == 2 && ran.stderr.contains("no container engine answers at"), "{ran:?}");
+        assert!(!farm.path("sub/notes").exists(), "it ran outside of the container");
+    }
+    // With a container for all that do not say, the one above has handlers in it once it has bindings.
+    farm.sh("wattr farm container default; wbind farm/temp note").done();
+    let Some(image) = Image::for_test("a namespace in one with a container") else { return };
+    give_away(&farm);
+    let server = farm.serve_with(&["--container", &image.name]);
+    farm.until("it is done", || farm.path("sub/notes").exists());
+    farm.handler(
+        "../sub/handlers/note",
+        "echo $WOOF_SEQNO $WOOF_NAMESPACE >> \"$WOOF_NAMESPACE/notes\"; pwd >> notes",
+    );
+    farm.sh("wput farm/sub/temp 2; wput farm/temp 3").done();
+    farm.until("both are done", || farm.lines("sub/notes").len() == 3 && farm.lines("notes").len() == 1);
+    assert_eq!(farm.lines("sub/notes"), ["1", "2 /namespace/sub", "/namespace/sub"]);
+    assert_eq!(image.containers().len(), 1, "they share the container");
+    server.stop();
+}
+
+#[test]
+fn a_container_whose_agent_was_stopped_by_a_handler_ends_with_its_server_too() {
+    let Some(image) = Image::for_test("an agent that was stopped") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler(
+        "stop",
+        "echo x > /namespace/stopped; cat /proc/$PPID/environ > /namespace/read; kill -STOP $PPID; sleep 777",
+    );
+    farm.sh("wbind farm/temp stop; wput farm/temp 1").done();
+    give_away(&farm);
+    let server = farm.serve_with(&[]);
+    farm.until("it runs", || farm.path("read").exists());
+    assert_eq!(image.containers().len(), 1);
+    server.kill();
+    farm.until("the container has gone", || image.containers().is_empty());
+    assert_eq!(farm.lines("read"), [""; 0], "a handler looked into the agent");
+}

@@ -7,6 +7,7 @@ mod container;
 mod disk;
 mod farm;
 mod faults;
+mod hostile;
 mod image;
 mod kills;
 mod output;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a handler gets its elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,8 +327,20 @@ impl Bindings {
     }
 }
 
+/// How long the bindings are waited for, and how often it is looked. Whoever can read the directory can lock it, and for ever.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Locks the bindings of a namespace, as long as the file is open.
+///
+/// # Errors
+/// When it is no namespace, or somebody else has them locked for too long.
 pub(super) fn lock(namespace: &Path) -> Result<File> {
+    lock_within(namespace, LOCK_WAIT)
+}
+
+/// As [`lock`], for who would rather do something else than wait for so long.
+pub(super) fn lock_within(namespace: &Path, wait: Duration) -> Result<File> {
     let state = namespace.join(STATE_DIR);
     if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         let text = format!("not a namespace: it has no directory {STATE_DIR}");
@@ -336,6 +348,19 @@ pub(super) fn lock(namespace: &Path) -> Result<File> {
     }
     let failed = |err: std::io::Error| Error::io(state.display().to_string(), "lock", err);
     let file = File::open(&state).map_err(failed)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|err| failed(err.into()))?;
+    let until = Instant::now() + wait;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < until => {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let text = format!("locked by somebody else for {wait:?}");
+                return Err(Error::new(Code::Failed, state.display().to_string(), text));
+            }
+            Err(err) => return Err(failed(err.into())),
+        }
+    }
     Ok(file)
 }

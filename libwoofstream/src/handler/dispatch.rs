@@ -27,7 +27,7 @@ use rustix::fs::FlockOperation;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -224,9 +224,9 @@ impl Dispatcher {
 
     /// Ends it, whatever runs.
     pub(super) fn end(mut self) -> Ended {
-        if self.running > 0 {
+        if self.is_running() {
             tracing::warn!(
-                attempts = self.running,
+                attempts = self.queues.iter().map(|queue| queue.running).sum::<usize>(),
                 "stopped in the middle of attempts: they will be made again"
             );
             self.runner.end_all();
@@ -379,7 +379,11 @@ impl Dispatcher {
             return;
         }
         // Nobody binds a handler to elements that are let go of meanwhile.
-        let Ok(_lock) = bindings::lock(&self.namespace) else { return };
+        let Ok(_lock) = bindings::lock_within(&self.namespace, Duration::ZERO) else {
+            // More is held than need be for a moment.
+            self.look_again.get_or_insert(Instant::now() + TRY_AGAIN);
+            return;
+        };
         let now = seen(&self.namespace);
         if now != self.seen {
             // What was not understood is not read again before it is another file; till then more is held than need be.
@@ -415,7 +419,7 @@ impl Dispatcher {
 
     /// Reads the bindings.
     fn reload(&mut self, left: &mut HashMap<u32, Left>) -> Result<()> {
-        let lock = bindings::lock(&self.namespace)?;
+        let lock = bindings::lock_within(&self.namespace, TRY_AGAIN)?;
         let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
         drop(lock);
         let mut wanted = bindings.list;
@@ -476,7 +480,7 @@ impl Dispatcher {
 
 fn lock(namespace: &Path) -> Result<File> {
     let state = namespace.join(STATE_DIR);
-    if !state.is_dir() {
+    if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         return Err(Error::new(
             Code::NotFound,
             "",
@@ -488,6 +492,8 @@ fn lock(namespace: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
+        // Nothing is made where a link leads to.
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(state.join(files::LOCK))
         .map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

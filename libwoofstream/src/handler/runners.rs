@@ -3,6 +3,8 @@
 //! One for each namespace, whoever asks: the dispatcher, and whoever runs a handler on demand, use the same container. It is started when it is first
 //! needed, and started again when it has ended.
 //!
+//! A namespace below one that has a container runs in that one's, whatever it says itself: handlers in there can write all of it, its settings too, or make it.
+//!
 //! Failure contract: a handler that is to run in a container never runs outside of one. What keeps the container from being started is no failure of a handler, and is
 //! found out once for all that wait for it.
 
@@ -19,6 +21,7 @@ use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,18 +84,27 @@ impl Runners {
     pub fn of(&self, namespace: &Path) -> Result<Arc<dyn Runner>> {
         let namespace =
             namespace.canonicalize().map_err(|err| Error::io(namespace.display().to_string(), "", err))?;
-        let mut known = locked(&self.known);
-        if let Some(runner) = known.get(&namespace) {
-            return Ok(Arc::<NamespaceRunner>::clone(runner));
+        Ok(self.known(&mut locked(&self.known), &namespace))
+    }
+
+    fn known(
+        &self,
+        known: &mut HashMap<PathBuf, Arc<NamespaceRunner>>,
+        namespace: &Path,
+    ) -> Arc<NamespaceRunner> {
+        if let Some(runner) = known.get(namespace) {
+            return Arc::clone(runner);
         }
         let runner = Arc::new(NamespaceRunner {
-            namespace: namespace.clone(),
+            namespace: namespace.to_owned(),
+            above: namespace.parent().map(|above| self.known(known, above)),
             options: self.options.clone(),
             process: ProcessRunner { path: self.options.path.clone() },
             state: Mutex::default(),
+            stop: Arc::default(),
         });
-        known.insert(namespace, Arc::clone(&runner));
-        Ok(runner)
+        known.insert(namespace.to_owned(), Arc::clone(&runner));
+        runner
     }
 
     /// Ends all containers, whoever may still have their runners.
@@ -111,32 +123,44 @@ type Seen = Option<(u64, i64, i64, u64)>;
 
 #[derive(Default)]
 struct State {
-    /// The settings that were read, or why they cannot be used, and of which file.
-    settings: Option<(Seen, std::result::Result<Option<Settings>, String>)>,
+    /// The settings that were read, and of which file.
+    settings: Option<(Seen, Option<Settings>)>,
     container: Option<Arc<Container>>,
+    /// Whether there was one since the last time all were ended.
+    any: bool,
     /// Why it could not be started, and when it is tried again.
     failed: Option<(String, Instant)>,
 }
 
-/// The runner of one namespace.
+/// The runner of one namespace, or of a directory above some, which may be one.
 struct NamespaceRunner {
     namespace: PathBuf,
+    /// That of the directory above.
+    above: Option<Arc<NamespaceRunner>>,
     options: RunOptions,
     process: ProcessRunner,
     state: Mutex<State>,
+    /// Set once all is to end: nobody waits for a container that is being started.
+    stop: Arc<AtomicBool>,
 }
 
 impl Runner for NamespaceRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure> {
-        if self.settings(&mut locked(&self.state))?.is_none() {
-            return self.process.start(run, stdin);
+        if run.namespace != self.namespace {
+            // What leads there changed, which is no reason to have its handlers run as another's do.
+            return Err(Failure::NotReady(format!("{} is another directory now", run.namespace.display())));
         }
+        let Some(place) = self.place()? else { return self.process.start(run, stdin) };
         let path = program(run.namespace, &run.binding.handler)?;
-        let inside = path.strip_prefix(run.namespace).ok().and_then(Path::to_str);
-        let inside = inside.ok_or_else(|| format!("{} is not in the container", path.display()))?;
+        let inside = |path: &Path| {
+            let inside = path.strip_prefix(&place.namespace).ok().and_then(Path::to_str);
+            let inside = inside.ok_or_else(|| format!("{} is not in the container", path.display()))?;
+            Ok::<_, String>(format!("{NAMESPACE}/{inside}").trim_end_matches('/').to_owned())
+        };
+        let dir = inside(run.namespace)?;
         let program = Program {
-            argv: std::iter::once(format!("{NAMESPACE}/{inside}")).chain(run.args.iter().cloned()).collect(),
-            env: environment::variables(run, NAMESPACE)
+            argv: std::iter::once(inside(&path)?).chain(run.args.iter().cloned()).collect(),
+            env: environment::variables(run, &dir)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
@@ -146,10 +170,10 @@ impl Runner for NamespaceRunner {
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|err| format!("start: {err}"));
         // One that has ended is found out by asking it; then there is another.
         for last in [false, true] {
-            let container = self.container()?;
+            let container = place.container()?;
             let ((stdout, write_out), (stderr, write_err)) = (pipe()?, pipe()?);
             let stdin = stdin.try_clone().map_err(|err| format!("start: {err}"))?;
-            match container.run(&program, [stdin, write_out, write_err]) {
+            match container.run_in(&dir, &program, [stdin, write_out, write_err]) {
                 Ok(remote) => {
                     return Ok(Started {
                         running: Box::new(InContainer { remote, ended: None }),
@@ -169,16 +193,55 @@ impl Runner for NamespaceRunner {
 
     fn end_all(&self) {
         kill_left(&self.namespace, None);
+        // Whosever container it waits for.
+        std::iter::successors(self.above.as_deref(), |above| above.above.as_deref())
+            .for_each(|above| above.stop.store(true, Ordering::Relaxed));
         self.end_container();
     }
 }
 
 impl NamespaceRunner {
     fn end_container(&self) {
-        let container = locked(&self.state).container.take();
+        self.stop.store(true, Ordering::Relaxed);
+        let (container, any) = {
+            let mut state = locked(&self.state);
+            (state.container.take(), std::mem::take(&mut state.any))
+        };
         if let Some(container) = container {
             container.remove();
         }
+        // What a killed server had made and not started has no agent that would end it.
+        if any && self.options.serves {
+            Container::remove_left(&self.options.engine, &self.namespace);
+        }
+    }
+
+    /// Whose container its handlers run in, its own or that of a namespace above it; `None`: in none.
+    fn place(&self) -> std::result::Result<Option<&NamespaceRunner>, Failure> {
+        if let Some(above) = &self.above
+            && let Some(place) = above.place_of_those_below()?
+        {
+            return Ok(Some(place));
+        }
+        Ok(self.settings(&mut locked(&self.state))?.map(|_| self))
+    }
+
+    /// The outermost container whose handlers can write what is below.
+    fn place_of_those_below(&self) -> std::result::Result<Option<&NamespaceRunner>, Failure> {
+        if let Some(above) = &self.above
+            && let Some(place) = above.place_of_those_below()?
+        {
+            return Ok(Some(place));
+        }
+        let state = self.namespace.join(STATE_DIR);
+        // Without the file it has no settings but those of the server, and without bindings it has no handlers.
+        let is_any = |file| state.join(file).symlink_metadata().is_ok();
+        if !is_any(super::container::SETTINGS_FILE)
+            && (self.options.image.is_none() || !is_any(super::files::BINDINGS))
+        {
+            return Ok(None);
+        }
+        Ok(self.settings(&mut locked(&self.state))?.map(|_| self))
     }
 
     /// What the namespace says; `None`: processes.
@@ -187,16 +250,15 @@ impl NamespaceRunner {
             std::fs::metadata(self.namespace.join(STATE_DIR).join(super::container::SETTINGS_FILE)).ok();
         let seen = meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
         if state.settings.as_ref().is_none_or(|(before, _)| *before != seen) {
-            let own = Settings::load(&self.namespace).map_err(|err| err.to_string());
-            let settings = own.map(|own| own.or_else(|| self.options.image.as_deref().map(Settings::of)));
-            // An empty image is a namespace that wants none.
-            let settings = settings.map(|settings| settings.filter(|settings| !settings.image.is_empty()));
-            state.settings = Some((seen, settings));
             // It goes when nothing of it runs any more.
-            (state.container, state.failed) = (None, None);
+            *state = State::default();
+            // What cannot be read now is read again the next time, whether or not the file is another by then.
+            let own = Settings::load(&self.namespace).map_err(|err| Failure::NotReady(err.to_string()))?;
+            let settings = own.or_else(|| self.options.image.as_deref().map(Settings::of));
+            // An empty image is a namespace that wants none.
+            state.settings = Some((seen, settings.filter(|settings| !settings.image.is_empty())));
         }
-        let (_, settings) = state.settings.as_ref().ok_or_else(|| "no settings".to_owned())?;
-        settings.clone().map_err(Failure::NotReady)
+        Ok(state.settings.as_ref().and_then(|(_, settings)| settings.clone()))
     }
 
     /// The container, started if there is none.
@@ -217,11 +279,12 @@ impl NamespaceRunner {
         let namespace = self.namespace.display().to_string();
         let image = settings.image.clone();
         let spec = Spec::of(&self.namespace, settings, &self.options.engine);
-        let spec = spec.map(|spec| Spec { serves: self.options.serves, ..spec });
+        let spec =
+            spec.map(|spec| Spec { serves: self.options.serves, stop: Arc::clone(&self.stop), ..spec });
         match spec.and_then(|spec| Container::start(&spec)) {
             Ok(container) => {
                 tracing::info!(namespace, image, container = container.name(), "container started");
-                state.failed = None;
+                (state.failed, state.any) = (None, true);
                 Ok(Arc::clone(state.container.insert(Arc::new(container))))
             }
             Err(err) => {

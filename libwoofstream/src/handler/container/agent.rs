@@ -1,20 +1,25 @@
 //! The agent: our own program in a container, which starts what a server orders, so that an attempt costs a process and not a container.
 //!
-//! As the first process of the container it starts itself once more and takes in what its handlers leave behind; when that second one ends, so does the container.
+//! As the first process of the container it calls the server, starts itself once more with that connection and takes in what its handlers leave behind; when
+//! that second one ends, or the server has gone, so does the container.
 //!
 //! Failure contract: when the server has gone, however it went, the agent ends and everything in the container with it.
 
 use super::order::{Ended, Order, answer, take_order};
-use super::{AGENT_SOCKET, COMMANDS_DIR, NAMESPACE, PROGRAM};
+use super::{AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
 use crate::error::{Error, Result};
 use crate::handler::process::{self, Mark};
 use crate::handler::run::Running as _;
 use crate::limits::{AGENT_THREADS_MAX, ORDER_MAX};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use rustix::process::{WaitOptions, getpid, wait};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with,
+};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, set_dumpable_behavior, wait,
+};
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -33,7 +38,11 @@ pub fn run(commands: &[&str]) -> Result<u8> {
     for command in commands {
         let _ = std::os::unix::fs::symlink(PROGRAM, Path::new(COMMANDS_DIR).join(command));
     }
-    let control = call(AGENT_SOCKET).map_err(|err| Error::io(AGENT_SOCKET, "connect", err))?;
+    // The first process has called, and gives us its connection.
+    let control = std::io::stdin().as_fd().try_clone_to_owned();
+    let control = control.and_then(|control| Ok((getpeername(&control)?, control).1));
+    let control = control.map_err(|err| Error::io("agent", "find its server", err))?;
+    keep_to_itself();
     let agent =
         Arc::new(Agent { control, idle: AtomicUsize::new(0), threads: AtomicUsize::new(0), path: path() });
     agent.more_threads().map_err(|err| Error::io("agent", "start a thread", err))?;
@@ -44,18 +53,25 @@ pub fn run(commands: &[&str]) -> Result<u8> {
     Ok(0)
 }
 
-/// The first process: takes in whatever has lost its parent, until the agent has ended.
+/// The first process: takes in whatever has lost its parent, until the server has gone or the agent has ended. Nothing in the container can stop or kill
+/// it, so the container ends with its server whatever was done to the agent.
 fn first() -> std::io::Result<u8> {
-    let agent = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).spawn()?;
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_nonzero().get().unsigned_abs() == agent.id() => {
-                return Ok(status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(err) => return Err(err.into()),
-        }
-    }
+    let control = call(AGENT_SOCKET)?;
+    let mut agent = Command::new("/proc/self/exe");
+    let agent = agent.args(std::env::args_os().skip(1)).stdin(control.try_clone()?).spawn()?;
+    keep_to_itself();
+    let ended = pidfd_open(Pid::from_child(&agent), PidfdFlags::empty())?;
+    std::thread::Builder::new()
+        .name("woof-first".to_owned())
+        .spawn(|| while matches!(wait(WaitOptions::empty()), Ok(_) | Err(rustix::io::Errno::INTR)) {})?;
+    let mut polled = [PollFd::new(&control, PollFlags::empty()), PollFd::new(&ended, PollFlags::IN)];
+    while let Err(rustix::io::Errno::INTR) = poll(&mut polled, None) {}
+    Ok(0)
+}
+
+/// Handlers run as the same user: none is to look into this process, or to write into it.
+fn keep_to_itself() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 fn call(path: &str) -> std::io::Result<OwnedFd> {
@@ -90,7 +106,14 @@ impl Agent {
         }
         let agent = Arc::clone(self);
         self.idle.fetch_add(1, Ordering::Relaxed);
-        std::thread::Builder::new().name("woof-agent".to_owned()).spawn(move || agent.work()).map(drop)
+        let started =
+            std::thread::Builder::new().name("woof-agent".to_owned()).spawn(move || agent.work()).map(drop);
+        if started.is_err() {
+            // It counts for nothing: the next one that is needed is tried again.
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        started
     }
 
     fn work(self: &Arc<Agent>) {
@@ -118,15 +141,21 @@ impl Agent {
         end: &OwnedFd,
     ) -> std::result::Result<Option<Ended>, String> {
         let (program, args) = order.argv.split_first().ok_or("no program")?;
+        // Where orders had to wait, it may be asked for no more: the next attempt may run already.
+        let mut waits = [PollFd::new(end, PollFlags::IN)];
+        if poll(&mut waits, Some(&rustix::event::Timespec::default())) == Ok(1) {
+            return Ok(None);
+        }
         let mut process = {
             let mut command = Command::new(program);
             command.args(args).env("PATH", &self.path).current_dir(&order.dir).process_group(0);
             command.envs(order.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))));
             command.stdin(stdin).stdout(stdout).stderr(stderr);
             let trigger = order.trigger.clone();
-            let mark = trigger.map(|trigger| Mark { namespace: NAMESPACE.into(), trigger });
+            let mark = trigger.map(|trigger| Mark { namespace: order.dir.clone().into(), trigger });
             // Our copies of its pipes go with the command, so that they end with the program.
-            process::launch(&mut command, order.memory, mark).map_err(|err| err.to_string())?
+            process::launch(&mut command, order.memory, mark)
+                .map_err(|err| Error::io("", "", err).text().to_owned())?
         };
         let mut polled =
             [PollFd::from_borrowed_fd(process.ended(), PollFlags::IN), PollFd::new(end, PollFlags::IN)];

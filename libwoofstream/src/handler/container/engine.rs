@@ -37,13 +37,19 @@ const OTHER_LABEL: &str = "woofstream.run";
 /// How often it is looked whether a container that starts has ended instead.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long the removal of a container is waited for; it ends without that too.
+const REMOVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a container is not started any more.
+const STOPPED: &str = "the server stops";
+
 /// What handlers may keep for themselves in a container, in bytes.
 const TMP_SIZE: &str = "64m";
 
 /// A container that was made.
 pub(super) struct Made {
-    id: String,
     removed: AtomicBool,
+    /// Ours, which no other has.
     name: String,
     engine: String,
 }
@@ -58,38 +64,82 @@ impl Made {
         if self.removed.swap(true, Ordering::Relaxed) {
             return;
         }
-        let id = &self.id;
-        if let Err(err) = engine(&self.engine, async |docker| remove(&docker, id).await) {
+        let id = &self.name;
+        let engine = Engine { limit: REMOVE_LIMIT, ..Engine::at(&self.engine) };
+        if let Err(err) = engine.call(async |docker| remove(&docker, id).await) {
             // Its agent has ended in any case, and it goes with that.
             tracing::warn!(container = id, error = %err, "a container could not be removed");
         }
     }
 }
 
-/// Does something at the engine, in a thread of its own: whoever calls may be part of another runtime.
-fn engine<T, F>(address: &str, work: impl FnOnce(Docker) -> F + Send) -> std::result::Result<T, Refused>
-where
-    T: Send,
-    F: Future<Output = std::result::Result<T, EngineError>>,
-{
-    let none = |err: &dyn std::fmt::Display| Refused::none(address, err);
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("woof-engine".to_owned()).spawn_scoped(scope, || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|err| none(&err))?;
-            runtime.block_on(async {
-                let docker = Docker::connect_with_host(address).map_err(|err| none(&err))?;
-                let docker = docker.negotiate_version().await.map_err(|err| none(&err))?;
-                work(docker).await.map_err(Refused::of)
-            })
-        });
-        let ended = thread.map_err(|err| none(&err))?.join();
-        ended.unwrap_or_else(|_| {
-            Err(Refused { code: Code::Failed, text: "the talk with the container engine failed".to_owned() })
+/// Where an engine is, and how long it may take.
+#[derive(Clone, Copy)]
+struct Engine<'a> {
+    address: &'a str,
+    limit: Duration,
+    /// Set when nobody waits any more.
+    stop: Option<&'a AtomicBool>,
+}
+
+impl<'a> Engine<'a> {
+    fn at(address: &'a str) -> Engine<'a> {
+        Engine { address, limit: CONTAINER_START_TIMEOUT, stop: None }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// Does something at the engine, in a thread of its own: whoever calls may be part of another runtime.
+    fn call<T, F>(&self, work: impl FnOnce(Docker) -> F + Send) -> std::result::Result<T, Refused>
+    where
+        T: Send,
+        F: Future<Output = std::result::Result<T, EngineError>>,
+    {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name("woof-engine".to_owned())
+                .spawn_scoped(scope, || self.talk(work));
+            let ended = thread.map_err(|err| self.none(&err))?.join();
+            ended.unwrap_or_else(|_| Err(Refused::failed("the talk with the container engine failed")))
         })
-    })
+    }
+
+    fn talk<T, F>(&self, work: impl FnOnce(Docker) -> F) -> std::result::Result<T, Refused>
+    where
+        F: Future<Output = std::result::Result<T, EngineError>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|err| self.none(&err))?;
+        let talk = async {
+            let docker = Docker::connect_with_host(self.address).map_err(|err| self.none(&err))?;
+            let docker = docker.negotiate_version().await.map_err(|err| self.none(&err))?;
+            work(docker).await.map_err(Refused::of)
+        };
+        runtime.block_on(async {
+            let (mut talk, until) = (std::pin::pin!(talk), Instant::now() + self.limit);
+            loop {
+                if let Ok(done) = tokio::time::timeout(LOOK, talk.as_mut()).await {
+                    return done;
+                }
+                if self.is_stopped() {
+                    return Err(Refused::failed(STOPPED));
+                }
+                if Instant::now() >= until {
+                    let text = format!("the container engine does not answer within {:?}", self.limit);
+                    return Err(Refused::failed(&text));
+                }
+            }
+        })
+    }
+
+    fn none(&self, err: &dyn std::fmt::Display) -> Refused {
+        let text = format!("no container engine answers at {}: {}", self.address, one_line(&err.to_string()));
+        Refused { code: Code::Unreachable, text }
+    }
 }
 
 /// Why the engine did not do something.
@@ -105,11 +155,8 @@ impl std::fmt::Display for Refused {
 }
 
 impl Refused {
-    fn none(address: &str, err: &dyn std::fmt::Display) -> Refused {
-        Refused {
-            code: Code::Unreachable,
-            text: format!("no container engine answers at {address}: {}", one_line(&err.to_string())),
-        }
+    fn failed(text: &str) -> Refused {
+        Refused { code: Code::Failed, text: text.to_owned() }
     }
 
     fn of(err: EngineError) -> Refused {
@@ -136,7 +183,12 @@ fn one_line(text: &str) -> String {
 
 /// Looks whether the engine answers and has an image.
 pub(super) fn check(address: &str, image: &str) -> Result<()> {
-    engine(address, async |docker| docker.inspect_image(image).await.map(drop))
+    check_at(Engine::at(address), image)
+}
+
+fn check_at(engine: Engine<'_>, image: &str) -> Result<()> {
+    engine
+        .call(async |docker| docker.inspect_image(image).await.map(drop))
         .map_err(|refused| no_image(refused, image))
 }
 
@@ -154,9 +206,10 @@ fn no_image(refused: Refused, image: &str) -> Error {
 /// Makes a container and starts it; gives also the connection to its agent.
 pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let image = &*spec.settings.image;
-    check(&spec.engine, image)?;
+    let engine = Engine { stop: Some(&spec.stop), ..Engine::at(&spec.engine) };
+    check_at(engine, image)?;
     if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.serves) {
-        remove_left(&spec.engine, namespace).map_err(|refused| refused.error(image))?;
+        remove_left(engine, namespace).map_err(|refused| refused.error(image))?;
     }
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(image, doing, err);
     let rendezvous = Rendezvous::new(spec).map_err(failed("make a socket for its agent"))?;
@@ -164,14 +217,15 @@ pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let body = body(spec, &rendezvous.path, &program);
     let name = name(spec);
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
-    let id = engine(&spec.engine, async |docker| {
-        docker.create_container(Some(options), body).await.map(|made| made.id)
-    })
-    .map_err(|refused| refused.error(image))?;
-    let made = Made { id, removed: AtomicBool::new(false), name, engine: spec.engine.clone() };
-    let started = engine(&spec.engine, async |docker| docker.start_container(&made.id, None).await)
+    // By its name it is removed even if the engine made it and did not come to say so.
+    let made = Made { removed: AtomicBool::new(false), name, engine: spec.engine.clone() };
+    let started = engine
+        .call(async |docker| {
+            docker.create_container(Some(options), body).await?;
+            docker.start_container(&made.name, None).await
+        })
         .map_err(|refused| refused.error(image))
-        .and_then(|()| rendezvous.accept(&made, image));
+        .and_then(|()| rendezvous.accept(engine, &made, image));
     match started {
         Ok(control) => Ok((made, control)),
         Err(err) => {
@@ -252,12 +306,20 @@ fn body(spec: &Spec, socket: &Path, program: &Path) -> ContainerCreateBody {
     }
 }
 
+/// Removes what servers of a namespace left.
+pub(super) fn remove_all(address: &str, namespace: &Path) {
+    let engine = Engine { limit: REMOVE_LIMIT, ..Engine::at(address) };
+    if let Err(err) = remove_left(engine, namespace) {
+        tracing::warn!(namespace = %namespace.display(), error = %err, "containers that were left could not be removed");
+    }
+}
+
 /// Removes the containers that an earlier server of a namespace left.
-fn remove_left(address: &str, namespace: &Path) -> std::result::Result<(), Refused> {
+fn remove_left(engine: Engine<'_>, namespace: &Path) -> std::result::Result<(), Refused> {
     let label = format!("{LABEL}={}", namespace.display());
     let filters = HashMap::from([("label", vec![&*label])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    engine(address, async |docker| {
+    engine.call(async |docker| {
         for container in docker.list_containers(Some(options)).await? {
             if let Some(id) = container.id {
                 remove(&docker, &id).await?;
@@ -314,7 +376,7 @@ impl Rendezvous {
     }
 
     /// Waits until the agent calls.
-    fn accept(&self, made: &Made, image: &str) -> Result<OwnedFd> {
+    fn accept(&self, engine: Engine<'_>, made: &Made, image: &str) -> Result<OwnedFd> {
         let until = Instant::now() + CONTAINER_START_TIMEOUT;
         loop {
             let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
@@ -324,10 +386,15 @@ impl Rendezvous {
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
                 Err(err) => return Err(Error::io(image, "wait for its agent", std::io::Error::from(err))),
             }
-            let seen = engine(&made.engine, async |docker| {
-                docker.inspect_container(&made.id, None::<InspectContainerOptions>).await
-            });
-            let state = seen.ok().and_then(|seen| seen.state);
+            let seen = engine
+                .call(async |docker| {
+                    docker.inspect_container(&made.name, None::<InspectContainerOptions>).await
+                })
+                .map_err(|refused| refused.error(image))
+                .or_else(
+                    |err| if err.code() == Code::NotFound { Ok(Default::default()) } else { Err(err) },
+                )?;
+            let state = seen.state;
             if !state.as_ref().is_some_and(|state| state.running.unwrap_or(false)) {
                 let text = "the agent in the container ended at once: unless our program was built static (make build), \
                             the image needs its shared libraries";

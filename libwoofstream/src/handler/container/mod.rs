@@ -25,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Where the namespace is in a container.
@@ -59,6 +60,8 @@ pub struct Spec {
     pub serves: bool,
     /// A directory that the engine can see, for the socket at which the agent calls.
     pub socket_dir: PathBuf,
+    /// Set when a container that is being started is not wanted any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Spec {
@@ -77,6 +80,7 @@ impl Spec {
             engine: engine.to_owned(),
             serves: true,
             socket_dir: namespace.join(STATE_DIR),
+            stop: Arc::default(),
         })
     }
 
@@ -90,6 +94,7 @@ impl Spec {
             engine: engine.to_owned(),
             serves: false,
             socket_dir: socket_dir.to_owned(),
+            stop: Arc::default(),
         }
     }
 }
@@ -116,7 +121,7 @@ pub struct Program {
 
 /// A container that runs, with an agent that takes orders. Dropped, it is removed.
 pub struct Container {
-    control: Option<OwnedFd>,
+    control: OwnedFd,
     /// Whether the namespace is in it.
     dir: &'static str,
     #[cfg(feature = "container")]
@@ -132,7 +137,7 @@ impl Container {
     pub fn start(spec: &Spec) -> Result<Container> {
         let (made, control) = engine::start(spec)?;
         let dir = if spec.namespace.is_some() { NAMESPACE } else { "/tmp" };
-        Ok(Container { control: Some(control), dir, made })
+        Ok(Container { control, dir, made })
     }
 
     /// As it was built without it.
@@ -173,8 +178,7 @@ impl Container {
 
     /// Whether its agent is there.
     pub fn is_there(&self) -> bool {
-        let Some(control) = &self.control else { return false };
-        let mut polled = [PollFd::new(control, PollFlags::empty())];
+        let mut polled = [PollFd::new(&self.control, PollFlags::empty())];
         let now = rustix::event::Timespec::default();
         poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().is_empty()
     }
@@ -184,6 +188,14 @@ impl Container {
     /// # Errors
     /// [`Code::Removed`] when the container has ended, and what else keeps it from being started.
     pub fn run(self: &Arc<Container>, program: &Program, io: [OwnedFd; 3]) -> Result<Remote> {
+        self.run_in(self.dir, program, io)
+    }
+
+    /// As [`Container::run`], in a directory of the container: the namespace that is its `WOOF_NAMESPACE`.
+    ///
+    /// # Errors
+    /// As [`Container::run`].
+    pub fn run_in(self: &Arc<Container>, dir: &str, program: &Program, io: [OwnedFd; 3]) -> Result<Remote> {
         let named = |err: std::io::Error| {
             Error::io(program.argv.first().map_or("", String::as_str), "start in the container", err)
         };
@@ -191,14 +203,13 @@ impl Container {
         let order = Order {
             argv: program.argv.clone(),
             env: program.env.clone(),
-            dir: self.dir.to_owned(),
+            dir: dir.to_owned(),
             memory: program.memory.unwrap_or(HANDLER_MEMORY),
             trigger: program.trigger.clone(),
         };
         let gone = || Error::new(Code::Removed, "", "the container has ended");
-        let control = self.control.as_ref().ok_or_else(gone)?;
         let [stdin, stdout, stderr] = io;
-        order::send_order(control, &order, &[stdin, stdout, stderr, theirs]).map_err(|err| {
+        order::send_order(&self.control, &order, &[stdin, stdout, stderr, theirs]).map_err(|err| {
             let has_gone = matches!(err.raw_os_error(), Some(code) if code == rustix::io::Errno::PIPE.raw_os_error()
                 || code == rustix::io::Errno::CONNRESET.raw_os_error());
             if has_gone { gone() } else { named(err) }
@@ -208,8 +219,20 @@ impl Container {
 }
 
 impl Container {
+    /// Removes what servers of a namespace left, in whatever state it is.
+    #[cfg(feature = "container")]
+    pub fn remove_left(engine: &str, namespace: &Path) {
+        engine::remove_all(engine, namespace);
+    }
+
+    /// There is none, as it was built without them.
+    #[cfg(not(feature = "container"))]
+    pub fn remove_left(_engine: &str, _namespace: &Path) {}
+
     /// Removes it, with all that runs in it.
     pub fn remove(&self) {
+        // Its agent ends with that, whether or not the engine answers.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         #[cfg(feature = "container")]
         self.made.remove();
     }
@@ -217,8 +240,6 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // The agent ends with that, and the container with it.
-        self.control = None;
         self.remove();
     }
 }
