@@ -23,7 +23,6 @@ use super::watch::Watch;
 use crate::error::{Code, Error, Result};
 use crate::limits::ATTEMPTS_MAX;
 use crate::name::STATE_DIR;
-use rustix::fs::FlockOperation;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -496,13 +495,10 @@ fn lock(namespace: &Path) -> Result<File> {
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(state.join(files::LOCK))
         .map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Error::new(Code::Exists, "", "another server runs its handlers"))
-        }
-        Err(err) => Err(failed(err.into())),
+    if !crate::sys::lock_alone(&file).map_err(failed)? {
+        return Err(Error::new(Code::Exists, "", "another server runs its handlers"));
     }
+    Ok(file)
 }
 
 /// Ends what an earlier dispatcher left running, so that no trigger runs twice at once; gives how many processes there were.

@@ -15,7 +15,7 @@ use crate::handler::{self, Runners, files};
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -76,12 +76,8 @@ impl Site {
             .write(true)
             .open(state.join(LOCK))
             .map_err(|err| Error::io(&*shown, "lock", err))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Error::new(Code::Exists, shown, "another server serves this directory"));
-            }
-            Err(err) => return Err(Error::io(&*shown, "lock", err)),
+        if !sys::lock_alone(&lock).map_err(|err| Error::io(&*shown, "lock", err))? {
+            return Err(Error::new(Code::Exists, shown, "another server serves this directory"));
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&root, flags, Mode::empty()).map_err(|err| Error::io(&*shown, "", err))?;
