@@ -71,6 +71,10 @@ impl Spec {
         use std::os::unix::fs::MetadataExt as _;
         let shown = || namespace.display().to_string();
         let meta = namespace.metadata().map_err(|err| Error::io(shown(), "", err))?;
+        if namespace.to_str().is_none() {
+            // The engine would be told of another directory.
+            return Err(Error::new(Code::Unsupported, shown(), "the engine takes paths in UTF-8 only"));
+        }
         Ok(Spec {
             user: settings.user.unwrap_or(owner_or_nobody((meta.uid(), meta.gid()))),
             settings,
@@ -217,10 +221,10 @@ impl Container {
 impl Container {
     /// Removes it, with all that runs in it.
     pub fn remove(&self) {
-        // Its agent ends with that, whether or not the engine answers.
-        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         #[cfg(feature = "container")]
         self.made.remove();
+        // Its agent ends with that, if the engine did not answer.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
     }
 }
 
