@@ -149,7 +149,7 @@ pub(crate) fn definition() -> clap::Command {
 /// The agent in a container.
 fn agent() -> u8 {
     let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).chain(["woof"]).collect();
-    container::run_agent(&names).unwrap_or_else(failed)
+    container::run_agent(&names, &std::env::var_os("PATH").unwrap_or_default()).unwrap_or_else(failed)
 }
 
 /// `woof` with options of its own.

@@ -26,6 +26,8 @@ fn a_handler_in_a_container_sees_its_namespace_and_nothing_else() {
     let Some(image) = Image::for_test("a handler in a container") else { return };
     let farm = farm(&image, "--type f64");
     std::fs::write(farm.sandbox.dir().join("secret"), "x").unwrap();
+    // Of a server that was killed while its container started.
+    std::fs::write(farm.path(".woof/agent-00c0ffee.sock"), "").unwrap();
     farm.handler(
         "look",
         "read v; { echo \"$v $WOOF_NAME $WOOF_SEQNO $WOOF_TRIGGER $WOOF_NAMESPACE\"; pwd; id -u; \
@@ -244,6 +246,8 @@ fn without_an_engine_handlers_that_need_one_wait_and_that_is_said() {
     let said = "no container engine answers at unix:///nowhere/docker.sock: ";
     assert!(ran.stderr.contains(said), "{ran:?}");
     assert_eq!((farm.count(0, "pending"), farm.count(0, "dead"), farm.count(0, "failed")), (2, 0, 0));
+    let again = farm.sh(&format!("{engine} wserve --once --log-level error farm"));
+    assert_eq!((again.status, farm.log("done").len()), (2, 0));
     assert!(!Path::new(&farm.path("notes")).exists(), "nothing runs outside of the container instead");
     let ran = farm.sh(&format!("{engine} wserve farm --container alpine:3"));
     assert!(ran.status == 2 && ran.stderr.contains(said), "{ran:?}");

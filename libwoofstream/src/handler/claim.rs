@@ -23,6 +23,10 @@ impl Dispatcher {
         }
         let mut passed_over = 0;
         while self.running < ATTEMPTS_MAX && passed_over < count {
+            if self.put_off.is_some() && !claims.is_empty() {
+                // Whether there is somewhere to run them again, one finds out for all.
+                break;
+            }
             let index = self.turn % count.max(1);
             self.turn = index + 1;
             passed_over += 1;

@@ -251,7 +251,7 @@ impl NamespaceRunner {
         let seen = meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
         if state.settings.as_ref().is_none_or(|(before, _)| *before != seen) {
             // It goes when nothing of it runs any more.
-            *state = State::default();
+            *state = State { any: state.any, ..State::default() };
             // What cannot be read now is read again the next time, whether or not the file is another by then.
             let own = Settings::load(&self.namespace).map_err(|err| Failure::NotReady(err.to_string()))?;
             let settings = own.or_else(|| self.options.image.as_deref().map(Settings::of));
@@ -279,8 +279,9 @@ impl NamespaceRunner {
         let namespace = self.namespace.display().to_string();
         let image = settings.image.clone();
         let spec = Spec::of(&self.namespace, settings, &self.options.engine);
-        let spec =
-            spec.map(|spec| Spec { serves: self.options.serves, stop: Arc::clone(&self.stop), ..spec });
+        let serves = self.options.serves;
+        let first = serves && !state.any;
+        let spec = spec.map(|spec| Spec { serves, first, stop: Arc::clone(&self.stop), ..spec });
         match spec.and_then(|spec| Container::start(&spec)) {
             Ok(container) => {
                 tracing::info!(namespace, image, container = container.name(), "container started");

@@ -6,7 +6,7 @@
 //! Failure contract: when the server has gone, however it went, the agent ends and everything in the container with it.
 
 use super::order::{Ended, Order, answer, take_order};
-use super::{AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
+use super::{AGENT_FLAG, AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
 use crate::error::{Error, Result};
 use crate::handler::process::{self, Mark};
 use crate::handler::run::Running as _;
@@ -26,11 +26,11 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs the agent of a container to its end, with links for `commands` to this program; the value is the exit status.
+/// Runs the agent of a container to its end, with links for `commands` to this program, and the `PATH` of the image; the value is the exit status.
 ///
 /// # Errors
 /// When the server cannot be reached.
-pub fn run(commands: &[&str]) -> Result<u8> {
+pub fn run(commands: &[&str], path: &OsStr) -> Result<u8> {
     if getpid().is_init() {
         return first().map_err(|err| Error::io("agent", "start", err));
     }
@@ -43,8 +43,8 @@ pub fn run(commands: &[&str]) -> Result<u8> {
     let control = control.and_then(|control| Ok((getpeername(&control)?, control).1));
     let control = control.map_err(|err| Error::io("agent", "find its server", err))?;
     keep_to_itself();
-    let agent =
-        Arc::new(Agent { control, idle: AtomicUsize::new(0), threads: AtomicUsize::new(0), path: path() });
+    let (idle, threads) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let agent = Arc::new(Agent { control, idle, threads, path: path_of_handlers(path) });
     agent.more_threads().map_err(|err| Error::io("agent", "start a thread", err))?;
     // Nothing is asked for here: what ends this is that the other side has gone.
     while let Err(rustix::io::Errno::INTR) =
@@ -58,7 +58,7 @@ pub fn run(commands: &[&str]) -> Result<u8> {
 fn first() -> std::io::Result<u8> {
     let control = call(AGENT_SOCKET)?;
     let mut agent = Command::new("/proc/self/exe");
-    let agent = agent.args(std::env::args_os().skip(1)).stdin(control.try_clone()?).spawn()?;
+    let agent = agent.arg(AGENT_FLAG).stdin(control.try_clone()?).spawn()?;
     keep_to_itself();
     let ended = pidfd_open(Pid::from_child(&agent), PidfdFlags::empty())?;
     std::thread::Builder::new()
@@ -81,8 +81,8 @@ fn call(path: &str) -> std::io::Result<OwnedFd> {
 }
 
 /// The `PATH` of handlers: our commands, then that of the image.
-fn path() -> OsString {
-    let image = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+fn path_of_handlers(image: &OsStr) -> OsString {
+    let image = if image.is_empty() { OsStr::new("/usr/local/bin:/usr/bin:/bin") } else { image };
     let mut path = OsString::from(COMMANDS_DIR);
     path.push(":");
     path.push(image);

@@ -48,8 +48,9 @@ const TMP_SIZE: &str = "64m";
 
 /// A container that was made.
 pub(super) struct Made {
+    /// Its name would do, but is free again before the container is gone.
+    id: String,
     removed: AtomicBool,
-    /// Ours, which no other has.
     name: String,
     engine: String,
 }
@@ -64,7 +65,7 @@ impl Made {
         if self.removed.swap(true, Ordering::Relaxed) {
             return;
         }
-        let id = &self.name;
+        let id = &self.id;
         let engine = Engine { limit: REMOVE_LIMIT, ..Engine::at(&self.engine) };
         if let Err(err) = engine.call(async |docker| remove(&docker, id).await) {
             // Its agent has ended in any case, and it goes with that.
@@ -208,8 +209,8 @@ pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let image = &*spec.settings.image;
     let engine = Engine { stop: Some(&spec.stop), ..Engine::at(&spec.engine) };
     check_at(engine, image)?;
-    if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.serves) {
-        remove_left(engine, namespace).map_err(|refused| refused.error(image))?;
+    if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.first) {
+        remove_left(engine, namespace, None).map_err(|refused| refused.error(image))?;
     }
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(image, doing, err);
     let rendezvous = Rendezvous::new(spec).map_err(failed("make a socket for its agent"))?;
@@ -217,17 +218,32 @@ pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let body = body(spec, &rendezvous.path, &program);
     let name = name(spec);
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
-    // By its name it is removed even if the engine made it and did not come to say so.
-    let made = Made { removed: AtomicBool::new(false), name, engine: spec.engine.clone() };
+    let made =
+        |id| Made { id, removed: AtomicBool::new(false), name: name.clone(), engine: spec.engine.clone() };
+    let created = engine
+        .call(async |docker| docker.create_container(Some(options), body).await.map(|created| created.id));
+    let made = match created {
+        Ok(id) => made(id),
+        Err(refused) => {
+            // The engine may have made it and not come to say so: it has its name by then.
+            made(name.clone()).remove();
+            return Err(refused.error(image));
+        }
+    };
     let started = engine
-        .call(async |docker| {
-            docker.create_container(Some(options), body).await?;
-            docker.start_container(&made.name, None).await
-        })
+        .call(async |docker| docker.start_container(&made.id, None).await)
         .map_err(|refused| refused.error(image))
         .and_then(|()| rendezvous.accept(engine, &made, image));
     match started {
-        Ok(control) => Ok((made, control)),
+        Ok(control) => {
+            // One that a server which was killed had asked for may have come only now; it was never started, so it does not end by itself.
+            if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.first)
+                && let Err(err) = remove_left(engine, namespace, Some(&made.name))
+            {
+                tracing::warn!(image, error = %err, "what an earlier server left could not be removed");
+            }
+            Ok((made, control))
+        }
         Err(err) => {
             made.remove();
             Err(err)
@@ -309,19 +325,21 @@ fn body(spec: &Spec, socket: &Path, program: &Path) -> ContainerCreateBody {
 /// Removes what servers of a namespace left.
 pub(super) fn remove_all(address: &str, namespace: &Path) {
     let engine = Engine { limit: REMOVE_LIMIT, ..Engine::at(address) };
-    if let Err(err) = remove_left(engine, namespace) {
+    if let Err(err) = remove_left(engine, namespace, None) {
         tracing::warn!(namespace = %namespace.display(), error = %err, "containers that were left could not be removed");
     }
 }
 
-/// Removes the containers that an earlier server of a namespace left.
-fn remove_left(engine: Engine<'_>, namespace: &Path) -> std::result::Result<(), Refused> {
+/// Removes the containers that an earlier server of a namespace left, all but the one of a name.
+fn remove_left(engine: Engine<'_>, namespace: &Path, but: Option<&str>) -> std::result::Result<(), Refused> {
     let label = format!("{LABEL}={}", namespace.display());
     let filters = HashMap::from([("label", vec![&*label])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     engine.call(async |docker| {
         for container in docker.list_containers(Some(options)).await? {
-            if let Some(id) = container.id {
+            let names = container.names.unwrap_or_default();
+            let is_kept = but.is_some_and(|but| names.iter().any(|name| name.trim_start_matches('/') == but));
+            if let Some(id) = container.id.filter(|_| !is_kept) {
                 remove(&docker, &id).await?;
             }
         }
@@ -332,18 +350,28 @@ fn remove_left(engine: Engine<'_>, namespace: &Path) -> std::result::Result<(), 
 /// Removes a container; gives when it is gone, whoever removes it.
 async fn remove(docker: &Docker, id: &str) -> std::result::Result<(), EngineError> {
     let options = || RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    let until = Instant::now() + CONTAINER_START_TIMEOUT;
+    let until = Instant::now() + REMOVE_LIMIT / 2;
     loop {
         match docker.remove_container(id, Some(options())).await {
             Ok(()) => return Ok(()),
             Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => return Ok(()),
-            // It is being removed.
-            Err(EngineError::DockerResponseServerError { status_code: 409, .. })
+            // It is being removed, or ends at this moment.
+            Err(EngineError::DockerResponseServerError { status_code: 409 | 500, .. })
                 if Instant::now() < until =>
             {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(err) => return Err(err),
+        }
+    }
+}
+
+/// Removes the sockets of servers that were killed before their agent had called. Of a namespace only one server runs the handlers.
+fn remove_sockets(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("agent-") && name.ends_with(".sock")) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
@@ -357,6 +385,9 @@ struct Rendezvous {
 impl Rendezvous {
     fn new(spec: &Spec) -> std::io::Result<Rendezvous> {
         let dir = spec.socket_dir.canonicalize()?;
+        if spec.namespace.is_some() {
+            remove_sockets(&dir);
+        }
         let file = format!("agent-{:08x}.sock", sys::random_u64() >> 32);
         let path = dir.join(&file);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -388,7 +419,7 @@ impl Rendezvous {
             }
             let seen = engine
                 .call(async |docker| {
-                    docker.inspect_container(&made.name, None::<InspectContainerOptions>).await
+                    docker.inspect_container(&made.id, None::<InspectContainerOptions>).await
                 })
                 .map_err(|refused| refused.error(image))
                 .or_else(

@@ -56,8 +56,10 @@ pub struct Spec {
     pub namespace: Option<PathBuf>,
     /// The address of the engine: `unix:///var/run/docker.sock`.
     pub engine: String,
-    /// Whether it is the one container of the namespace: what was left of earlier ones is removed first.
+    /// Whether it is the container of the namespace, and not one for a run.
     pub serves: bool,
+    /// Whether it is the first one of its server: what earlier servers left is removed then.
+    pub first: bool,
     /// A directory that the engine can see, for the socket at which the agent calls.
     pub socket_dir: PathBuf,
     /// Set when a container that is being started is not wanted any more.
@@ -73,12 +75,17 @@ impl Spec {
         use std::os::unix::fs::MetadataExt as _;
         let shown = || namespace.display().to_string();
         let meta = namespace.metadata().map_err(|err| Error::io(shown(), "", err))?;
+        if namespace.to_str().is_none() {
+            // The engine would be told of another directory.
+            return Err(Error::new(Code::Unsupported, shown(), "the engine takes paths in UTF-8 only"));
+        }
         Ok(Spec {
             user: settings.user.unwrap_or(owner_or_nobody((meta.uid(), meta.gid()))),
             settings,
             namespace: Some(namespace.to_owned()),
             engine: engine.to_owned(),
             serves: true,
+            first: true,
             socket_dir: namespace.join(STATE_DIR),
             stop: Arc::default(),
         })
@@ -93,6 +100,7 @@ impl Spec {
             namespace: None,
             engine: engine.to_owned(),
             serves: false,
+            first: false,
             socket_dir: socket_dir.to_owned(),
             stop: Arc::default(),
         }
@@ -231,10 +239,10 @@ impl Container {
 
     /// Removes it, with all that runs in it.
     pub fn remove(&self) {
-        // Its agent ends with that, whether or not the engine answers.
-        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         #[cfg(feature = "container")]
         self.made.remove();
+        // Its agent ends with that, if the engine did not answer.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
     }
 }
 
