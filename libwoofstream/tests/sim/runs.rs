@@ -132,7 +132,9 @@ fn what_it_wrote_before_its_end_comes_whole_however_late_it_is_taken() {
         let is_written = fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
         data(frames) == 1000 && is_written && !is_alive(dir.path())
     });
-    // Longer than is waited for somebody who has its pipes and says nothing.
+    // Its end is known now. Longer than is waited for somebody who has its pipes and says nothing:
+    client.server.wake(1);
+    frames.extend(client.take());
     std::thread::sleep(Duration::from_millis(1500));
     client.server.wake(1);
     client.send(&frame(CREDIT, 1, &(1u32 << 20).to_le_bytes())).unwrap();
