@@ -8,6 +8,7 @@ use crate::support::messages::{Color, FAILED, Messages};
 use crate::support::{flags, install, man, usage};
 use clap::error::ErrorKind;
 use libwoofstream::error::{Code, Error};
+use libwoofstream::handler::container::{self, AGENT_FLAG};
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
     match arguments.get(1) {
         None => print(&list()),
         Some(first) if first == "help" => help(arguments.get(2)),
+        // What a server starts in the container of a namespace; nobody types it.
+        Some(first) if first == AGENT_FLAG => agent(),
         Some(first) if !first.as_encoded_bytes().starts_with(b"-") => match find(first) {
             Some(command) => {
                 arguments.remove(0);
@@ -141,6 +144,12 @@ pub(crate) fn definition() -> clap::Command {
             "EXAMPLES\n  woof --install-links ~/w && PATH=~/w:$PATH\n  woof put --create farm/temp 21.5\n  \
              woof --completions bash > ~/.local/share/bash-completion/completions/woof",
         )
+}
+
+/// The agent in a container.
+fn agent() -> u8 {
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).chain(["woof"]).collect();
+    container::run_agent(&names).unwrap_or_else(failed)
 }
 
 /// `woof` with options of its own.

@@ -1,4 +1,6 @@
-//! `wattr`: shows and changes who may do what in a namespace.
+//! `wattr`: shows and changes what holds in a namespace: who may do what, and where its handlers run.
+
+mod container;
 
 use crate::support::prelude::*;
 use libwoofstream::access::{AccessList, Change, Rights};
@@ -7,7 +9,7 @@ use libwoofstream::wire::Value;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wattr",
-    about: "shows and changes who may do what in a namespace",
+    about: "shows and changes who may do what in a namespace, and where its handlers run",
     group: Group::Security,
     define,
     verb: Verb::Show(run),
@@ -26,7 +28,12 @@ fn define(command: clap::Command) -> clap::Command {
              directory.\n\n\
              A RIGHT is read, put, create, remove, trigger (have handlers run), admin (change this list) or all. The owner has \
              all of them; without a list nobody else has any. The list is the file .woof/access in the namespace. On this \
-             machine, without a server, the permissions of the files decide.",
+             machine, without a server, the permissions of the files decide.\n\n\
+             container IMAGE [memory SIZE] [cpus NUMBER] [network] [user UID:GID]: has the handlers of the namespace run in a \
+             container of this image, by the container engine of the machine: 1 GiB of memory and one processor if nothing else is \
+             said, without a network unless allowed, as the owner of the directory (nobody, where that is root). container none has them run as \
+             processes even where wserve --container says otherwise, container default leaves it to wserve, container alone shows \
+             what is set. This is the file .woof/container, and is set on the machine that has the namespace.",
         )
         .arg(flags::operand("NAME", "The namespace"))
         .arg(flags::operands("CHANGE", "What to change; without it the list is shown"))
@@ -35,6 +42,7 @@ fn define(command: clap::Command) -> clap::Command {
         .after_long_help(
             "EXAMPLES\n  wattr farm\n  wattr farm grant user alice read put\n  wattr farm grant group ops all\n  \
              wattr farm grant any read\n  wattr farm revoke user alice put\n  wattr farm owner carol\n  \
+             wattr farm container alpine:3 memory 256MiB\n  \
              wattr farm --json | jq 'select(.who == \"user\") | .name'",
         )
 }
@@ -44,6 +52,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let words: Vec<&str> = args.texts("CHANGE").collect();
     let list = match words.as_slice() {
         [] | ["access"] => env.spaces().access(name)?,
+        ["container", words @ ..] => return container::run(name, words, args, env, out),
         words => {
             let change = Change::parse(words.iter().copied())
                 .map_err(|error| Failure::from(error).help("wattr NAME grant user alice read put"))?;

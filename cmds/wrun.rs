@@ -44,6 +44,9 @@ fn define(command: clap::Command) -> clap::Command {
              namespace is: what comes in goes there, and what it writes comes back, its standard error too. It finds in its environment \
              WOOF_USER, who asked for it, and what handlers find there (wbind). It is killed when wrun ends, or the connection is lost; then wrun \
              fails, and it is not run again.\n\n\
+             With --in PROG runs in a container of IMAGE, by the container engine of this machine, which is there as long as wrun is: \
+             without a network, with 1 GiB of memory and one processor, as the user of wrun or, where that is root, as nobody, and with nothing of \
+             this machine but all our commands in its PATH and 64 MiB of /tmp.\n\n\
              With -e and --on PROG finds in its environment WOOF_NAME, WOOF_SEQNO and WOOF_TIME of the element, where they \
              are known, and its standard input is a file in memory: it is whole even when wrun is killed beside it.",
         )
@@ -56,6 +59,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::flag("each", 'e', "Run it once for each data message").conflicts_with("on"))
         .arg(flags::option("at", '\0', "NAME", "Run a handler of this namespace, where that is: PROG is a program in its directory handlers"))
+        .arg(flags::option("in", '\0', "IMAGE", "Run it in a container of this image").conflicts_with("at"))
         .arg(flags::option("on", '\0', "NAME", "Run it for each new element of this woof").conflicts_with("input"))
         .arg(
             flags::option("keep", '\0', "POSITION", "The name of the position (default: WOOF-PROG, without directories)")
@@ -73,7 +77,7 @@ fn define(command: clap::Command) -> clap::Command {
         .args(flags::input())
         .after_long_help(
             "EXAMPLES\n  seq 10 | wrun sed 's/$/ degrees/' | wcat\n  wget farm/temp .. | wrun -e sh -c 'read t; echo \"$WOOF_SEQNO: $t\"'\n  \
-             wrun --on farm/alerts -- ./sms.sh\n  seq 3 | wrun --at woof://edge7/farm double.sh | wcat\n  wrun --on farm/temp --from 1 --keep archive -- gzip -c >> temp.gz",
+             wrun --on farm/alerts -- ./sms.sh\n  seq 3 | wrun --at woof://edge7/farm double.sh | wcat\n  wget farm/temp .. | wrun --in alpine:3 awk '{ s += $1 } END { print s }' | wcat\n  wrun --on farm/temp --from 1 --keep archive -- gzip -c >> temp.gz",
         )
 }
 

@@ -5,7 +5,8 @@ mod signals;
 mod sockets;
 
 use crate::support::prelude::*;
-use libwoofstream::handler::{self, Dispatchers};
+use libwoofstream::handler::container::{Container, Settings};
+use libwoofstream::handler::{self, Dispatchers, RunOptions, Runners};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::server::{Limits, Listener, Server, Site};
 use libwoofstream::space::Stop;
@@ -51,6 +52,12 @@ fn define(command: clap::Command) -> clap::Command {
                 .action(clap::ArgAction::Append),
         )
         .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up"))
+        .arg(flags::option(
+            "container",
+            '\0',
+            "IMAGE",
+            "Run the handlers of each namespace in a container of this image, where it names none itself (wattr)",
+        ))
         .arg(crate::support::keys::flag())
         .arg(flags::option("host", '\0', "NAME", "Use the certificate of this host, where the store has several"))
         .arg(flags::flag("insecure", '\0', "Listen without TLS; on loopback addresses only"))
@@ -133,12 +140,14 @@ fn run(args: &Args, env: &mut Env) -> Run {
     }
     let dir = args.text("DIR").unwrap_or_default();
     let site = Site::open(dir.as_ref(), limits)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runners = Arc::new(Runners::new(run_options(args)?));
     if args.has("once") {
         let stop = Stop::default();
         let stopped = stop.clone();
         signals.handle(move || stopped.stop(), || {})?;
-        let ended = handler::run_pending(site.root(), &path, &stop)?;
+        let ended = handler::run_pending(site.root(), &runners, &stop);
+        runners.end_all();
+        let ended = ended?;
         let all = ended.dead + ended.lost == 0 && !stop.is_stopped();
         return Ok(if all { Outcome::Done } else { Outcome::No });
     }
@@ -177,8 +186,8 @@ fn run(args: &Args, env: &mut Env) -> Run {
         }
         None => None,
     };
-    site.run_handlers(&path);
-    let dispatchers = Dispatchers::start(site.root(), &path)?;
+    site.run_handlers(Arc::clone(&runners));
+    let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners))?;
     let server = Server::new(Arc::clone(&site));
     let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));
     let stop = move || {
@@ -202,7 +211,20 @@ fn run(args: &Args, env: &mut Env) -> Run {
         tell_manager(&[NotifyState::Ready]);
     })?;
     dispatchers.stop();
+    runners.end_all();
     Ok(Outcome::Done)
+}
+
+/// How handlers run. An engine or an image that is not there is found out before anything is served.
+fn run_options(args: &Args) -> Result<RunOptions, Failure> {
+    let mut options = RunOptions::new(std::env::var_os("PATH").unwrap_or_default());
+    options.engine = crate::support::env::container_engine()?;
+    if let Some(image) = args.text("container") {
+        Settings::of(image).check()?;
+        Container::check(&options.engine, image)?;
+        options.image = Some(image.to_owned());
+    }
+    Ok(options)
 }
 
 /// Has TCP sockets served, with TLS unless that was declined; their addresses.

@@ -7,6 +7,7 @@
 hub='' edge=''
 # Starts the hub at an address, and says in "address" where it listens. Without it there is no way to the hub.
 hub() {
+  : >hub.log
   wserve hub --listen "${1:-127.0.0.1:0}" 2>hub.log &
   hub=$!
   servers="$hub $edge"

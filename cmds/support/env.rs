@@ -9,6 +9,7 @@ use super::remote::RemoteOptions;
 use super::{flags, names, output, woof_input};
 use libwoofstream::chan::{Argument, Channels, Input, Reader, argument};
 use libwoofstream::error::{Code, Error};
+use libwoofstream::handler::container::DEFAULT_ENGINE;
 use libwoofstream::name::REMOTE;
 use libwoofstream::space::{Spaces, asks_table};
 use libwoofstream::wire::Raw;
@@ -16,6 +17,23 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+/// The address of the container engine: `DOCKER_HOST`, as Docker's own commands take it.
+///
+/// # Errors
+/// When it is no address that can be used.
+pub fn container_engine() -> Result<String, Error> {
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) if host.is_empty() => Ok(DEFAULT_ENGINE.to_owned()),
+        Ok(host) if host.starts_with("unix://") => Ok(host),
+        Ok(host) => {
+            let text = "not a container engine of this machine: its address begins with unix://";
+            Err(Error::new(Code::Unsupported, format!("DOCKER_HOST {host}"), text))
+        }
+        Err(std::env::VarError::NotPresent) => Ok(DEFAULT_ENGINE.to_owned()),
+        Err(err) => Err(Error::new(Code::Invalid, "DOCKER_HOST", err.to_string())),
+    }
+}
 
 /// The surroundings of a command.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
-//! The program that is run, on this machine or as a handler of a namespace: started as a stream or for one message, and how it ended.
+//! The program that is run, on this machine, in a container, or as a handler of a namespace: started as a stream or for one message, and how it ended.
 //!
 //! Failure contract: a program that cannot be started is a failure of the command, by its name. One that does not read what
 //! it is given is no failure. Where it runs, it is started here in one way: with a pipe or a file to read, and a pipe for its output.
 
 use super::lines::Lines;
+use crate::support::env::container_engine;
 use crate::support::prelude::*;
 use crate::support::time;
 use libwoofstream::chan::Split;
-use libwoofstream::handler::{Call, Exit, Pipes};
+use libwoofstream::handler::container::{self, Container, Ended, Remote, Settings, Spec};
+use libwoofstream::handler::{Call, Exit, Pipes, RunOptions};
 use libwoofstream::space::{Space as _, Spaces};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -16,7 +18,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus, Stdio};
@@ -29,17 +31,24 @@ pub(super) struct Program {
     argv: Vec<OsString>,
     /// The program as it was typed, for messages.
     name: String,
-    /// The namespace that it is a handler of, if it is one.
-    at: Option<At>,
+    /// Where it runs, if that is not simply here.
+    elsewhere: Option<Elsewhere>,
 }
 
-/// Where a handler runs.
+/// A program that no signal of a terminal reaches.
 #[derive(Debug)]
-struct At {
-    namespace: String,
-    spaces: Arc<Spaces>,
+struct Elsewhere {
+    place: Place,
     /// Can be read once it is to be killed.
     stop: Arc<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A namespace that it is a handler of.
+    At { namespace: String, spaces: Arc<Spaces> },
+    /// A container, removed with this.
+    In(Arc<Container>),
 }
 
 /// What a program reads.
@@ -66,6 +75,8 @@ pub(super) enum End {
     Child(Child),
     /// The thread that carries what it reads and writes.
     At(JoinHandle<Result<Exit, Error>>),
+    /// The program in a container, and what kills it once it can be read.
+    In(Remote, Arc<OwnedFd>),
 }
 
 impl End {
@@ -78,6 +89,25 @@ impl End {
             End::At(thread) => thread.join().unwrap_or_else(|_| {
                 Err(Error::new(Code::Io, name, "wait for it: what carries its output broke down"))
             }),
+            End::In(mut remote, stop) => {
+                let mut polled = [
+                    PollFd::from_borrowed_fd(remote.ended(), PollFlags::IN),
+                    PollFd::new(&*stop, PollFlags::IN),
+                ];
+                retry_on_intr(|| poll(&mut polled, None))
+                    .map_err(|err| Error::io(name, "wait for it", err))?;
+                let ended = !polled[0].revents().is_empty();
+                if !ended {
+                    remote.kill();
+                    return Err(Error::new(Code::Cut, name, "told to stop: killed"));
+                }
+                match remote.end() {
+                    Ended::NotStarted(why) => {
+                        Err(Error::new(Code::NotFound, name, format!("in the container: {why}")))
+                    }
+                    ended => Ok(Exit { status: ended.status().unwrap_or(1), why: ended.failure() }),
+                }
+            }
         }
     }
 }
@@ -100,21 +130,57 @@ pub(super) struct About<'a> {
     pub(super) time_ns: u64,
 }
 
+impl About<'_> {
+    /// Variables of its environment; without a value where it is not known.
+    fn variables(&self) -> [(&'static str, Option<String>); 3] {
+        let known = |value: String| Some(value).filter(|value| !value.is_empty());
+        let number = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number));
+        [
+            ("WOOF_NAME", known(self.woof.replace('\0', "\u{fffd}"))),
+            ("WOOF_SEQNO", number(self.seqno, |seqno| seqno.to_string())),
+            ("WOOF_TIME", number(self.time_ns, time::rfc3339)),
+        ]
+    }
+}
+
+impl Stdin {
+    /// What the program gets, and our end of it where that is a pipe.
+    fn split(self) -> std::io::Result<(OwnedFd, Option<File>)> {
+        match self {
+            Stdin::Piped => {
+                let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
+                Ok((stdin, Some(File::from(feed))))
+            }
+            Stdin::File(file) => Ok((OwnedFd::from(file), None)),
+        }
+    }
+}
+
 impl Program {
     /// The program of the operand `PROG`.
     pub(super) fn of(args: &Args, env: &Env) -> Result<Program, Error> {
         let argv: Vec<OsString> = args.bytes("PROG").map(|arg| OsString::from_vec(arg.to_vec())).collect();
         let name = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let at = args.text("at").map(|namespace| {
+        let place = match (args.text("at"), args.text("in")) {
+            (Some(namespace), _) => Some(Place::At { namespace: namespace.to_owned(), spaces: env.spaces() }),
+            (None, Some(image)) => {
+                let settings = Settings::of(image);
+                settings.check()?;
+                let spec = Spec::alone(settings, &container_engine()?, &std::env::temp_dir());
+                Some(Place::In(Arc::new(Container::start(&spec)?)))
+            }
+            (None, None) => None,
+        };
+        let elsewhere = place.map(|place| {
             let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|err| Error::io(&*name, "run", err))?;
-            Ok::<_, Error>(At { namespace: namespace.to_owned(), spaces: env.spaces(), stop: Arc::new(stop) })
+            Ok::<_, Error>(Elsewhere { place, stop: Arc::new(stop) })
         });
-        Ok(Program { argv, name, at: at.transpose()? })
+        Ok(Program { argv, name, elsewhere: elsewhere.transpose()? })
     }
 
     /// What kills it, where no signal of a terminal reaches it.
     pub(super) fn stop(&self) -> Option<impl FnOnce() + Send + use<>> {
-        let stop = Arc::clone(&self.at.as_ref()?.stop);
+        let stop = Arc::clone(&self.elsewhere.as_ref()?.stop);
         // Only a counter that is full would refuse, and that can be read as well.
         Some(move || {
             let _ = rustix::io::write(&*stop, &1u64.to_ne_bytes());
@@ -128,40 +194,75 @@ impl Program {
 
     /// Starts it with this standard input, and a pipe for its output.
     pub(super) fn start(&self, about: &About<'_>, stdin: Stdin) -> Result<Started, Failure> {
-        match &self.at {
-            Some(at) => Ok(self.start_at(at, about, stdin)?),
+        match &self.elsewhere {
+            Some(Elsewhere { place: Place::At { namespace, spaces }, stop }) => {
+                Ok(self.start_at(namespace, spaces, stop, about, stdin)?)
+            }
+            Some(Elsewhere { place: Place::In(container), stop }) => {
+                Ok(self.start_in(container, stop, about, stdin)?)
+            }
             None => self.start_here(about, stdin),
         }
     }
 
-    /// Has a thread carry what the handler of a namespace reads and writes.
-    fn start_at(&self, at: &At, about: &About<'_>, stdin: Stdin) -> Result<Started, Error> {
-        let name = &*self.name;
-        let mut argv = self.argv.iter().map(|arg| {
+    /// Its arguments where they travel as text.
+    fn texts(&self) -> Result<Vec<String>, Error> {
+        let text = |arg: &OsString| {
             let text = arg.to_str().map(str::to_owned);
             text.ok_or_else(|| {
-                Error::new(Code::Invalid, arg.to_string_lossy(), "an argument of a handler that is not UTF-8")
+                Error::new(Code::Invalid, arg.to_string_lossy(), "an argument that is not UTF-8")
             })
-        });
+        };
+        self.argv.iter().map(text).collect()
+    }
+
+    /// Has the agent in a container start it, with our own pipes.
+    fn start_in(
+        &self,
+        container: &Arc<Container>,
+        stop: &Arc<OwnedFd>,
+        about: &About<'_>,
+        stdin: Stdin,
+    ) -> Result<Started, Error> {
+        let failed = |err: std::io::Error| Error::io(&*self.name, "make its pipes", err);
+        let (stdin, feed) = stdin.split().map_err(failed)?;
+        let (stdout, out) = pipe_with(PipeFlags::CLOEXEC).map_err(|err| failed(err.into()))?;
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
+        let env = about.variables().into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let program =
+            container::Program { argv: self.texts()?, env: env.collect(), trigger: None, memory: None };
+        let remote = container.run(&program, [stdin, out, stderr])?;
+        Ok(Started { stdin: feed, stdout: Some(stdout), end: End::In(remote, Arc::clone(stop)) })
+    }
+
+    /// Has a thread carry what the handler of a namespace reads and writes.
+    fn start_at(
+        &self,
+        namespace: &str,
+        spaces: &Arc<Spaces>,
+        stop: &Arc<OwnedFd>,
+        about: &About<'_>,
+        stdin: Stdin,
+    ) -> Result<Started, Error> {
+        let name = &*self.name;
+        let mut argv = self.texts()?.into_iter();
         let call = Call {
-            handler: argv.next().transpose()?.unwrap_or_default(),
-            args: argv.collect::<Result<_, _>>()?,
+            handler: argv.next().unwrap_or_default(),
+            args: argv.collect(),
             depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
             woof: Some(about.woof.to_owned()).filter(|woof| !woof.is_empty()),
             seqno: Some(about.seqno).filter(|seqno| *seqno > 0),
             time_ns: Some(about.time_ns).filter(|time_ns| *time_ns > 0),
-            path: std::env::var_os("PATH").unwrap_or_default(),
+            here: RunOptions {
+                path: std::env::var_os("PATH").unwrap_or_default(),
+                engine: container_engine()?,
+                ..RunOptions::default()
+            },
         };
-        let piped = || pipe_with(PipeFlags::CLOEXEC).map_err(|err| Error::io(name, "make its pipes", err));
-        let (stdin, feed) = match stdin {
-            Stdin::Piped => {
-                let (stdin, feed) = piped()?;
-                (stdin, Some(File::from(feed)))
-            }
-            Stdin::File(file) => (OwnedFd::from(file), None),
-        };
-        let (stdout, out) = piped()?;
-        let (namespace, spaces, stop) = (at.namespace.clone(), Arc::clone(&at.spaces), Arc::clone(&at.stop));
+        let failed = |err: std::io::Error| Error::io(name, "make its pipes", err);
+        let (stdin, feed) = stdin.split().map_err(failed)?;
+        let (stdout, out) = pipe_with(PipeFlags::CLOEXEC).map_err(|err| failed(err.into()))?;
+        let (namespace, spaces, stop) = (namespace.to_owned(), Arc::clone(spaces), Arc::clone(stop));
         let carry = move || {
             // As the standard error of a program here is ours, what cannot be written there is lost.
             let stderr = &mut |bytes: &[u8]| drop(std::io::stderr().write_all(bytes));
@@ -182,13 +283,7 @@ impl Program {
         command.args(argv).stdin(stdin).stdout(Stdio::piped());
         // Our channels are not its channels: it has the standard ones.
         command.env_remove("WOOF_CHANNELS");
-        let known = |value: String| Some(value).filter(|value| !value.is_empty());
-        let number = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number));
-        for (name, value) in [
-            ("WOOF_NAME", known(about.woof.replace('\0', "\u{fffd}"))),
-            ("WOOF_SEQNO", number(about.seqno, |seqno| seqno.to_string())),
-            ("WOOF_TIME", number(about.time_ns, time::rfc3339)),
-        ] {
+        for (name, value) in about.variables() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),

@@ -1,5 +1,7 @@
 //! Every limit of the project, in one place. Each is checked before memory is taken.
 
+use std::time::Duration;
+
 /// The largest payload of one frame, in bytes. A writer continues longer payloads in further frames.
 pub const FRAME_PAYLOAD_MAX: usize = 1 << 20;
 
@@ -119,6 +121,24 @@ pub const HANDLER_OUTPUT_MAX: u64 = 16 << 20;
 
 /// The most descriptors that a handler may have open.
 pub const HANDLER_DESCRIPTORS_MAX: u64 = 1024;
+
+/// The address space of a program for which none is said, in bytes.
+pub const HANDLER_MEMORY: u64 = 4 << 30;
+
+/// The largest file of container settings, in bytes.
+pub const CONTAINER_FILE_MAX: u64 = 64 << 10;
+
+/// How long a container may take to start, or to be gone.
+pub const CONTAINER_START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The most processes and threads in a container.
+pub const CONTAINER_PROCESSES_MAX: i64 = 4096;
+
+/// The most arguments and environment of a program in a container, in bytes.
+pub const ORDER_MAX: usize = 128 << 10;
+
+/// The most programs that run in a container at once: attempts, and one long-lived handler of each binding.
+pub const AGENT_THREADS_MAX: usize = 2 * ATTEMPTS_MAX + BINDINGS_MAX;
 
 /// The most arguments of a handler that is run on demand.
 pub const RUN_ARGS_MAX: usize = 1024;

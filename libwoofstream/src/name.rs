@@ -134,7 +134,7 @@ fn or_here(path: &Path) -> &Path {
 }
 
 /// Refuses a path that lies in a namespace and leads out of it through a symbolic link.
-fn stay_inside(name: &str, path: &Path) -> Result<()> {
+pub(crate) fn stay_inside(name: &str, path: &Path) -> Result<()> {
     let Some(namespace) = namespace_of(path) else { return Ok(()) };
     let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
     if !is_link && path.parent().map(or_here) == Some(namespace) {

@@ -17,8 +17,13 @@ case $host in x86_64-*) static='-C target-feature=+crt-static,+sse4.2 -C relocat
 # What starting a process costs at the least: a program that does nothing.
 EMPTY=$target/bench/empty
 printf 'fn main() {}\n' > "$EMPTY.rs"
-# shellcheck disable=SC2086 # several words on purpose
-rustc -C opt-level=3 $static -o "$EMPTY" "$EMPTY.rs"
+# What tells when a handler started.
+STARTED=$target/bench/started
+cp tests/bench/started.rs "$STARTED.rs"
+for program in "$EMPTY" "$STARTED"; do
+  # shellcheck disable=SC2086 # several words on purpose
+  rustc --edition 2024 -C opt-level=3 $static -o "$program" "$program.rs"
+done
 
 RUSTFLAGS="${RUSTFLAGS:-} $static" \
   AWS_LC_SYS_CFLAGS=-DBORINGSSL_NO_STATIC_INITIALIZER AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
@@ -27,5 +32,5 @@ RUSTFLAGS="${RUSTFLAGS:-} $static" \
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 git diff --quiet HEAD 2>/dev/null || commit="$commit with changes"
 printf '%s, commit %s\n' "$(date -u +%Y-%m-%d)" "$commit" >&2
-export WOOF EMPTY
+export WOOF EMPTY STARTED
 exec "$target/$host/release/woofbench" --dir "${BENCH_DIR:-$target/bench}" "$@"

@@ -93,17 +93,21 @@ fn bindings_that_cannot_be_written_stay_as_they_are_and_so_does_what_is_held() {
     on_a_small_disk(
         "no room for bindings",
         "wcreate farm/free --type i64 --history 10 --element-size 8
+         wcreate farm/held --type i64 --history 10 --element-size 8
+         wbind farm/held note && wbind pause farm/held || exit 3
          wserve . 2> $log & server=$!
          until_so '[ -e farm/.woof/triggers ]'
          wbind list farm > before
          fill
-         for change in 'farm/free note' 'remove farm/temp' 'pause farm/temp'; do
+         for change in 'farm/free note' 'remove farm/temp' 'remove farm/held' 'pause farm/temp'; do
            wbind $change 2>../said && exit 4
            grep -q 'no space left on device' ../said || { cat ../said; exit 5; }
          done
          wbind list farm | cmp - before || exit 6
-         # Of the one nothing is held; of the other still all.
+         # Of the one nothing is held; of the others still all.
          seq 50 | wput farm/free > ../acks || exit 7
+         seq 50 | wput farm/held > ../acks 2>../said && exit 7
+         grep -q 'full of elements whose handlers are not done: the oldest is 1' ../said || { cat ../said; exit 7; }
          wput farm/temp 1 2 > ../acks || exit 8
          until_so 'notes \"1 2\"'
          rm fill

@@ -1,6 +1,7 @@
 //! A namespace to test in, with handlers, and a server.
 
 use super::support::{Ran, Sandbox};
+use libwoofstream::log::{self, Item};
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -64,17 +65,28 @@ impl Farm {
         self.records(1).into_iter().filter(|record| record["what"] == what).collect()
     }
 
-    /// All that the log of triggers has from an element on.
+    /// All that the log of triggers has from an element on; nothing where there is none yet.
     pub(crate) fn records(&self, from: u64) -> Vec<serde_json::Value> {
-        let ran = self.sh(&format!("wget farm/.woof/triggers {from}.. -u"));
-        ran.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let Ok(woof) = log::open(&self.path(".woof/triggers")) else { return Vec::new() };
+        let (mut records, mut cursor) = (Vec::new(), woof.cursor(from));
+        while let Some(item) = cursor.next() {
+            let Item::Elem { data, .. } = item else { panic!("{item:?}") };
+            records.push(serde_json::from_slice(data).unwrap());
+        }
+        records
     }
 
     /// Starts a server; it is killed when the value goes.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
         let mut command = self.sandbox.command("wserve");
         let log = File::options().create(true).append(true).open(self.sandbox.dir().join("server.log"));
-        let child = command.arg(".").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap()).spawn();
+        command.arg(".").args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
+        let child = command.spawn();
         Server { child: child.unwrap() }
     }
 
@@ -108,6 +120,15 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+impl Server {
+    /// Has it end as a service manager does, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 }
 

@@ -3,15 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
+mod container;
 mod disk;
 mod farm;
 mod faults;
+mod hostile;
+mod image;
 mod kills;
 mod output;
 mod own;
 mod pending;
 mod plain;
 mod predicates;
+mod runs;
 #[path = "../cmds/support.rs"]
 #[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]
 mod support;

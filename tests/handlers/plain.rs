@@ -218,6 +218,10 @@ fn a_put_through_a_server_can_name_a_handler() {
     assert_eq!(read.done(), "2\n", "the put, and the cause of the claim");
     let ran = farm.sh("wput woof://$PWD/farm/.woof/triggers x");
     assert!(ran.stderr.contains("names that begin with .woof are the namespace's own"), "{ran:?}");
+    let ran = farm.sh("wput woof://$PWD/farm/temp --handler none.sh 5");
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.ends_with("farm/temp: no such handler: there is no handlers/none.sh\n"), "{ran:?}");
+    assert_eq!(farm.sh("wbind list farm").done(), "1  temp  note.sh  --named\n");
     let ran = farm.sh("wput woof://$PWD/farm/temp --handler /bin/sh 5");
     assert!(ran.stderr.contains("its name has no \"/\""), "{ran:?}");
     server.kill();

@@ -9,14 +9,14 @@ use super::attempt::TOO_DEEP;
 use super::bindings::Binding;
 use super::follow::{DRAIN, timespec};
 use super::program::check_program;
-use super::run::{Asked, Failure, Run, Runner, Started, runner_of};
+use super::run::{Asked, Failure, Run, Runner, Started};
+use super::runners::{RunOptions, Runners};
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
 use crate::limits::{RUN_ARGS_BYTES_MAX, RUN_ARGS_MAX};
 use crate::log::Mark;
 use crate::name::STATE_DIR;
 use rustix::event::{PollFd, PollFlags, poll};
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -44,8 +44,8 @@ pub struct Call {
     pub seqno: Option<u64>,
     /// When it was put, in nanoseconds since 1970.
     pub time_ns: Option<u64>,
-    /// The `PATH` of a process on this machine; on another one it is the server's.
-    pub path: OsString,
+    /// How it runs on this machine; on another one its server knows.
+    pub here: RunOptions,
 }
 
 impl Call {
@@ -153,7 +153,7 @@ pub fn run_here(namespace: &Path, call: &Call, pipes: Pipes<'_>) -> Result<Exit>
     let namespace = namespace.canonicalize().map_err(|err| Error::io("", "", err))?;
     let user = user_of(&Peer::unix(rustix::process::getuid().as_raw(), Vec::new()));
     let Pipes { stdin, stdout, stderr, stop } = pipes;
-    let runner = runner_of(&namespace, &call.path);
+    let runner = Runners::new(call.here.clone()).of(&namespace)?;
     let (_, Started { mut running, stdout: out, stderr: err }) =
         start(&*runner, &namespace, call, &user, stdin)?;
     let (mut to, mut out, mut err) = (File::from(stdout), Some(File::from(out)), Some(File::from(err)));

@@ -8,6 +8,7 @@ use super::run::{self, Channel, Failure, Run, Runner};
 use crate::content::{ContentType, convert};
 use crate::limits::HANDLER_OUTPUT_MAX;
 use crate::log::{self, Appender, Mark, Woof};
+use crate::name::stay_inside;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,7 +129,9 @@ impl<'a> Output<'a> {
     pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
         let into = run.binding.into.as_deref().map(|name| {
             let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
-            let woof = log::open(&namespace.join(name)).map_err(failed)?;
+            let path = namespace.join(name);
+            // By now it may be a link: handlers can make some.
+            let woof = stay_inside(name, &path).and_then(|()| log::open(&path)).map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
             appender.set_mark(Mark::new(0, run.depth));
             Ok::<_, String>(Into {

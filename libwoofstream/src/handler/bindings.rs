@@ -3,13 +3,12 @@
 //! `.woof/bindings` is JSON lines, replaced as a whole under a lock on the directory `.woof`.
 //!
 //! Failure contract: a file with anything that is not understood is refused as a whole, with the number of the line, and is never
-//! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already; when it could not
-//! be written, they are held as before.
+//! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already.
 
-use super::journal::{open_state_woof, state_woof_options};
+pub use super::bind::{add, named, pause, remove};
 use crate::error::{Code, Error, Result};
-use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, NAME_MAX};
-use crate::log::{self, Mark, Woof};
+use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
+use crate::log::Mark;
 use crate::name::STATE_DIR;
 use crate::predicate::Predicate;
 use crate::sys;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a handler gets its elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +99,7 @@ fn default_at_once() -> u32 {
 }
 
 fn default_memory() -> u64 {
-    4 << 30
+    HANDLER_MEMORY
 }
 
 impl Binding {
@@ -195,24 +194,6 @@ pub fn check_handler(name: &str) -> Result<()> {
         return refuse(text);
     }
     Ok(())
-}
-
-/// Looks whether handlers may be bound to a woof: of the namespace's own only dead letters are for them. A log that is written
-/// for each of its elements would never come to its end.
-fn check_own(woof: &str) -> Result<()> {
-    if woof != dead_letters() && woof.split('/').any(|part| part == STATE_DIR) {
-        let text = format!(
-            "what is in {STATE_DIR} is the namespace's own: handlers can be bound to {} only",
-            dead_letters()
-        );
-        return Err(Error::new(Code::Denied, woof, text));
-    }
-    Ok(())
-}
-
-/// The name of the dead-letter woof in its namespace.
-pub(super) fn dead_letters() -> String {
-    format!("{STATE_DIR}/{}", super::files::DEAD)
 }
 
 /// The namespace that a woof lies in, and its name there.
@@ -346,8 +327,20 @@ impl Bindings {
     }
 }
 
+/// How long the bindings are waited for, and how often it is looked. Whoever can read the directory can lock it, and for ever.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Locks the bindings of a namespace, as long as the file is open.
+///
+/// # Errors
+/// When it is no namespace, or somebody else has them locked for too long.
 pub(super) fn lock(namespace: &Path) -> Result<File> {
+    lock_within(namespace, LOCK_WAIT)
+}
+
+/// As [`lock`], for who would rather do something else than wait for so long.
+pub(super) fn lock_within(namespace: &Path, wait: Duration) -> Result<File> {
     let state = namespace.join(STATE_DIR);
     if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         let text = format!("not a namespace: it has no directory {STATE_DIR}");
@@ -355,169 +348,19 @@ pub(super) fn lock(namespace: &Path) -> Result<File> {
     }
     let failed = |err: std::io::Error| Error::io(state.display().to_string(), "lock", err);
     let file = File::open(&state).map_err(failed)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|err| failed(err.into()))?;
+    let until = Instant::now() + wait;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < until => {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let text = format!("locked by somebody else for {wait:?}");
+                return Err(Error::new(Code::Failed, state.display().to_string(), text));
+            }
+            Err(err) => return Err(failed(err.into())),
+        }
+    }
     Ok(file)
-}
-
-/// Has a woof hold its elements from `from` on, unless it holds more already; gives the first that can be a trigger.
-fn hold(woof: &Woof, from: u64) -> Result<u64> {
-    match woof.held() {
-        Some(held) if held <= from => Ok(from),
-        _ => woof.hold(Some(from)),
-    }
-}
-
-/// Has a woof hold what it held before a change of the bindings that failed, unless another binding holds its elements by now.
-fn hold_as_before(namespace: &Path, name: &str, woof: &Woof, before: Option<u64>) -> Result<()> {
-    let _lock = lock(namespace)?;
-    if before.is_some() || !Bindings::load(namespace)?.list.iter().any(|binding| binding.woof == name) {
-        woof.hold(before)?;
-    }
-    Ok(())
-}
-
-/// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file. Whether there is such a handler is
-/// looked at by who asks for it ([`super::check_program`]).
-///
-/// # Errors
-/// When there is no such woof, the woof has a binding to this handler, or it cannot be.
-pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
-    binding.check()?;
-    check_own(&binding.woof)?;
-    let woof = if binding.woof == dead_letters() {
-        // It is there from the first dead letter on, or from now on.
-        open_state_woof(namespace, super::files::DEAD, &state_woof_options())?
-    } else {
-        log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?
-    };
-    let before = woof.held();
-    let added = add_to(namespace, binding, &woof, from);
-    if added.is_err() && woof.held() != before {
-        // Nobody would ever let go of what no binding is for.
-        hold_as_before(namespace, &binding.woof, &woof, before)?;
-    }
-    added
-}
-
-fn add_to(namespace: &Path, binding: &Binding, woof: &Woof, from: Option<u64>) -> Result<Binding> {
-    Bindings::update(namespace, |bindings| {
-        let same = |other: &&Binding| {
-            other.is_of(&binding.woof, Some(&binding.handler))
-                && other.named.is_some() == binding.named.is_some()
-        };
-        if bindings.list.iter().any(|other| same(&other)) {
-            let text = format!("{} is bound to it already (wbind remove ends that)", binding.handler);
-            return Err(Error::new(Code::Exists, &*binding.woof, text));
-        }
-        let named = match binding.named {
-            None => None,
-            Some(_) => Some(free_number(bindings, binding)?),
-        };
-        let from = from.unwrap_or_else(|| woof.next_seqno()).min(woof.next_seqno());
-        let from = hold(woof, from).map_err(|err| err.of(&*binding.woof))?;
-        let id = bindings.next;
-        let binding = Binding { id, named, from, made: woof.status().created_ns, ..binding.clone() };
-        bindings.next += 1;
-        bindings.list.push(binding.clone());
-        Ok(binding)
-    })
-}
-
-/// A number for a named handler that no other of the woof has; not one that was given back just now, where there are others.
-fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
-    let used: Vec<u8> = bindings
-        .list
-        .iter()
-        .filter(|other| other.woof == binding.woof)
-        .filter_map(|other| other.named)
-        .collect();
-    let max = u32::from(Mark::HANDLER_MAX);
-    (0..max)
-        .filter_map(|step| u8::try_from((bindings.next - 1 + step) % max + 1).ok())
-        .find(|number| !used.contains(number))
-        .ok_or_else(|| {
-            let text = format!(
-                "{max} handlers are named in puts of this woof already, the limit (wbind removes them)"
-            );
-            Error::new(Code::TooLarge, &*binding.woof, text)
-        })
-}
-
-/// The number with which elements of a woof are marked that are put for `handler`; its binding is made first if it is not there.
-///
-/// # Errors
-/// As [`add`], and when there is no such handler.
-pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
-    super::check_program(namespace, handler)?;
-    let find = |bindings: &Bindings| {
-        bindings
-            .list
-            .iter()
-            .filter(|binding| binding.is_of(woof, Some(handler)))
-            .find_map(|binding| binding.named)
-    };
-    if let Some(number) = find(&Bindings::load(namespace)?) {
-        return Ok(number);
-    }
-    let binding = Binding { named: Some(1), ..Binding::new(woof, handler) };
-    match add(namespace, &binding, None) {
-        Ok(added) => Ok(added.named.unwrap_or_default()),
-        // Somebody else was first.
-        Err(err) if err.code() == Code::Exists => find(&Bindings::load(namespace)?).ok_or(err),
-        Err(err) => Err(err),
-    }
-}
-
-/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped.
-///
-/// # Errors
-/// [`Code::NotFound`] when there is none.
-pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usize> {
-    let mut let_go = None;
-    let removed = Bindings::update(namespace, |bindings| {
-        let before = bindings.list.len();
-        bindings.list.retain(|binding| !binding.is_of(woof, handler));
-        let removed = before - bindings.list.len();
-        if removed == 0 {
-            return Err(not_bound(woof, handler));
-        }
-        if !bindings.list.iter().any(|binding| binding.woof == woof)
-            && let Ok(open) = log::open(&namespace.join(woof))
-        {
-            let (open, _) = let_go.insert((open.clone(), open.held()));
-            open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
-        }
-        Ok(removed)
-    });
-    if let (Err(_), Some((open, before))) = (&removed, &let_go) {
-        hold_as_before(namespace, woof, open, *before).map_err(|err| err.of(woof))?;
-    }
-    removed
-}
-
-fn shown(namespace: &Path) -> String {
-    namespace.display().to_string()
-}
-
-/// Pauses the bindings of a woof to a handler, or all of it, or has them go on; gives how many there are.
-///
-/// # Errors
-/// [`Code::NotFound`] when there is none.
-pub fn pause(namespace: &Path, woof: &str, handler: Option<&str>, paused: bool) -> Result<usize> {
-    Bindings::update(namespace, |bindings| {
-        let mut count = 0;
-        for binding in bindings.list.iter_mut().filter(|binding| binding.is_of(woof, handler)) {
-            binding.paused = paused;
-            count += 1;
-        }
-        if count == 0 { Err(not_bound(woof, handler)) } else { Ok(count) }
-    })
-}
-
-fn not_bound(woof: &str, handler: Option<&str>) -> Error {
-    let text = match handler {
-        Some(handler) => format!("no binding to {handler}"),
-        None => "no handler is bound to it".to_owned(),
-    };
-    Error::new(Code::NotFound, woof, text)
 }

@@ -1,7 +1,7 @@
 //! The dispatcher of a namespace: finds triggers, claims them, has them run, and notes what became of them.
 //!
-//! One thread does all of that; attempts run in threads of their own, and one thread for each binding sleeps until its woof has more. So
-//! claims are exclusive in memory, and a lock on a file keeps other dispatchers away.
+//! One thread at a time does all of that ([`super::shared`]); attempts run in threads of their own, and one thread for each binding sleeps until its
+//! woof has more. So claims are exclusive in memory, and a lock on a file keeps other dispatchers away.
 //!
 //! Failure contract: what is claimed is in the log before it runs. What cannot be written is not claimed, and is tried again. See
 //! [`super::queue`] for what is never skipped.
@@ -16,20 +16,20 @@ use super::pool::Pool;
 use super::process::kill_left;
 use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
-use super::run::{Runner, runner_of};
+use super::run::Runner;
+use super::shared::{self, Place};
 use super::stream::Stream;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
 use crate::limits::ATTEMPTS_MAX;
 use crate::name::STATE_DIR;
-use rustix::fs::FlockOperation;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// After something could not be written, it is tried again.
@@ -45,6 +45,8 @@ const STOP: Duration = Duration::from_secs(10);
 pub(super) enum Event {
     /// A woof has more, or came to its end.
     Woken(u32),
+    /// There is more to do.
+    More,
     /// The bindings, or woofs, may be others.
     Reload,
     Stop,
@@ -108,6 +110,8 @@ pub struct Dispatcher {
     look_again: Option<Instant>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
+    /// Where it is found while it serves.
+    pub(super) place: Place,
     pub(super) running: usize,
     /// Whose turn it is.
     pub(super) turn: usize,
@@ -120,19 +124,11 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// The dispatcher of a namespace, given by its directory; handlers get `path` as their `PATH`. What an earlier one left running is killed.
+    /// The dispatcher of a namespace, given by its directory, with what runs its handlers. What an earlier one left running is killed.
     ///
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
-    pub fn open(namespace: &Path, path: &OsStr) -> Result<Dispatcher> {
-        Dispatcher::with_runner(namespace, runner_of(namespace, path))
-    }
-
-    /// As [`Dispatcher::open`], with another runner.
-    ///
-    /// # Errors
-    /// As [`Dispatcher::open`].
-    pub fn with_runner(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+    pub fn open(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
         let shown = namespace.display().to_string();
         let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
         let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
@@ -159,6 +155,7 @@ impl Dispatcher {
             look_again: None,
             pool: Pool::new(),
             events: channel(),
+            place: Place::default(),
             running: 0,
             turn: 0,
             counts: Ended::default(),
@@ -204,28 +201,34 @@ impl Dispatcher {
     }
 
     /// Runs what is pending and what comes, until it is stopped.
-    pub fn serve(mut self) -> Ended {
-        let mut deadline = None;
-        loop {
-            let stepped = self.step();
-            if let Err(err) = &stepped {
-                tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
-            }
-            if self.stopping {
-                let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
-                if !self.is_running() || Instant::now() >= until {
-                    break;
-                }
-            }
-            let failed = stepped.is_err();
-            self.wait(!failed && stepped.unwrap_or(false), failed || self.stopping);
+    pub fn serve(self) -> Ended {
+        shared::serve(self)
+    }
+
+    /// Does what can be done now; gives for how long there is nothing more, if it goes on. Once it is to stop, it goes on until `deadline`.
+    pub(super) fn turn(&mut self, deadline: &mut Option<Instant>) -> ControlFlow<(), Option<Duration>> {
+        let stepped = self.step();
+        if let Err(err) = &stepped {
+            tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
         }
-        if self.running > 0 {
+        if self.stopping {
+            let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
+            if !self.is_running() || Instant::now() >= until {
+                return ControlFlow::Break(());
+            }
+        }
+        let soon = stepped.is_err() || self.stopping;
+        ControlFlow::Continue(self.time_to_wait(stepped.unwrap_or(false), soon))
+    }
+
+    /// Ends it, whatever runs.
+    pub(super) fn end(mut self) -> Ended {
+        if self.is_running() {
             tracing::warn!(
-                attempts = self.running,
+                attempts = self.queues.iter().map(|queue| queue.running).sum::<usize>(),
                 "stopped in the middle of attempts: they will be made again"
             );
-            kill_left(&self.namespace, None);
+            self.runner.end_all();
         }
         if let Err(err) = self.checkpoint() {
             tracing::error!(error = %err, "the log of triggers cannot be written");
@@ -234,11 +237,11 @@ impl Dispatcher {
     }
 
     /// Does all that can be done now. True when there is more.
-    fn step(&mut self) -> Result<bool> {
+    pub(super) fn step(&mut self) -> Result<bool> {
         if self.look_again.take_if(|at| *at <= Instant::now()).is_some() {
             self.take(Event::Reload);
         }
-        let mut more = false;
+        let (mut more, mut idle) = (false, Vec::new());
         for queue in &mut self.queues {
             if self.journal.is_due() {
                 // What all of them find at once may be more than the log has room for behind its hold.
@@ -250,11 +253,8 @@ impl Dispatcher {
             // A woof that came to its end wakes at once whoever waits for it; what runs of it tells when it has ended.
             let is_last = queue.running > 0
                 && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some());
-            if scan == Scan::Idle
-                && !is_last
-                && let (Some(watch), id) = (self.watches.get_mut(&queue.binding.id), queue.looks_at())
-            {
-                watch.arm(id);
+            if scan == Scan::Idle && !is_last {
+                idle.push((queue.binding.id, queue.looks_at()));
             }
         }
         let before = self.journal.waiting();
@@ -279,6 +279,12 @@ impl Dispatcher {
                 run.iter().for_each(|(index, seqno, trigger)| self.start(*index, *seqno, trigger));
             }
         }
+        // What runs has begun: the rest holds up no trigger that is there.
+        for (id, seqno) in idle {
+            if let Some(watch) = self.watches.get_mut(&id) {
+                watch.arm(seqno);
+            }
+        }
         self.raise_holds();
         if self.journal.is_due() {
             self.checkpoint()?;
@@ -293,27 +299,31 @@ impl Dispatcher {
 
     /// Waits for something to do.
     fn wait(&mut self, more: bool, soon: bool) {
-        let now = Instant::now();
-        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
-        let due = due.chain(self.is_put_off(now)).filter(|_| self.running < ATTEMPTS_MAX);
-        let due = due.chain(self.look_again).min();
-        let time = match (more, soon, due) {
-            (true, ..) => Some(Duration::ZERO),
-            (_, true, _) => Some(TRY_AGAIN.min(STOP / 20)),
-            (_, _, due) => due.map(|due| due.saturating_duration_since(now)),
-        };
-        let first = match time {
-            None => self.events.1.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(time) => self.events.1.recv_timeout(time),
-        };
-        let Ok(first) = first else { return };
+        let time = self.time_to_wait(more, soon);
+        let Some(first) = shared::next(&self.events.1, time) else { return };
         self.take(first);
         while let Ok(event) = self.events.1.try_recv() {
             self.take(event);
         }
     }
 
-    fn take(&mut self, event: Event) {
+    /// For how long there is nothing to do but what events ask for.
+    fn time_to_wait(&self, more: bool, soon: bool) -> Option<Duration> {
+        match (more, soon) {
+            (true, _) => Some(Duration::ZERO),
+            (_, true) => Some(TRY_AGAIN.min(STOP / 20)),
+            _ => self.due().map(|due| due.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// When something is to be done, whatever happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
+        let due = due.chain(self.is_put_off(Instant::now())).filter(|_| self.running < ATTEMPTS_MAX);
+        due.chain(self.look_again).min()
+    }
+
+    pub(super) fn take(&mut self, event: Event) {
         match event {
             Event::Woken(id) => {
                 if let Some(watch) = self.watches.get_mut(&id) {
@@ -321,6 +331,7 @@ impl Dispatcher {
                 }
                 self.look_for_ended();
             }
+            Event::More => {}
             Event::Reload => {
                 let found = seen(&self.namespace);
                 if let Err(err) = self.reload(&mut HashMap::new()) {
@@ -367,7 +378,11 @@ impl Dispatcher {
             return;
         }
         // Nobody binds a handler to elements that are let go of meanwhile.
-        let Ok(_lock) = bindings::lock(&self.namespace) else { return };
+        let Ok(_lock) = bindings::lock_within(&self.namespace, Duration::ZERO) else {
+            // More is held than need be for a moment.
+            self.look_again.get_or_insert(Instant::now() + TRY_AGAIN);
+            return;
+        };
         let now = seen(&self.namespace);
         if now != self.seen {
             // What was not understood is not read again before it is another file; till then more is held than need be.
@@ -403,7 +418,7 @@ impl Dispatcher {
 
     /// Reads the bindings.
     fn reload(&mut self, left: &mut HashMap<u32, Left>) -> Result<()> {
-        let lock = bindings::lock(&self.namespace)?;
+        let lock = bindings::lock_within(&self.namespace, TRY_AGAIN)?;
         let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
         drop(lock);
         let mut wanted = bindings.list;
@@ -433,10 +448,8 @@ impl Dispatcher {
                 continue;
             };
             if !self.watches.contains_key(&id) {
-                let send = self.events.0.clone();
-                let watch = Watch::start(&source.woof, move || {
-                    let _ = send.send(Event::Woken(id));
-                })?;
+                let (events, place) = (self.events.0.clone(), Arc::clone(&self.place));
+                let watch = Watch::start(&source.woof, move || shared::woken(id, &place, &events))?;
                 self.watches.insert(id, watch);
             }
         }
@@ -466,7 +479,7 @@ impl Dispatcher {
 
 fn lock(namespace: &Path) -> Result<File> {
     let state = namespace.join(STATE_DIR);
-    if !state.is_dir() {
+    if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         return Err(Error::new(
             Code::NotFound,
             "",
@@ -478,15 +491,14 @@ fn lock(namespace: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
+        // Nothing is made where a link leads to.
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(state.join(files::LOCK))
         .map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Error::new(Code::Exists, "", "another server runs its handlers"))
-        }
-        Err(err) => Err(failed(err.into())),
+    if !crate::sys::lock_alone(&file).map_err(failed)? {
+        return Err(Error::new(Code::Exists, "", "another server runs its handlers"));
     }
+    Ok(file)
 }
 
 /// Ends what an earlier dispatcher left running, so that no trigger runs twice at once; gives how many processes there were.
@@ -510,4 +522,4 @@ fn seen(namespace: &Path) -> Seen {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,7 +12,7 @@ pub(super) struct Element {
 
 /// Reads an element, or says why it cannot be handled.
 pub(super) fn read(woof: &Woof, seqno: u64) -> Result<Element, &'static str> {
-    match woof.cursor(seqno).next() {
+    match woof.cursor(seqno).of_one().next() {
         Some(Item::Elem { seqno: at, time_ns, mark, data, .. }) if at == seqno => {
             Ok(Element { time_ns, mark, data: data.to_vec() })
         }

@@ -9,8 +9,10 @@
 
 mod asked;
 mod attempt;
+mod bind;
 pub mod bindings;
 mod claim;
+pub mod container;
 mod dead;
 mod dispatch;
 mod element;
@@ -27,7 +29,9 @@ mod program;
 mod queue;
 mod record;
 mod run;
+mod runners;
 mod serve;
+mod shared;
 mod stream;
 mod summary;
 #[cfg(test)]
@@ -48,7 +52,8 @@ pub(crate) use logged::Logged;
 pub use process::kill_orphans;
 pub use program::check_program;
 pub use record::{Record, Totals, What};
-pub use run::{Asked, Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started, runner_of};
+pub use run::{Asked, Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
+pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, run_pending};
 pub use summary::{BindingSummary, Summary};
 

@@ -1,7 +1,7 @@
 //! What becomes of attempts: done, tried again, given up, lost.
 
 use super::attempt::Became;
-use super::bindings::dead_letters;
+use super::bind::dead_letters;
 use super::dead::DeadLetter;
 use super::dispatch::{Dispatcher, TRY_AGAIN};
 use super::element::Element;

@@ -35,8 +35,13 @@ impl Runner for ProcessRunner {
         command.env("WOOF_NAMESPACE", run.namespace);
         command.current_dir(run.namespace);
         let mark = Mark { namespace: run.namespace.to_owned(), trigger: run.trigger.to_owned() };
-        start(&mut command, stdin, run.binding.memory, Some(mark))
-            .map_err(|err| format!("start: {err}").into())
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let failed = |err: std::io::Error| format!("start: {err}");
+        let mut process = launch(&mut command, run.binding.memory, Some(mark)).map_err(failed)?;
+        let pipe = |fd: Option<OwnedFd>| fd.ok_or_else(|| "start: it has no pipe".to_owned());
+        let stdout = pipe(process.child.stdout.take().map(Into::into))?;
+        let stderr = pipe(process.child.stderr.take().map(Into::into))?;
+        Ok(Started { running: Box::new(process), stdout, stderr })
     }
 }
 
@@ -46,21 +51,11 @@ pub(super) struct Mark {
     pub(super) trigger: String,
 }
 
-/// Starts a program in a process group of its own.
-pub(super) fn start(
-    command: &mut Command,
-    stdin: OwnedFd,
-    memory: u64,
-    mark: Option<Mark>,
-) -> std::io::Result<Started> {
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let child = spawn(command)?;
-    let mut process = Process::new(child, mark)?;
+/// Starts a program with what the command says, and sets its limits.
+pub(super) fn launch(command: &mut Command, memory: u64, mark: Option<Mark>) -> std::io::Result<Process> {
+    let process = Process::new(spawn(command)?, mark)?;
     process.limit(memory);
-    let pipe = |fd: Option<OwnedFd>| fd.ok_or_else(|| std::io::Error::other("it has no pipe"));
-    let stdout = pipe(process.child.stdout.take().map(Into::into))?;
-    let stderr = pipe(process.child.stderr.take().map(Into::into))?;
-    Ok(Started { running: Box::new(process), stdout, stderr })
+    Ok(process)
 }
 
 /// Starts a program. One that was written a moment ago may still be open for writing in a process that was being started meanwhile.
@@ -77,8 +72,8 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
     }
 }
 
-/// A process that runs.
-struct Process {
+/// A process that runs. Dropped, it is killed with its group.
+pub(super) struct Process {
     child: Child,
     pid: Pid,
     pidfd: OwnedFd,
@@ -118,7 +113,7 @@ impl Process {
     }
 
     /// Ends its group and takes its status. Its number is not given to another before that.
-    fn reap(&mut self) -> std::io::Result<ExitStatus> {
+    pub(super) fn reap(&mut self) -> std::io::Result<ExitStatus> {
         let _ = kill_process_group(self.pid, Signal::KILL);
         self.reaped = true;
         self.child.wait()

@@ -12,6 +12,7 @@ use crate::content::ContentType;
 use crate::error::{Code, Result};
 use crate::limits::TRIGGERS_OPEN_MAX;
 use crate::log::{self, Cursor, Item, Mark, Woof};
+use crate::name::stay_inside;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
@@ -174,7 +175,8 @@ impl Queue {
 
     /// Opens the woof, if it is there. `made` and `recoveries` are those of when it was known last.
     fn open_woof(&mut self, journal: &mut Journal, made: Option<u64>, recoveries: Option<u64>) -> Result<()> {
-        let woof = match log::open(&self.path) {
+        // By now it may be a link: handlers can make some.
+        let woof = match stay_inside(&self.binding.woof, &self.path).and_then(|()| log::open(&self.path)) {
             Ok(woof) => woof,
             Err(err) if err.code() == Code::NotFound => {
                 self.lose_all(journal, "the woof was removed");

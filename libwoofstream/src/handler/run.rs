@@ -7,12 +7,9 @@ use super::asked::Call;
 use super::bindings::Binding;
 use super::follow;
 use super::input;
-use super::process::ProcessRunner;
 use crate::content::ContentType;
-use std::ffi::OsStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A handler that is to run.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +132,9 @@ pub trait Runner: Send + Sync {
     /// When it cannot be started.
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure>;
 
+    /// Kills everything that it started.
+    fn end_all(&self) {}
+
     /// Runs a handler for the element of an attempt to its end, or to its time limit.
     ///
     /// # Errors
@@ -144,9 +144,4 @@ pub trait Runner: Send + Sync {
         let started = self.start(run, input)?;
         follow::to_the_end(started, run.binding.timeout(), line)
     }
-}
-
-/// The runner of a namespace's handlers; as processes they get `path` as their `PATH`.
-pub fn runner_of(_namespace: &Path, path: &OsStr) -> Arc<dyn Runner> {
-    Arc::new(ProcessRunner { path: path.to_owned() })
 }

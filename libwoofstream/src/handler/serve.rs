@@ -7,6 +7,7 @@
 
 use super::dispatch::{Dispatcher, Ended, Stopper, TRY_AGAIN};
 use super::files;
+use super::runners::Runners;
 use crate::error::{Code, Error, Result};
 use crate::limits::WATCHED_DIRS_MAX;
 use crate::name::STATE_DIR;
@@ -14,11 +15,12 @@ use crate::space::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// The dispatchers of the namespaces under a directory.
@@ -29,17 +31,17 @@ pub struct Dispatchers {
 }
 
 impl Dispatchers {
-    /// Starts the dispatchers of all namespaces at and under `root`, and of those to come; handlers get `path` as their `PATH`.
+    /// Starts the dispatchers of all namespaces at and under `root`, and of those to come.
     ///
     /// # Errors
     /// When directories cannot be watched.
-    pub fn start(root: &Path, path: &OsStr) -> Result<Dispatchers> {
+    pub fn start(root: &Path, runners: Arc<Runners>) -> Result<Dispatchers> {
         let failed =
             |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(failed)?;
-        let mut watcher = Watcher::new(inotify, root, path);
+        let mut watcher = Watcher::new(inotify, root, runners);
         watcher.enter_all();
         let thread = std::thread::Builder::new()
             .name("woof-bindings".to_owned())
@@ -77,18 +79,18 @@ struct Watcher {
     running: HashMap<PathBuf, (Stopper, JoinHandle<Ended>)>,
     /// Namespaces whose dispatcher did not start, and what was said about it.
     failed: HashMap<PathBuf, String>,
-    path: OsString,
+    runners: Arc<Runners>,
 }
 
 impl Watcher {
-    fn new(inotify: OwnedFd, root: &Path, path: &OsStr) -> Watcher {
+    fn new(inotify: OwnedFd, root: &Path, runners: Arc<Runners>) -> Watcher {
         Watcher {
             inotify,
             root: root.to_owned(),
             dirs: HashMap::new(),
             running: HashMap::new(),
             failed: HashMap::new(),
-            path: path.to_owned(),
+            runners,
         }
     }
 
@@ -137,11 +139,11 @@ impl Watcher {
             stopper.reload();
             return;
         }
+        let before = self.failed.remove(namespace);
         if !namespace.join(STATE_DIR).join(files::BINDINGS).exists() {
             return;
         }
-        let before = self.failed.remove(namespace);
-        match start(namespace, &self.path) {
+        match start(namespace, &self.runners) {
             Ok(started) => drop(self.running.insert(namespace.to_owned(), started)),
             Err(err) => {
                 let text = err.to_string();
@@ -222,8 +224,8 @@ impl Watcher {
     }
 }
 
-fn start(namespace: &Path, path: &OsStr) -> Result<(Stopper, JoinHandle<Ended>)> {
-    let dispatcher = Dispatcher::open(namespace, path)?;
+fn start(namespace: &Path, runners: &Runners) -> Result<(Stopper, JoinHandle<Ended>)> {
+    let dispatcher = Dispatcher::open(namespace, runners.of(namespace)?)?;
     let stopper = dispatcher.stopper();
     let thread = std::thread::Builder::new()
         .name("woof-dispatch".to_owned())
@@ -236,7 +238,7 @@ fn start(namespace: &Path, path: &OsStr) -> Result<(Stopper, JoinHandle<Ended>)>
 ///
 /// # Errors
 /// The first of what went wrong; the other namespaces are worked on all the same.
-pub fn run_pending(root: &Path, path: &OsStr, stop: &Stop) -> Result<Ended> {
+pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop) -> Result<Ended> {
     let (mut all, mut failed) = (Ended::default(), None);
     loop {
         let mut some = false;
@@ -244,7 +246,8 @@ pub fn run_pending(root: &Path, path: &OsStr, stop: &Stop) -> Result<Ended> {
             if stop.is_stopped() {
                 return failed.map_or(Ok(all), Err);
             }
-            let ended = Dispatcher::open(&namespace, path).and_then(|dispatcher| {
+            let opened = runners.of(&namespace).and_then(|runner| Dispatcher::open(&namespace, runner));
+            let ended = opened.and_then(|dispatcher| {
                 let stopper = dispatcher.stopper();
                 stop.on_stop(move || stopper.stop());
                 dispatcher.run_pending()
@@ -291,11 +294,15 @@ fn namespaces(root: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    fn runners() -> Arc<Runners> {
+        Arc::new(Runners::new(super::super::RunOptions::new("")))
+    }
+
     #[test]
     fn directories_that_are_gone_are_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
-        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        let mut watcher = Watcher::new(inotify, dir.path(), runners());
         watcher.enter_all();
         for _ in 0..3 {
             std::fs::create_dir(dir.path().join("farm")).unwrap();
@@ -311,7 +318,7 @@ mod tests {
     fn bindings_that_are_made_among_more_events_than_are_queued_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
-        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        let mut watcher = Watcher::new(inotify, dir.path(), runners());
         watcher.enter_all();
         let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
         // Two names in turn, as the kernel makes one of two events that are the same.
@@ -344,12 +351,19 @@ mod tests {
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
         std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
         std::fs::write(dir.path().join(STATE_DIR).join(files::BINDINGS), "").unwrap();
-        let other = Dispatcher::open(dir.path(), OsStr::new("")).unwrap();
-        let mut watcher = Watcher::new(inotify, dir.path(), OsStr::new(""));
+        let other = Dispatcher::open(dir.path(), runners().of(dir.path()).unwrap()).unwrap();
+        let mut watcher = Watcher::new(inotify, dir.path(), runners());
         watcher.enter_all();
         assert!(watcher.running.is_empty());
         let said = watcher.failed.get(dir.path()).cloned().unwrap();
         assert!(said.ends_with("another server runs its handlers"), "{said}");
+        let bindings = dir.path().join(STATE_DIR).join(files::BINDINGS);
+        std::fs::remove_file(&bindings).unwrap();
+        watcher.look_at(dir.path());
+        assert!(watcher.failed.is_empty(), "there is nothing to start any more");
+        std::fs::write(&bindings, "").unwrap();
+        watcher.look_at(dir.path());
+        assert_eq!(watcher.failed.get(dir.path()), Some(&said));
         drop(other);
         watcher.look_at(dir.path());
         assert!(watcher.failed.is_empty());

@@ -4,6 +4,9 @@
 //!
 //! Failure contract: when the program ends, or does not answer in time, the oldest element without an answer has failed with that; those behind it
 //! go back and are given to the next program. Elements of another depth go to a program of their own, as what it puts has that depth.
+//!
+//! A thread for each starts the program, takes its answers and sees to its time limit. A few elements for a program that is there are written to it by
+//! who hands them over, so that a trigger waits for no other thread.
 
 use super::attempt::{Became, Output};
 use super::bindings::Binding;
@@ -22,12 +25,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// With so many bytes waiting to be read by the program, no more elements are read from the woof.
 const WAITING_MAX: usize = 256 << 10;
+
+/// With more triggers than so many, giving them is the work of the thread.
+const FEW: usize = 16;
 
 /// How long a program that is not needed any more has to end.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -42,58 +49,35 @@ pub(super) struct Setup {
     pub(super) events: Sender<Event>,
 }
 
-/// The thread that talks to the program of a binding.
+/// The thread that talks to the program of a binding, and the way to it.
 pub(super) struct Stream {
-    jobs: Option<Sender<Vec<u64>>>,
-    wake: Arc<OwnedFd>,
+    shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Stream {
-    pub(super) fn start(setup: Setup) -> std::io::Result<Stream> {
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (send, receive) = channel();
-        let own = Arc::clone(&wake);
-        let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
-            let cursor = setup.woof.cursor(1);
-            let mut worker =
-                Worker { setup, cursor, program: None, jobs: VecDeque::new(), answers: Vec::new() };
-            worker.work(&receive, &own);
-        })?;
-        Ok(Stream { jobs: Some(send), wake, thread: Some(thread) })
-    }
-
-    /// Hands over triggers, in order. They come back as [`Event::Answers`].
-    pub(super) fn push(&self, jobs: Vec<u64>) {
-        if let Some(send) = &self.jobs {
-            // The thread ends after this does.
-            let _ = send.send(jobs);
-        }
-        self.wake();
-    }
-
-    fn wake(&self) {
-        // Full means that it is awake.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
-    }
+/// What the thread has together with who hands over triggers.
+struct Shared {
+    setup: Setup,
+    /// Triggers that are claimed and no program has, by seqno. Never locked for long.
+    jobs: Mutex<VecDeque<u64>>,
+    /// Locked before `jobs` where both are.
+    feed: Mutex<Feed>,
+    /// Wakes the thread.
+    wake: OwnedFd,
+    closed: AtomicBool,
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.jobs = None;
-        self.wake();
-        // Its program has ended when this returns.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// The way of elements to the program.
+struct Feed {
+    cursor: Cursor,
+    program: Option<Fed>,
+    /// The thread sleeps for as long as nobody wakes it.
+    asleep: bool,
 }
 
-/// A program that runs, and what is on its way to it.
-struct Program {
-    running: Box<dyn Running>,
-    stdin: Option<File>,
-    pipes: [Pipe; 2],
+/// What is on its way to a program.
+struct Fed {
+    stdin: Option<Arc<File>>,
     /// What it has not read yet.
     waiting: Vec<u8>,
     /// Elements that it was given and has not answered.
@@ -103,106 +87,123 @@ struct Program {
     deadline: Instant,
 }
 
-struct Worker {
-    setup: Setup,
-    cursor: Cursor,
-    program: Option<Program>,
-    /// Triggers that are claimed, by seqno.
-    jobs: VecDeque<u64>,
-    answers: Vec<(u64, Became)>,
+/// What there is to do before the next element can be given.
+enum Next {
+    /// Nothing: all were given, or the program is to read first.
+    Wait,
+    /// Its trigger is answered with this.
+    Answer(Became),
+    /// A program for elements of this depth is to be started.
+    Program(u8),
 }
 
-impl Worker {
-    fn work(&mut self, receive: &Receiver<Vec<u64>>, wake: &OwnedFd) {
-        loop {
-            loop {
-                match receive.try_recv() {
-                    Ok(jobs) => self.jobs.extend(jobs),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return self.leave(),
-                }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stream {
+    pub(super) fn start(setup: Setup) -> std::io::Result<Stream> {
+        let feed = Feed { cursor: setup.woof.cursor(1), program: None, asleep: false };
+        let shared = Arc::new(Shared {
+            setup,
+            jobs: Mutex::default(),
+            feed: Mutex::new(feed),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            closed: AtomicBool::new(false),
+        });
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
+            let mut worker = Worker { shared: own, program: None, answers: Vec::new() };
+            worker.work();
+        })?;
+        Ok(Stream { shared, thread: Some(thread) })
+    }
+
+    /// Hands over triggers, in order. They come back as [`Event::Answers`].
+    pub(super) fn push(&self, jobs: Vec<u64>) {
+        let shared = &*self.shared;
+        let few = {
+            let mut waiting = locked(&shared.jobs);
+            waiting.extend(jobs);
+            waiting.len() <= FEW
+        };
+        // The thread has it locked only while it is awake, and looks for jobs before it sleeps: when it was told to.
+        if few && let Ok(mut feed) = shared.feed.try_lock() {
+            let next = feed.give(shared);
+            let is_written = feed.program.as_ref().is_some_and(|program| program.waiting.is_empty());
+            if matches!(next, Next::Wait) && is_written && !feed.asleep {
+                return;
             }
-            self.give();
-            self.tell();
-            self.wait(wake);
-            self.tell();
+        }
+        shared.wake();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.wake();
+        // Its program has ended when this returns.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
+}
 
-    /// Sends what was answered.
-    fn tell(&mut self) {
-        if !self.answers.is_empty() {
-            let answers = std::mem::take(&mut self.answers);
-            let _ = self.setup.events.send(Event::Answers { binding: self.setup.binding.id, answers });
-        }
+impl Shared {
+    fn wake(&self) {
+        // Full means that it is awake.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
+}
 
+impl Feed {
     /// Gives elements to the program as long as it reads them.
-    fn give(&mut self) {
-        while let Some(seqno) = self.jobs.front().copied() {
-            if self.program.as_ref().is_some_and(|program| program.waiting.len() >= WAITING_MAX) {
-                break;
-            }
-            let element = match self.read(seqno) {
-                Ok(element) => element,
-                Err(reason) => {
-                    self.jobs.pop_front();
-                    self.answers.push((seqno, Became::Lost(reason.to_owned())));
-                    continue;
-                }
-            };
-            let depth = element.mark.depth();
-            if depth >= Mark::DEPTH_MAX && !self.setup.binding.chain {
-                self.jobs.pop_front();
-                self.answers.push((seqno, Became::Hopeless(super::attempt::TOO_DEEP.to_owned())));
-                continue;
-            }
-            let depth = (depth + 1).min(Mark::DEPTH_MAX);
-            if let Some(program) = &self.program
-                && program.depth != depth
-            {
-                if !program.given.is_empty() {
-                    // It goes on when these are answered.
-                    self.cursor = self.setup.woof.cursor(seqno);
-                    break;
-                }
-                self.leave();
-            }
-            if self.program.is_none() {
-                match self.start(depth) {
-                    Ok(program) => self.program = Some(program),
-                    Err(failure) => {
-                        self.jobs.pop_front();
-                        self.answers.push((seqno, failure.into()));
-                        self.give_back();
-                        break;
-                    }
-                }
-            }
-            self.jobs.pop_front();
-            if let Some(program) = &mut self.program {
-                if program.given.is_empty() {
-                    program.deadline = Instant::now() + self.setup.binding.timeout();
-                }
-                program.given.push_back(seqno);
-                encode::elem(&mut program.waiting, seqno, element.time_ns, &element.data);
-            }
-        }
+    fn give(&mut self, shared: &Shared) -> Next {
+        let next = self.fill(shared);
         if let Some(program) = &mut self.program {
             program.write();
         }
+        next
     }
 
-    /// Everything that no program has goes back.
-    fn give_back(&mut self) {
-        self.answers.extend(self.jobs.drain(..).map(|seqno| (seqno, Became::Returned)));
+    fn fill(&mut self, shared: &Shared) -> Next {
+        let setup = &shared.setup;
+        loop {
+            if self.program.as_ref().is_some_and(|program| program.waiting.len() >= WAITING_MAX) {
+                return Next::Wait;
+            }
+            let Some(seqno) = locked(&shared.jobs).front().copied() else { return Next::Wait };
+            let element = match self.read(&setup.woof, seqno) {
+                Ok(element) => element,
+                Err(reason) => return Next::Answer(Became::Lost(reason.to_owned())),
+            };
+            let depth = element.mark.depth();
+            if depth >= Mark::DEPTH_MAX && !setup.binding.chain {
+                return Next::Answer(Became::Hopeless(super::attempt::TOO_DEEP.to_owned()));
+            }
+            let depth = (depth + 1).min(Mark::DEPTH_MAX);
+            match &mut self.program {
+                Some(program) if program.depth == depth => {
+                    locked(&shared.jobs).pop_front();
+                    if program.given.is_empty() {
+                        program.deadline = Instant::now() + setup.binding.timeout();
+                    }
+                    program.given.push_back(seqno);
+                    encode::elem(&mut program.waiting, seqno, element.time_ns, &element.data);
+                }
+                // It goes on when those before it are answered.
+                Some(program) if !program.given.is_empty() => return Next::Wait,
+                _ => return Next::Program(depth),
+            }
+        }
     }
 
     /// Reads an element; mostly the one behind the last.
-    fn read(&mut self, seqno: u64) -> Result<Element, &'static str> {
+    fn read(&mut self, woof: &Woof, seqno: u64) -> Result<Element, &'static str> {
         let at = self.cursor.seqno();
         if at > seqno || seqno - at > 4096 {
-            self.cursor = self.setup.woof.cursor(seqno);
+            self.cursor = woof.cursor(seqno);
         }
         loop {
             match self.cursor.next() {
@@ -218,9 +219,82 @@ impl Worker {
             }
         }
     }
+}
 
-    fn start(&self, depth: u8) -> Result<Program, Failure> {
-        let Setup { namespace, binding, content, .. } = &self.setup;
+/// A program that runs.
+struct Program {
+    running: Box<dyn Running>,
+    pipes: [Pipe; 2],
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    /// The program that is fed, if one is.
+    program: Option<Program>,
+    answers: Vec<(u64, Became)>,
+}
+
+impl Worker {
+    fn work(&mut self) {
+        loop {
+            if self.shared.closed.load(Ordering::Acquire) {
+                return self.leave();
+            }
+            self.give();
+            self.tell();
+            self.wait();
+            self.tell();
+        }
+    }
+
+    /// Sends what was answered.
+    fn tell(&mut self) {
+        if !self.answers.is_empty() {
+            let answers = std::mem::take(&mut self.answers);
+            let Setup { binding, events, .. } = &self.shared.setup;
+            let _ = events.send(Event::Answers { binding: binding.id, answers });
+        }
+    }
+
+    /// Gives elements, and does what has to be done before the next one can be given.
+    fn give(&mut self) {
+        loop {
+            let next = locked(&self.shared.feed).give(&self.shared);
+            match next {
+                Next::Wait => return,
+                Next::Answer(became) => self.answer_next(became),
+                Next::Program(depth) => {
+                    self.leave();
+                    // Nothing is locked while it starts.
+                    match self.start(depth) {
+                        Ok((program, fed)) => {
+                            self.program = Some(program);
+                            locked(&self.shared.feed).program = Some(fed);
+                        }
+                        Err(failure) => {
+                            self.answer_next(failure.into());
+                            return self.give_back();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers the trigger that would be given next.
+    fn answer_next(&mut self, became: Became) {
+        let seqno = locked(&self.shared.jobs).pop_front();
+        self.answers.extend(seqno.map(|seqno| (seqno, became)));
+    }
+
+    /// Everything that no program has goes back.
+    fn give_back(&mut self) {
+        let jobs = std::mem::take(&mut *locked(&self.shared.jobs));
+        self.answers.extend(jobs.into_iter().map(|seqno| (seqno, Became::Returned)));
+    }
+
+    fn start(&self, depth: u8) -> Result<(Program, Fed), Failure> {
+        let Setup { namespace, binding, content, runner, .. } = &self.shared.setup;
         let trigger = format!("{}-stream", binding.id);
         let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None, asked: None, args: &[] };
         let piped = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from);
@@ -230,29 +304,36 @@ impl Worker {
             Ok((stdin, feed))
         });
         let (stdin, feed) = piped.map_err(|err| format!("start: {err}"))?;
-        let Started { running, stdout, stderr } = self.setup.runner.start(&run, stdin)?;
+        let Started { running, stdout, stderr } = runner.start(&run, stdin)?;
         let mut waiting = Vec::new();
         encode::preamble(&mut waiting);
         drop(encode::dir(&mut waiting, &context(&binding.woof, *content)));
-        Ok(Program {
-            running,
-            stdin: Some(feed),
-            pipes: [Pipe::new(Channel::Out, stdout), Pipe::new(Channel::Err, stderr)],
+        let pipes = [Pipe::new(Channel::Out, stdout), Pipe::new(Channel::Err, stderr)];
+        let fed = Fed {
+            stdin: Some(Arc::new(feed)),
             waiting,
             given: VecDeque::new(),
             depth,
             deadline: Instant::now() + binding.timeout(),
-        })
+        };
+        Ok((Program { running, pipes }, fed))
     }
 
     /// Waits for the program, for jobs, or for the deadline, and takes what came.
-    fn wait(&mut self, wake: &OwnedFd) {
-        let timeout = match &self.program {
-            Some(program) if !program.given.is_empty() => {
-                Some(program.deadline.saturating_duration_since(Instant::now()))
-            }
-            _ => None,
+    fn wait(&mut self) {
+        let (timeout, stdin) = {
+            let mut feed = locked(&self.shared.feed);
+            let timeout = match &feed.program {
+                Some(program) if !program.given.is_empty() => {
+                    Some(program.deadline.saturating_duration_since(Instant::now()))
+                }
+                _ => None,
+            };
+            feed.asleep = timeout.is_none();
+            let stdin = feed.program.as_ref().filter(|program| !program.waiting.is_empty());
+            (timeout, stdin.and_then(|program| program.stdin.clone()))
         };
+        let wake = &self.shared.wake;
         let mut polled = vec![PollFd::new(wake, PollFlags::IN)];
         if let Some(program) = &self.program {
             polled.push(PollFd::from_borrowed_fd(program.running.ended(), PollFlags::IN));
@@ -263,9 +344,7 @@ impl Worker {
                     .filter_map(|pipe| pipe.file.as_ref())
                     .map(|file| PollFd::new(file, PollFlags::IN)),
             );
-            if let Some(stdin) = program.stdin.as_ref().filter(|_| !program.waiting.is_empty()) {
-                polled.push(PollFd::new(stdin, PollFlags::OUT));
-            }
+            polled.extend(stdin.as_deref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         }
         let timespec = timeout.map(follow::timespec);
         // However it ends, what came is looked at.
@@ -288,23 +367,26 @@ impl Worker {
             self.fail(format!("ended without an answer: {how}"));
         } else if self.is_late() {
             // Whatever else it has to say: one that never stops writing is never waited for.
-            let limit = self.setup.binding.timeout();
+            let limit = self.shared.setup.binding.timeout();
             self.fail(format!("no answer after {limit:?}, the time limit: killed"));
         }
     }
 
     /// Whether an answer that is due has not come.
     fn is_late(&self) -> bool {
-        self.program
+        let feed = locked(&self.shared.feed);
+        feed.program
             .as_ref()
             .is_some_and(|program| !program.given.is_empty() && Instant::now() >= program.deadline)
     }
 
     /// Takes what the program wrote.
     fn take_answers(&mut self) {
-        let Some(program) = &mut self.program else { return };
-        let Setup { namespace, binding, .. } = &self.setup;
-        let (given, answers) = (&mut program.given, &mut self.answers);
+        let Setup { namespace, binding, .. } = &self.shared.setup;
+        let mut feed = locked(&self.shared.feed);
+        feed.asleep = false;
+        let (Some(program), Some(fed)) = (&mut self.program, &mut feed.program) else { return };
+        let (given, answers, depth) = (&mut fed.given, &mut self.answers, fed.depth);
         let before = answers.len();
         let mut wrong = None;
         for pipe in &mut program.pipes {
@@ -318,7 +400,6 @@ impl Worker {
                     text => {
                         let seqno = given.front().copied().unwrap_or(0);
                         let trigger = format!("{}-{seqno}", binding.id);
-                        let depth = program.depth;
                         let run = Run {
                             namespace,
                             binding,
@@ -348,8 +429,9 @@ impl Worker {
             }
         }
         if answers.len() > before {
-            program.deadline = Instant::now() + binding.timeout();
+            fed.deadline = Instant::now() + binding.timeout();
         }
+        drop(feed);
         if let Some(reason) = wrong {
             self.fail(reason);
         }
@@ -357,23 +439,26 @@ impl Worker {
 
     /// Ends the program: the oldest element without an answer has failed, the others go back.
     fn fail(&mut self, reason: String) {
-        let Some(mut program) = self.program.take() else { return };
-        if let Some(seqno) = program.given.pop_front() {
+        let fed = locked(&self.shared.feed).program.take();
+        let mut given = fed.map_or_else(VecDeque::new, |fed| fed.given);
+        if let Some(seqno) = given.pop_front() {
             self.answers.push((seqno, Became::Failed(reason)));
         } else {
-            tracing::warn!(handler = self.setup.binding.handler, reason, "a long-lived handler ended");
+            tracing::warn!(handler = self.shared.setup.binding.handler, reason, "a long-lived handler ended");
         }
-        self.answers.extend(program.given.drain(..).map(|seqno| (seqno, Became::Returned)));
+        self.answers.extend(given.into_iter().map(|seqno| (seqno, Became::Returned)));
         self.give_back();
         // Killed as it is dropped, if it lives.
+        self.program = None;
     }
 
     /// Ends the program with the end of its stream.
     fn leave(&mut self) {
-        let Some(mut program) = self.program.take() else { return };
-        encode::end(&mut program.waiting, Ok(()));
-        program.write();
-        program.stdin = None;
+        let fed = locked(&self.shared.feed).program.take();
+        let (Some(mut program), Some(mut fed)) = (self.program.take(), fed) else { return };
+        encode::end(&mut fed.waiting, Ok(()));
+        fed.write();
+        drop(fed);
         let mut polled = [PollFd::from_borrowed_fd(program.running.ended(), PollFlags::IN)];
         if poll(&mut polled, Some(&follow::timespec(LEAVE))) == Ok(1) {
             let _ = program.running.end();
@@ -381,11 +466,14 @@ impl Worker {
     }
 }
 
-impl Program {
+impl Fed {
     /// Writes what the pipe takes.
     fn write(&mut self) {
-        let Some(stdin) = &mut self.stdin else { return self.waiting.clear() };
-        match stdin.write(&self.waiting) {
+        let Some(stdin) = self.stdin.as_deref() else { return self.waiting.clear() };
+        if self.waiting.is_empty() {
+            return;
+        }
+        match (&*stdin).write(&self.waiting) {
             Ok(count) => drop(self.waiting.drain(..count)),
             Err(err)
                 if matches!(err.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {
@@ -393,5 +481,108 @@ impl Program {
             // It does not read any more. Whether it still answers its time limit shows.
             Err(_) => self.stdin = None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::{OnLine, Outcome};
+    use super::*;
+    use crate::log::{self, Options};
+    use std::io::Read as _;
+    use std::sync::mpsc::channel;
+
+    struct Nowhere;
+
+    impl Runner for Nowhere {
+        fn start(&self, _: &Run<'_>, _: OwnedFd) -> Result<Started, Failure> {
+            Err(Failure::NotReady("it has no programs".to_owned()))
+        }
+
+        fn run(&self, _: &Run<'_>, _: OnLine<'_>) -> Outcome {
+            Ok(())
+        }
+    }
+
+    /// The way to a program that is there, of a woof with many elements, without a thread; and what the program reads.
+    fn without_a_thread() -> (tempfile::TempDir, Stream, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options::default()).unwrap();
+        let woof = log::open(&path).unwrap();
+        let mut appender = woof.appender().unwrap();
+        for _ in 0..100 {
+            appender.append(b"x").unwrap();
+        }
+        let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let deadline = Instant::now();
+        let fed = Fed {
+            stdin: Some(Arc::new(feed.into())),
+            waiting: Vec::new(),
+            given: VecDeque::new(),
+            depth: 1,
+            deadline,
+        };
+        let feed = Feed { cursor: woof.cursor(1), program: Some(fed), asleep: false };
+        let setup = Setup {
+            namespace: Arc::new(dir.path().to_owned()),
+            binding: Arc::new(Binding::new("temp", "h")),
+            runner: Arc::new(Nowhere),
+            content: ContentType::Text,
+            events: channel().0,
+            woof,
+        };
+        let shared = Shared {
+            setup,
+            jobs: Mutex::default(),
+            feed: Mutex::new(feed),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
+            closed: AtomicBool::new(false),
+        };
+        (dir, Stream { shared: Arc::new(shared), thread: None }, stdin.into())
+    }
+
+    fn is_woken(stream: &Stream) -> bool {
+        rustix::io::read(&stream.shared.wake, &mut [0; 8]).is_ok()
+    }
+
+    #[test]
+    fn a_few_elements_for_a_program_that_is_there_wait_for_no_thread() {
+        let (_dir, stream, mut stdin) = without_a_thread();
+        stream.push(vec![1, 2]);
+        let mut read = vec![0; 1024];
+        let count = stdin.read(&mut read).unwrap();
+        let mut expected = Vec::new();
+        for (seqno, element) in [1, 2].map(|seqno| (seqno, stream.shared.setup.woof.cursor(seqno))) {
+            let mut element = element;
+            let Some(Item::Elem { time_ns, .. }) = element.next() else { panic!("no element") };
+            encode::elem(&mut expected, seqno, time_ns, b"x");
+        }
+        assert_eq!(read.get(..count), Some(&*expected));
+        assert!(!is_woken(&stream), "it sees to the deadline when it sleeps next");
+        let feed = locked(&stream.shared.feed);
+        assert_eq!(feed.program.as_ref().unwrap().given, [1, 2]);
+        assert!(feed.program.as_ref().unwrap().deadline > Instant::now());
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_without_a_deadline_is_told_of_one() {
+        let (_dir, stream, _stdin) = without_a_thread();
+        locked(&stream.shared.feed).asleep = true;
+        stream.push(vec![1]);
+        assert!(is_woken(&stream));
+    }
+
+    #[test]
+    fn many_elements_and_those_of_another_depth_are_left_to_the_thread() {
+        let (_dir, stream, _stdin) = without_a_thread();
+        stream.push((1..=50).collect());
+        assert!(is_woken(&stream));
+        assert_eq!(locked(&stream.shared.jobs).len(), 50);
+        locked(&stream.shared.jobs).clear();
+        locked(&stream.shared.feed).program.as_mut().unwrap().depth = 2;
+        stream.push(vec![51]);
+        assert!(is_woken(&stream));
+        assert_eq!(*locked(&stream.shared.jobs), [51]);
     }
 }

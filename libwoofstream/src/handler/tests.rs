@@ -7,7 +7,6 @@ mod prefixes;
 use super::bindings::{self, Binding, Bindings};
 use super::{Dispatcher, Ended, Failure, OnLine, Outcome, Run, Runner, Started, Summary};
 use crate::log::{self, Mark, Options};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -176,7 +175,7 @@ impl Runner for Notes {
 /// Runs what is pending; what was done, and what was run, by seqno.
 fn run(farm: &Path, notes: &Arc<Notes>) -> (Ended, Vec<u64>) {
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
-    let ended = Dispatcher::with_runner(farm, runner).unwrap().run_pending().unwrap();
+    let ended = Dispatcher::open(farm, runner).unwrap().run_pending().unwrap();
     let mut seqnos: Vec<u64> = notes.runs.lock().unwrap().drain(..).map(|(seqno, ..)| seqno).collect();
     seqnos.sort_unstable();
     (ended, seqnos)
@@ -210,7 +209,7 @@ fn with_nowhere_to_run_handlers_nothing_is_tried_up_or_lost() {
     put(&farm, 1..=3);
     let notes = Arc::new(Notes::default());
     *notes.not_ready.lock().unwrap() = Some("no engine".to_owned());
-    let dispatcher = || Dispatcher::with_runner(&farm, Arc::<Notes>::clone(&notes)).unwrap();
+    let dispatcher = || Dispatcher::open(&farm, Arc::<Notes>::clone(&notes)).unwrap();
     let err = dispatcher().run_pending().unwrap_err();
     assert_eq!(err.to_string(), format!("{}: no engine", farm.display()));
     let summary = Summary::of(&farm).unwrap();
@@ -238,7 +237,7 @@ fn what_is_given_up_is_a_dead_letter_and_comes_back_when_asked_for() {
     notes.fails.lock().unwrap().clear();
     assert_eq!(super::retry(&farm, &["1-2"]).unwrap(), 1);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    Dispatcher::with_runner(&farm, runner).unwrap().run_pending().unwrap();
+    Dispatcher::open(&farm, runner).unwrap().run_pending().unwrap();
     let expected = (2, "element 2".to_owned(), 1, "asked".to_owned());
     assert_eq!(*notes.runs.lock().unwrap(), [expected]);
 }
@@ -272,7 +271,7 @@ fn numbers_are_handled_again_also_before_the_first_checkpoint() {
     let mut image = std::fs::read(farm.join("temp")).unwrap();
     put(&farm, 6..=10);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    let dispatcher = Dispatcher::with_runner(&farm, runner).unwrap();
+    let dispatcher = Dispatcher::open(&farm, runner).unwrap();
     let stopper = dispatcher.stopper();
     let serving = std::thread::spawn(move || dispatcher.serve());
     while held(&farm) != Some(11) {
@@ -326,9 +325,9 @@ fn what_many_bindings_find_at_once_fits_the_log_of_triggers() {
 #[test]
 fn a_second_dispatcher_of_a_namespace_is_refused() {
     let (_dir, farm) = namespace(&Options::default());
-    let first = Dispatcher::open(&farm, OsStr::new("")).unwrap();
-    let Err(err) = Dispatcher::open(&farm, OsStr::new("")) else { panic!("two at once") };
+    let first = Dispatcher::open(&farm, Arc::new(Notes::default())).unwrap();
+    let Err(err) = Dispatcher::open(&farm, Arc::new(Notes::default())) else { panic!("two at once") };
     assert_eq!(err.text(), "another server runs its handlers");
     drop(first);
-    drop(Dispatcher::open(&farm, OsStr::new("")).unwrap());
+    drop(Dispatcher::open(&farm, Arc::new(Notes::default())).unwrap());
 }

@@ -5,9 +5,6 @@ use crate::error::{Error, Result};
 use crate::log::{Waker, Woof};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The stack of a thread that sleeps, in bytes.
-const STACK: usize = 128 << 10;
-
 #[derive(Default)]
 struct State {
     /// The seqno that is waited for.
@@ -47,13 +44,12 @@ impl Watch {
                         state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     }
                 };
-                woof.cursor(seqno).wait(&sleeper);
+                woof.cursor(seqno).sleep(&sleeper);
                 wake();
             }
         };
         std::thread::Builder::new()
             .name("woof-trigger".to_owned())
-            .stack_size(STACK)
             .spawn(work)
             .map_err(|err| Error::io("", "start a thread to wait for elements", err))?;
         Ok(Watch { shared, waker, armed: 0 })

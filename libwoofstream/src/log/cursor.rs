@@ -118,6 +118,13 @@ impl Cursor {
         self.seqno
     }
 
+    /// The same, for who wants one element: what is behind it is not copied with it.
+    #[must_use]
+    pub fn of_one(mut self) -> Cursor {
+        self.reach = 1;
+        self
+    }
+
     /// How many bytes of memory it holds.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
@@ -253,9 +260,17 @@ impl Cursor {
     /// No CPU is used while asleep. A woof opened without the right to write to it cannot ask to be woken: then this looks
     /// again 50 times a second.
     pub fn wait(&self, waker: &Waker) -> Woken {
+        self.wait_after(waker, if more_than_one_core() { SPINS } else { 0 })
+    }
+
+    /// As [`Cursor::wait`], but asleep from the beginning: for who has other threads that want the core now.
+    pub fn sleep(&self, waker: &Waker) -> Woken {
+        self.wait_after(waker, 0)
+    }
+
+    fn wait_after(&self, waker: &Waker, mut spins: u32) -> Woken {
         let region = &self.view.region;
         let map = &region.map;
-        let mut spins = if more_than_one_core() { SPINS } else { 0 };
         loop {
             let event = map.load32(shared::EVENT, std::sync::atomic::Ordering::SeqCst);
             if self.view.next() > self.seqno || self.gone.is_some() || self.buffered() {

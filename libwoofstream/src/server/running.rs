@@ -12,7 +12,7 @@ use super::ready::{Ready, Watched};
 use super::runs::Place;
 use crate::access::Right;
 use crate::error::{Code, Error, Result};
-use crate::handler::{self, Call, Channel, Lines, Logged, Outcome, Started};
+use crate::handler::{self, Call, Channel, Lines, Logged, Outcome, RunOptions, Started};
 use crate::limits::{PUT_WINDOW, RUN_MESSAGE_MAX};
 use crate::net::{self, Session, ran};
 use crate::wire::{Decoder, Event, Kind, encode};
@@ -93,8 +93,8 @@ impl Running {
         let path = site.path(name)?;
         site.allow(context.peer, &path, Right::Trigger, name)?;
         let namespace = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
-        let search = site
-            .handlers_path()
+        let runners = site
+            .runners()
             .ok_or_else(|| Error::new(Code::Unsupported, name, "this server runs no handlers on demand"))?;
         let place = site.runs.take(context.peer.to_string(), site.limits()).map_err(|err| err.of(name))?;
         let call = Call {
@@ -104,12 +104,12 @@ impl Running {
             woof: request.woof.clone(),
             seqno: request.seqno,
             time_ns: request.time,
-            path: search.to_owned(),
+            here: RunOptions::default(),
         };
         let user = handler::user_of(context.peer);
         let failed = |err: io::Error| Error::io(name, "start", err);
         let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC).map_err(|err| failed(err.into()))?;
-        let runner = handler::runner_of(&namespace, search);
+        let runner = runners.of(&namespace)?;
         let (id, started) =
             handler::start(&*runner, &namespace, &call, &user, stdin).map_err(|err| err.of(name))?;
         let Started { running: program, stdout, stderr } = started;

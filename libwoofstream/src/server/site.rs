@@ -11,13 +11,12 @@ use super::writers::Writers;
 use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
-use crate::handler::{self, files};
+use crate::handler::{self, Runners, files};
 use crate::name::{self, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -48,8 +47,8 @@ pub struct Site {
     pub(super) woofs: Woofs,
     pub(super) ready: Ready,
     pub(super) runs: Arc<Runs>,
-    /// The `PATH` of handlers that run on demand; without one none does.
-    handlers_path: OnceLock<OsString>,
+    /// What runs handlers on demand; without it none does.
+    runners: OnceLock<Arc<Runners>>,
     lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
     /// Locked as long as this lives.
     _lock: File,
@@ -77,12 +76,8 @@ impl Site {
             .write(true)
             .open(state.join(LOCK))
             .map_err(|err| Error::io(&*shown, "lock", err))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Error::new(Code::Exists, shown, "another server serves this directory"));
-            }
-            Err(err) => return Err(Error::io(&*shown, "lock", err)),
+        if !sys::lock_alone(&lock).map_err(|err| Error::io(&*shown, "lock", err))? {
+            return Err(Error::new(Code::Exists, shown, "another server serves this directory"));
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&root, flags, Mode::empty()).map_err(|err| Error::io(&*shown, "", err))?;
@@ -97,7 +92,7 @@ impl Site {
             woofs: Woofs::default(),
             ready: Ready::default(),
             runs: Arc::default(),
-            handlers_path: OnceLock::new(),
+            runners: OnceLock::new(),
             lists: Mutex::default(),
             _lock: lock,
         }))
@@ -120,8 +115,8 @@ impl Site {
         text
     }
 
-    /// Has handlers run on demand from now on, with this `PATH` where they are processes. What an earlier server left running is killed.
-    pub fn run_handlers(&self, path: &OsStr) {
+    /// Has handlers run on demand from now on. What an earlier server left running is killed.
+    pub fn run_handlers(&self, runners: Arc<Runners>) {
         let orphans = handler::kill_orphans(&self.root);
         if orphans > 0 {
             tracing::warn!(
@@ -129,12 +124,13 @@ impl Site {
                 "killed handlers on demand that an earlier server left running"
             );
         }
-        let _ = self.handlers_path.set(path.to_owned());
+        // The first ones stay.
+        let _ = self.runners.set(runners);
     }
 
-    /// The `PATH` of handlers that run on demand, if any may.
-    pub(super) fn handlers_path(&self) -> Option<&OsStr> {
-        self.handlers_path.get().map(OsString::as_os_str)
+    /// What runs handlers on demand, if any may.
+    pub(super) fn runners(&self) -> Option<&Runners> {
+        self.runners.get().map(|runners| &**runners)
     }
 
     /// The limits.

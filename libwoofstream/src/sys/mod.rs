@@ -1,9 +1,11 @@
-//! What the library asks of the system: the time, which boot this is, names of users, and files written whole.
+//! What the library asks of the system: the time, which boot this is, names of users, files written whole, and files locked.
 
 pub mod base64;
+mod lock;
 mod replace;
 pub mod users;
 
+pub use lock::lock_alone;
 pub use replace::replace;
 
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@ use crate::direct::{CANCEL, CREDIT, Client, DATA, END, Frame, frame, open, owner
 use crate::hostile_servers::{fake, remote, says, stream};
 use crate::world::directory;
 use libwoofstream::error::{Code, Error};
-use libwoofstream::handler::{Call, Exit, Pipes};
+use libwoofstream::handler::{Call, Exit, Pipes, RunOptions, Runners};
 use libwoofstream::net::{GREETING, Request, Run, ran};
 use libwoofstream::server::{Limits, Site};
 use libwoofstream::space::Space as _;
@@ -26,7 +26,7 @@ fn with_handler(dir: &Path, script: &str) -> Arc<Site> {
     let path = handlers.join("h");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    site.run_handlers("/usr/bin:/bin".as_ref());
+    site.run_handlers(Arc::new(Runners::new(RunOptions::new("/usr/bin:/bin"))));
     site
 }
 

@@ -1,6 +1,7 @@
 //! What the benchmark does as the other process of a pair: it starts itself with [`FLAG`] and a role.
 
 use crate::Result;
+use crate::handlers::stream;
 use crate::mapping::Mapping;
 use crate::net::echo;
 use crate::place::Place;
@@ -30,6 +31,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments[..] {
         ["framed"] => told_when_done(framed),
         ["raw"] => told_when_done(raw),
+        ["element-seen"] => stream::seen(),
+        ["answers"] => stream::answers(),
         ["pong", path] => pong(Path::new(path)),
         ["tls-echo", keys] => echo::run(Path::new(keys), None),
         ["tls-echo", keys, file] => echo::run(Path::new(keys), Some(Path::new(file))),

@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 /// Between two samples, so that all have gone to sleep.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// How long an idle follower is watched.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -116,21 +116,21 @@ impl Drop for Tail {
 }
 
 /// Two words in a mapping and a process that answers.
-struct Futex {
+pub(crate) struct Futex {
     words: Mapping,
     process: Child,
     number: u32,
 }
 
 impl Futex {
-    fn start(place: &Place, name: &str) -> Result<Futex> {
+    pub(crate) fn start(place: &Place, name: &str) -> Result<Futex> {
         let path = place.path(name);
         let words = Mapping::new(&path, WORDS_LEN)?;
         let process = child::start(place, &["pong", path.to_str().ok_or("path is not UTF-8")?])?;
         Ok(Futex { words, process, number: 0 })
     }
 
-    fn round_trip(&mut self) -> Result<()> {
+    pub(crate) fn round_trip(&mut self) -> Result<()> {
         let before = self.number;
         self.number += 1;
         self.words.tell(PING, self.number);

@@ -48,15 +48,16 @@ const GROUPS: &[(&str, Group)] = &[
     ("wan", wan::rows),
 ];
 
-const USAGE: &str = "usage: woofbench [--woof FILE] [--empty FILE] [--dir DIR] [--quick] [--markdown] [GROUP...]\n\
+const USAGE: &str = "usage: woofbench [--woof FILE] [--empty FILE] [--started FILE] [--dir DIR] [--quick] [--markdown] [GROUP...]\n\
     groups: all append sync bulk filter pipe latency start handlers memory latest net wan\n\
-    WOOF and EMPTY in the environment stand for --woof (the static release binary) and --empty (a program that does \
-    nothing, linked the same way)";
+    WOOF, EMPTY and STARTED in the environment stand for --woof (the static release binary), --empty (a program that does \
+    nothing, linked the same way) and --started (one that tells when it started)";
 
 /// What the arguments ask for.
 struct Asked {
     woof: PathBuf,
-    empty_program: Option<PathBuf>,
+    /// One that does nothing, and one that tells when it started.
+    programs: [Option<PathBuf>; 2],
     dir: PathBuf,
     quick: bool,
     markdown: bool,
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
 
 fn asked(arguments: Vec<String>) -> Result<Asked> {
     let mut woof = std::env::var_os("WOOF").map(PathBuf::from);
-    let mut empty_program = std::env::var_os("EMPTY").map(PathBuf::from);
+    let [mut empty, mut started] = ["EMPTY", "STARTED"].map(|name| std::env::var_os(name).map(PathBuf::from));
     let mut dir = std::env::temp_dir();
     let (mut quick, mut markdown, mut groups) = (false, false, Vec::new());
     let mut arguments = arguments.into_iter();
@@ -90,7 +91,8 @@ fn asked(arguments: Vec<String>) -> Result<Asked> {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument}: needs a value\n{USAGE}"));
         match argument.as_str() {
             "--woof" => woof = Some(value()?.into()),
-            "--empty" => empty_program = Some(value()?.into()),
+            "--empty" => empty = Some(value()?.into()),
+            "--started" => started = Some(value()?.into()),
             "--dir" => dir = value()?.into(),
             "--quick" => quick = true,
             "--markdown" => markdown = true,
@@ -108,11 +110,11 @@ fn asked(arguments: Vec<String>) -> Result<Asked> {
         groups.extend_from_slice(GROUPS);
     }
     let woof = woof.ok_or_else(|| format!("no binary of woof to measure\n{USAGE}"))?;
-    Ok(Asked { woof, empty_program, dir, quick, markdown, groups })
+    Ok(Asked { woof, programs: [empty, started], dir, quick, markdown, groups })
 }
 
 fn run(asked: &Asked) -> Result<()> {
-    let place = Place::new(&asked.dir, &asked.woof, asked.empty_program.clone(), asked.quick)?;
+    let place = Place::new(&asked.dir, &asked.woof, asked.programs.clone(), asked.quick)?;
     let machine = place::machine();
     let mut report = Report::new(asked.markdown)?;
     for line in machine {

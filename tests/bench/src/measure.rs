@@ -69,6 +69,15 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// What this part of the values is not above; 0 of none.
+pub(crate) fn part(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a slice")]
+    let place = (sorted.len() as f64 * part).ceil() as usize;
+    sorted.get(place.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// The seconds that `work` takes, divided by `operations`.
 pub(crate) fn timed(operations: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
@@ -91,6 +100,12 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(&[7.0]), 7.0);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn of_a_hundred_values_the_99th_is_what_99_of_100_are_not_above() {
+        let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!((part(&values, 0.99), part(&values, 1.0), part(&[], 0.99)), (99.0, 100.0, 0.0));
     }
 
     #[test]

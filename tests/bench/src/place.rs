@@ -12,6 +12,8 @@ pub(crate) struct Place {
     dir: TempDir,
     /// A program that does nothing, linked as ours is; not there when the benchmarks are started by hand without one.
     pub(crate) empty_program: Option<PathBuf>,
+    /// A program that writes when it started, as 16 bytes, into the file `started` where it runs; linked the same way.
+    pub(crate) started_program: Option<PathBuf>,
     /// Fewer and shorter rounds: to see that all works, not to measure.
     pub(crate) quick: bool,
 }
@@ -21,7 +23,7 @@ impl Place {
     pub(crate) fn new(
         parent: &Path,
         woof: &Path,
-        empty_program: Option<PathBuf>,
+        [empty_program, started_program]: [Option<PathBuf>; 2],
         quick: bool,
     ) -> Result<Place> {
         let dir = tempfile::Builder::new().prefix("woofbench-").tempdir_in(parent)?;
@@ -30,7 +32,7 @@ impl Place {
         for name in ["wcreate", "wfilter", "wget", "wput", "wserve", "wtail"] {
             std::os::unix::fs::symlink(fs::canonicalize(woof)?, links.join(name))?;
         }
-        Ok(Place { dir, empty_program, quick })
+        Ok(Place { dir, empty_program, started_program, quick })
     }
 
     /// A path in the directory.

@@ -6,32 +6,44 @@ use super::*;
 use crate::log::{self, Options};
 use std::sync::Mutex;
 
-/// Runs until it is told to end.
-struct Waits(Mutex<Receiver<()>>);
+/// Tells what it runs, and runs until it is told to end.
+struct Waits {
+    started: Sender<u64>,
+    told: Mutex<Receiver<()>>,
+}
 
 impl Runner for Waits {
     fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> std::result::Result<Started, Failure> {
         Err(Failure::NotReady("it has no programs".to_owned()))
     }
 
-    fn run(&self, _run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
-        let told = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+        // Who asked for it may have ended.
+        let _ = self.started.send(run.attempt.map_or(0, |attempt| attempt.seqno));
+        let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
         told.map_err(|err| err.to_string().into())
     }
 }
 
 /// A dispatcher of a woof with one element that is bound, and what ends its attempts.
 fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
+    let (dir, dispatcher, _, end) = dispatcher_that_tells();
+    (dir, dispatcher, end)
+}
+
+/// The same, and the elements that attempts began with.
+pub(in super::super) fn dispatcher_that_tells() -> (tempfile::TempDir, Dispatcher, Receiver<u64>, Sender<()>)
+{
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
     let path = dir.path().join("temp");
     log::create(&path, &Options::default()).unwrap();
     bindings::add(dir.path(), &Binding::new("temp", "h"), None).unwrap();
     log::open(&path).unwrap().appender().unwrap().append(b"one").unwrap();
-    let (end, told) = channel();
-    let runner = Arc::new(Waits(Mutex::new(told)));
-    let dispatcher = Dispatcher::with_runner(dir.path(), runner).unwrap();
-    (dir, dispatcher, end)
+    let ((tell, started), (end, told)) = (channel(), channel());
+    let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
+    let dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
+    (dir, dispatcher, started, end)
 }
 
 #[test]

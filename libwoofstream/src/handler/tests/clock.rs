@@ -51,7 +51,7 @@ fn order_retries_and_the_summary_do_not_mind_a_clock_that_was_set_back() {
     // One that fails is tried again after a moment, and not in ten years.
     notes.fails.lock().unwrap().push(30);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    let ended = Dispatcher::with_runner(&farm, runner).unwrap().run_pending().unwrap();
+    let ended = Dispatcher::open(&farm, runner).unwrap().run_pending().unwrap();
     assert_eq!(ended, Ended { done: 37, dead: 1, lost: 0 });
     let order: Vec<u64> = notes.runs.lock().unwrap().iter().map(|(seqno, ..)| *seqno).collect();
     let mut expected: Vec<u64> = (3..=40).collect();
@@ -76,7 +76,7 @@ fn a_group_of_a_woof_that_is_ahead_and_one_that_is_not_goes_on_in_the_order_of_e
         appender.append(format!("more {seqno}").as_bytes()).unwrap();
     }
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
-    let ended = Dispatcher::with_runner(&farm, runner).unwrap().run_pending().unwrap();
+    let ended = Dispatcher::open(&farm, runner).unwrap().run_pending().unwrap();
     assert_eq!(ended, Ended { done: 58, dead: 0, lost: 0 });
     let runs = notes.runs.lock().unwrap();
     let of = |what: &str| -> Vec<u64> {

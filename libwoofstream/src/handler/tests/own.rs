@@ -80,6 +80,21 @@ fn what_became_of_dead_letters_that_were_put_back_is_summed_up_with_the_names_of
 }
 
 #[test]
+fn a_woof_that_was_left_held_without_a_binding_is_let_go_of_when_its_bindings_are_removed() {
+    let (_dir, farm) = namespace(&Options::default());
+    log::open(&farm.join("temp")).unwrap().hold(Some(1)).unwrap();
+    assert_eq!(bindings::remove(&farm, "temp", Some("h")).unwrap_err().text(), "no binding to h");
+    assert_eq!(held(&farm), Some(1));
+    assert_eq!(bindings::remove(&farm, "temp", None).unwrap(), 0);
+    assert_eq!(held(&farm), None);
+    assert_eq!(bindings::remove(&farm, "temp", None).unwrap_err().text(), "no handler is bound to it");
+    // The log of triggers is held for the dispatcher, and not for a binding.
+    run(&farm, &Arc::new(Notes::default()));
+    assert!(bindings::remove(&farm, ".woof/triggers", None).is_err());
+    assert_eq!(log::open(&farm.join(".woof/triggers")).unwrap().held(), Some(1));
+}
+
+#[test]
 fn a_change_of_bindings_that_cannot_be_written_leaves_the_hold_as_it_was() {
     let (_dir, farm) = namespace(&Options::default());
     put(&farm, 1..=5);

@@ -106,7 +106,7 @@ fn recovers_from_every_beginning(farm: &Path, records: &[Vec<u8>]) -> usize {
 
 fn run_noted(farm: &Path, notes: &Arc<Notes>) {
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
-    Dispatcher::with_runner(farm, runner).unwrap().run_pending().unwrap();
+    Dispatcher::open(farm, runner).unwrap().run_pending().unwrap();
 }
 
 #[test]

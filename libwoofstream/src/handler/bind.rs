@@ -1,0 +1,201 @@
+//! Changes of the bindings: binding a handler to a woof, removing and pausing. What a woof holds changes with them.
+//!
+//! Failure contract: elements are held before the binding that they are for is written, and let go of before the last one is removed; when the file
+//! cannot be written, the woof holds what it held before.
+
+use super::bindings::{Binding, Bindings, lock};
+use super::files;
+use super::journal::{open_state_woof, state_woof_options};
+use crate::error::{Code, Error, Result};
+use crate::log::{self, Mark, Woof};
+use crate::name::STATE_DIR;
+use std::path::Path;
+
+/// Looks whether handlers may be bound to a woof: of the namespace's own only dead letters are for them. A log that is written
+/// for each of its elements would never come to its end.
+fn check_own(woof: &str) -> Result<()> {
+    if woof != dead_letters() && woof.split('/').any(|part| part == STATE_DIR) {
+        let text = format!(
+            "what is in {STATE_DIR} is the namespace's own: handlers can be bound to {} only",
+            dead_letters()
+        );
+        return Err(Error::new(Code::Denied, woof, text));
+    }
+    Ok(())
+}
+
+/// The name of the dead-letter woof in its namespace.
+pub(super) fn dead_letters() -> String {
+    format!("{STATE_DIR}/{}", files::DEAD)
+}
+
+/// Has a woof hold its elements from `from` on, unless it holds more already; gives the first that can be a trigger.
+fn hold(woof: &Woof, from: u64) -> Result<u64> {
+    match woof.held() {
+        Some(held) if held <= from => Ok(from),
+        _ => woof.hold(Some(from)),
+    }
+}
+
+/// Has a woof hold what it held before a change of the bindings that failed, unless another binding holds its elements by now.
+fn hold_as_before(namespace: &Path, name: &str, woof: &Woof, before: Option<u64>) -> Result<()> {
+    let _lock = lock(namespace)?;
+    if before.is_some() || !Bindings::load(namespace)?.list.iter().any(|binding| binding.woof == name) {
+        woof.hold(before)?;
+    }
+    Ok(())
+}
+
+/// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file. Whether there is such a handler is
+/// looked at by who asks for it ([`super::check_program`]).
+///
+/// # Errors
+/// When there is no such woof, the woof has a binding to this handler, or it cannot be.
+pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
+    binding.check()?;
+    check_own(&binding.woof)?;
+    let woof = if binding.woof == dead_letters() {
+        // It is there from the first dead letter on, or from now on.
+        open_state_woof(namespace, files::DEAD, &state_woof_options())?
+    } else {
+        log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?
+    };
+    let before = woof.held();
+    let added = add_to(namespace, binding, &woof, from);
+    if added.is_err() && woof.held() != before {
+        // Nobody would ever let go of what no binding is for.
+        hold_as_before(namespace, &binding.woof, &woof, before)?;
+    }
+    added
+}
+
+fn add_to(namespace: &Path, binding: &Binding, woof: &Woof, from: Option<u64>) -> Result<Binding> {
+    Bindings::update(namespace, |bindings| {
+        let same = |other: &&Binding| {
+            other.is_of(&binding.woof, Some(&binding.handler))
+                && other.named.is_some() == binding.named.is_some()
+        };
+        if bindings.list.iter().any(|other| same(&other)) {
+            let text = format!("{} is bound to it already (wbind remove ends that)", binding.handler);
+            return Err(Error::new(Code::Exists, &*binding.woof, text));
+        }
+        let named = match binding.named {
+            None => None,
+            Some(_) => Some(free_number(bindings, binding)?),
+        };
+        let from = from.unwrap_or_else(|| woof.next_seqno()).min(woof.next_seqno());
+        let from = hold(woof, from).map_err(|err| err.of(&*binding.woof))?;
+        let id = bindings.next;
+        let binding = Binding { id, named, from, made: woof.status().created_ns, ..binding.clone() };
+        bindings.next += 1;
+        bindings.list.push(binding.clone());
+        Ok(binding)
+    })
+}
+
+/// A number for a named handler that no other of the woof has; not one that was given back just now, where there are others.
+fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
+    let used: Vec<u8> = bindings
+        .list
+        .iter()
+        .filter(|other| other.woof == binding.woof)
+        .filter_map(|other| other.named)
+        .collect();
+    let max = u32::from(Mark::HANDLER_MAX);
+    (0..max)
+        .filter_map(|step| u8::try_from((bindings.next - 1 + step) % max + 1).ok())
+        .find(|number| !used.contains(number))
+        .ok_or_else(|| {
+            let text = format!(
+                "{max} handlers are named in puts of this woof already, the limit (wbind removes them)"
+            );
+            Error::new(Code::TooLarge, &*binding.woof, text)
+        })
+}
+
+/// The number with which elements of a woof are marked that are put for `handler`; its binding is made first if it is not there.
+///
+/// # Errors
+/// As [`add`], and when there is no such handler.
+pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
+    super::check_program(namespace, handler)?;
+    let find = |bindings: &Bindings| {
+        bindings
+            .list
+            .iter()
+            .filter(|binding| binding.is_of(woof, Some(handler)))
+            .find_map(|binding| binding.named)
+    };
+    if let Some(number) = find(&Bindings::load(namespace)?) {
+        return Ok(number);
+    }
+    let binding = Binding { named: Some(1), ..Binding::new(woof, handler) };
+    match add(namespace, &binding, None) {
+        Ok(added) => Ok(added.named.unwrap_or_default()),
+        // Somebody else was first.
+        Err(err) if err.code() == Code::Exists => find(&Bindings::load(namespace)?).ok_or(err),
+        Err(err) => Err(err),
+    }
+}
+
+/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped. A woof that is held
+/// without a binding, as who bound one was killed in the middle of it, is let go of; that is none.
+///
+/// # Errors
+/// [`Code::NotFound`] when there is none.
+pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usize> {
+    let mut let_go = None;
+    let removed = Bindings::update(namespace, |bindings| {
+        let before = bindings.list.len();
+        bindings.list.retain(|binding| !binding.is_of(woof, handler));
+        let removed = before - bindings.list.len();
+        if removed == 0 {
+            let left = || log::open(&namespace.join(woof)).ok().filter(|open| open.held().is_some());
+            let is_bound = || bindings.list.iter().any(|binding| binding.woof == woof);
+            return match left() {
+                Some(open) if handler.is_none() && !is_bound() && check_own(woof).is_ok() => {
+                    open.hold(None).map(|_| 0)
+                }
+                _ => Err(not_bound(woof, handler)),
+            };
+        }
+        if !bindings.list.iter().any(|binding| binding.woof == woof)
+            && let Ok(open) = log::open(&namespace.join(woof))
+        {
+            let (open, _) = let_go.insert((open.clone(), open.held()));
+            open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
+        }
+        Ok(removed)
+    });
+    if let (Err(_), Some((open, before))) = (&removed, &let_go) {
+        hold_as_before(namespace, woof, open, *before).map_err(|err| err.of(woof))?;
+    }
+    removed
+}
+
+fn shown(namespace: &Path) -> String {
+    namespace.display().to_string()
+}
+
+/// Pauses the bindings of a woof to a handler, or all of it, or has them go on; gives how many there are.
+///
+/// # Errors
+/// [`Code::NotFound`] when there is none.
+pub fn pause(namespace: &Path, woof: &str, handler: Option<&str>, paused: bool) -> Result<usize> {
+    Bindings::update(namespace, |bindings| {
+        let mut count = 0;
+        for binding in bindings.list.iter_mut().filter(|binding| binding.is_of(woof, handler)) {
+            binding.paused = paused;
+            count += 1;
+        }
+        if count == 0 { Err(not_bound(woof, handler)) } else { Ok(count) }
+    })
+}
+
+fn not_bound(woof: &str, handler: Option<&str>) -> Error {
+    let text = match handler {
+        Some(handler) => format!("no binding to {handler}"),
+        None => "no handler is bound to it".to_owned(),
+    };
+    Error::new(Code::NotFound, woof, text)
+}

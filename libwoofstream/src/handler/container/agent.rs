@@ -1,0 +1,174 @@
+//! The agent: our own program in a container, which starts what a server orders, so that an attempt costs a process and not a container.
+//!
+//! As the first process of the container it calls the server, starts itself once more with that connection and takes in what its handlers leave behind; when
+//! that second one ends, or the server has gone, so does the container.
+//!
+//! Failure contract: when the server has gone, however it went, the agent ends and everything in the container with it.
+
+use super::order::{Ended, Order, answer, take_order};
+use super::{AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
+use crate::error::{Error, Result};
+use crate::handler::process::{self, Mark};
+use crate::handler::run::Running as _;
+use crate::limits::{AGENT_THREADS_MAX, ORDER_MAX};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with,
+};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, set_dumpable_behavior, wait,
+};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs the agent of a container to its end, with links for `commands` to this program; the value is the exit status.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub fn run(commands: &[&str]) -> Result<u8> {
+    if getpid().is_init() {
+        return first().map_err(|err| Error::io("agent", "start", err));
+    }
+    // Without them handlers have to bring their own.
+    for command in commands {
+        let _ = std::os::unix::fs::symlink(PROGRAM, Path::new(COMMANDS_DIR).join(command));
+    }
+    // The first process has called, and gives us its connection.
+    let control = std::io::stdin().as_fd().try_clone_to_owned();
+    let control = control.and_then(|control| Ok((getpeername(&control)?, control).1));
+    let control = control.map_err(|err| Error::io("agent", "find its server", err))?;
+    keep_to_itself();
+    let agent =
+        Arc::new(Agent { control, idle: AtomicUsize::new(0), threads: AtomicUsize::new(0), path: path() });
+    agent.more_threads().map_err(|err| Error::io("agent", "start a thread", err))?;
+    // Nothing is asked for here: what ends this is that the other side has gone.
+    while let Err(rustix::io::Errno::INTR) =
+        poll(&mut [PollFd::new(&agent.control, PollFlags::empty())], None)
+    {}
+    Ok(0)
+}
+
+/// The first process: takes in whatever has lost its parent, until the server has gone or the agent has ended. Nothing in the container can stop or kill
+/// it, so the container ends with its server whatever was done to the agent.
+fn first() -> std::io::Result<u8> {
+    let control = call(AGENT_SOCKET)?;
+    let mut agent = Command::new("/proc/self/exe");
+    let agent = agent.args(std::env::args_os().skip(1)).stdin(control.try_clone()?).spawn()?;
+    keep_to_itself();
+    let ended = pidfd_open(Pid::from_child(&agent), PidfdFlags::empty())?;
+    std::thread::Builder::new()
+        .name("woof-first".to_owned())
+        .spawn(|| while matches!(wait(WaitOptions::empty()), Ok(_) | Err(rustix::io::Errno::INTR)) {})?;
+    let mut polled = [PollFd::new(&control, PollFlags::empty()), PollFd::new(&ended, PollFlags::IN)];
+    while let Err(rustix::io::Errno::INTR) = poll(&mut polled, None) {}
+    Ok(0)
+}
+
+/// Handlers run as the same user: none is to look into this process, or to write into it.
+fn keep_to_itself() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+fn call(path: &str) -> std::io::Result<OwnedFd> {
+    let control = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    connect(&control, &SocketAddrUnix::new(path)?)?;
+    Ok(control)
+}
+
+/// The `PATH` of handlers: our commands, then that of the image.
+fn path() -> OsString {
+    let image = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut path = OsString::from(COMMANDS_DIR);
+    path.push(":");
+    path.push(image);
+    path
+}
+
+struct Agent {
+    control: OwnedFd,
+    /// Threads that wait for an order.
+    idle: AtomicUsize,
+    threads: AtomicUsize,
+    path: OsString,
+}
+
+impl Agent {
+    /// One more thread that waits for orders, up to the limit.
+    fn more_threads(self: &Arc<Agent>) -> std::io::Result<()> {
+        if self.threads.fetch_add(1, Ordering::Relaxed) >= AGENT_THREADS_MAX {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let agent = Arc::clone(self);
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        let started =
+            std::thread::Builder::new().name("woof-agent".to_owned()).spawn(move || agent.work()).map(drop);
+        if started.is_err() {
+            // It counts for nothing: the next one that is needed is tried again.
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        started
+    }
+
+    fn work(self: &Arc<Agent>) {
+        let mut buffer = vec![0; ORDER_MAX];
+        while let Ok(Some((order, descriptors))) = take_order(&self.control, &mut buffer) {
+            if self.idle.fetch_sub(1, Ordering::Relaxed) == 1 {
+                // Without one more the orders wait; whoever is free takes the next.
+                let _ = self.more_threads();
+            }
+            if let Ok([stdin, stdout, stderr, end]) = <[OwnedFd; 4]>::try_from(descriptors) {
+                let ended = order.and_then(|order| self.follow(&order, [stdin, stdout, stderr], &end));
+                if let Some(ended) = ended.unwrap_or_else(|why| Some(Ended::NotStarted(why))) {
+                    answer(&end, &ended);
+                }
+            }
+            self.idle.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs a program to its end, or until nobody asks for it any more.
+    fn follow(
+        &self,
+        order: &Order,
+        [stdin, stdout, stderr]: [OwnedFd; 3],
+        end: &OwnedFd,
+    ) -> std::result::Result<Option<Ended>, String> {
+        let (program, args) = order.argv.split_first().ok_or("no program")?;
+        // Where orders had to wait, it may be asked for no more: the next attempt may run already.
+        let mut waits = [PollFd::new(end, PollFlags::IN)];
+        if poll(&mut waits, Some(&rustix::event::Timespec::default())) == Ok(1) {
+            return Ok(None);
+        }
+        let mut process = {
+            let mut command = Command::new(program);
+            command.args(args).env("PATH", &self.path).current_dir(&order.dir).process_group(0);
+            command.envs(order.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))));
+            command.stdin(stdin).stdout(stdout).stderr(stderr);
+            let trigger = order.trigger.clone();
+            let mark = trigger.map(|trigger| Mark { namespace: order.dir.clone().into(), trigger });
+            // Our copies of its pipes go with the command, so that they end with the program.
+            process::launch(&mut command, order.memory, mark)
+                .map_err(|err| Error::io("", "", err).text().to_owned())?
+        };
+        let mut polled =
+            [PollFd::from_borrowed_fd(process.ended(), PollFlags::IN), PollFd::new(end, PollFlags::IN)];
+        while let Err(rustix::io::Errno::INTR) = poll(&mut polled, None) {}
+        let exited = !polled[0].revents().is_empty();
+        if !exited {
+            process.kill();
+            return Ok(None);
+        }
+        Ok(Some(how(process.reap().map_err(|err| err.to_string())?)))
+    }
+}
+
+fn how(status: ExitStatus) -> Ended {
+    status.signal().map_or_else(|| Ended::Exited(status.code().unwrap_or(-1)), Ended::Killed)
+}

@@ -1,0 +1,106 @@
+//! An image for containers, made of the shell and a few tools of this machine, and removed when the test ends.
+
+use super::support::woof;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What handlers of these tests need besides our own commands.
+const TOOLS: [&str; 8] = ["sh", "cat", "sleep", "id", "tee", "sed", "dd", "ls"];
+
+/// An image at the engine.
+pub(crate) struct Image {
+    pub(crate) name: String,
+}
+
+impl Image {
+    /// The image, or nothing where no engine answers; that is said, and with `CI=true` it is a failure.
+    pub(crate) fn for_test(test: &str) -> Option<Image> {
+        if !works(&["info"]) {
+            let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!in_ci, "{test}: needs a container engine, and CI=true forbids to skip it");
+            // Past the capture of the tests' output: somebody is to see it.
+            let text = format!("*** SKIPPED: {test}: no container engine answers here ***\n");
+            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+            return None;
+        }
+        Some(Image::of(&TOOLS.map(path_of)))
+    }
+
+    /// An image of programs with the libraries that they and our own program need.
+    fn of(programs: &[String]) -> Image {
+        let root = tempfile::tempdir().unwrap();
+        for program in programs {
+            // Where scripts look for it, wherever it is on this machine.
+            copy(program, &root.path().join("bin").join(Path::new(program).file_name().unwrap()));
+            libraries(program).iter().for_each(|library| copy_below(library, root.path()));
+        }
+        if !programs.is_empty() {
+            libraries(woof()).iter().for_each(|library| copy_below(library, root.path()));
+        }
+        Image::import(root.path())
+    }
+
+    /// An image with nothing in it.
+    pub(crate) fn empty() -> Image {
+        Image::of(&[])
+    }
+
+    fn import(root: &Path) -> Image {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("woofstream-handlers-{}-{number}:test", std::process::id());
+        let script = "tar -c -C \"$1\" . | docker import - \"$2\"";
+        let made =
+            Command::new("sh").args(["-c", script, "sh", root.to_str().unwrap(), &name]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        Image { name }
+    }
+
+    /// The names of containers of this image, running or not.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let filter = format!("ancestor={}", self.name);
+        let args = ["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"];
+        let output = Command::new("docker").args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        for container in self.containers() {
+            works(&["rm", "--force", &container]);
+        }
+        works(&["image", "rm", "--force", &self.name]);
+    }
+}
+
+/// Whether Docker's own command ends well with these arguments.
+pub(crate) fn works(args: &[&str]) -> bool {
+    let mut command = Command::new("docker");
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn path_of(tool: &str) -> String {
+    let output = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The shared libraries of a program: `libc.so.6 => /lib/libc.so.6 (0x...)` and `/lib64/ld-linux-x86-64.so.2 (0x...)`.
+fn libraries(program: &str) -> Vec<String> {
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect()
+}
+
+fn copy_below(file: &str, root: &Path) {
+    copy(file, &root.join(file.trim_start_matches('/')));
+}
+
+fn copy(file: &str, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(file, to).unwrap();
+}

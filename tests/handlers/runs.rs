@@ -1,0 +1,74 @@
+//! `wrun --in`: programs of a stream in a container.
+
+use crate::image::Image;
+use crate::support::Sandbox;
+
+#[test]
+fn a_program_in_a_container_is_a_filter_like_any() {
+    let Some(image) = Image::for_test("wrun --in") else { return };
+    let (sandbox, image_name) = (Sandbox::new(), &image.name);
+    std::fs::write(sandbox.dir().join("secret"), "x").unwrap();
+    let run = |args: &str, input: &[u8]| {
+        sandbox.run("sh", &["-c", &format!("wrun --in {image_name} {args} | wcat -u")], input)
+    };
+    let numbers: String = (1..=2000).map(|number| format!("{number}\n")).collect();
+    let doubled: String = (1..=2000).map(|number| format!("{number}{number}\n")).collect();
+    assert_eq!(run("sed 's/.*/&&/'", numbers.as_bytes()).done(), doubled);
+    let seen =
+        run("sh -c 'id -u; cat /proc/net/dev | sed -n \"3,\\$s/:.*//p\"; ls; cat secret; echo $PATH'", b"");
+    let uid = rustix::process::geteuid().as_raw();
+    let uid = if uid == 0 { 65534 } else { uid };
+    let mut lines = seen.text().lines().map(str::trim);
+    assert_eq!(lines.next(), Some(&*uid.to_string()), "{seen:?}");
+    assert_eq!(lines.next(), Some("lo"), "{seen:?}");
+    assert!(lines.next().unwrap().starts_with("/woofstream/bin:"), "{seen:?}");
+    assert!(seen.stderr.contains("secret"), "its standard error is ours: {seen:?}");
+    // Messages go past it, and the next stage of a pipeline reads on.
+    sandbox.sh("wput --create --type i64 w 1 2 3 > /dev/null").done();
+    let each = sandbox.sh(&format!(
+        "wget w .. | wrun --in {image_name} -e sh -c 'read v; echo $WOOF_NAME $WOOF_SEQNO $v' | wcat -u"
+    ));
+    assert_eq!(each.done(), "w 1 1\nw 2 2\nw 3 3\n");
+    assert_eq!(image.containers(), [""; 0]);
+}
+
+#[test]
+fn how_a_program_in_a_container_ends_is_told_as_of_any() {
+    let Some(image) = Image::for_test("wrun --in, its end") else { return };
+    let sandbox = Sandbox::new();
+    let run = |args: &[&str]| {
+        let mut all = vec!["--in", &*image.name, "--"];
+        all.extend(args);
+        sandbox.run("wrun", &all, b"")
+    };
+    assert_eq!(run(&["sh", "-c", "exit 3"]).status, 3);
+    assert_eq!(run(&["sh", "-c", "kill -9 $$"]).status, 137);
+    let ran = run(&["no-such-program"]);
+    // Its output is a pipe, so the error is in the stream.
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status == 2 && said.contains("in the container: no such file or directory"), "{ran:?}");
+    let ran = sandbox.run("wrun", &["--in", "woofstream-none:1", "--", "cat"], b"");
+    let text =
+        "wrun: woofstream-none:1: the container engine has no such image: docker pull or docker build it\n";
+    assert_eq!((ran.status, &*ran.stderr), (2, text));
+}
+
+#[test]
+fn a_container_goes_with_the_wrun_that_is_killed() {
+    let Some(image) = Image::for_test("wrun --in that is killed") else { return };
+    let sandbox = Sandbox::new();
+    let mut wrun = sandbox.command("wrun");
+    wrun.args(["--in", &image.name, "--", "sleep", "1000"]).stdin(std::process::Stdio::null());
+    let mut child = wrun.spawn().unwrap();
+    let until = |is: &dyn Fn() -> bool| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is() {
+            assert!(std::time::Instant::now() < end, "never");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    until(&|| !image.containers().is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(&|| image.containers().is_empty());
+}
