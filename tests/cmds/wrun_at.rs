@@ -418,7 +418,7 @@ fn standard_error_comes_back_and_is_in_the_log_with_the_run() {
 #[test]
 fn a_client_that_does_not_read_stalls_itself_alone() {
     let sandbox = ready();
-    handler(&sandbox, "yes.sh", "exec yes");
+    handler(&sandbox, "yes.sh", "yes | head -c 104857600; touch finished");
     let serving = serving(&sandbox, &[]);
     let at = serving.name("farm");
     // Its output is a pipe that nobody reads.
@@ -431,6 +431,9 @@ fn a_client_that_does_not_read_stalls_itself_alone() {
         sandbox.sh(&format!("seq 3 | wrun -u --at {} double.sh", local(&sandbox, "farm"))).done(),
         "2\n4\n6\n"
     );
+    // Far longer than it takes where somebody takes it.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!sandbox.dir().join("srv/farm/finished").exists());
     let (ours, theirs) = (peak(stalled.0.id()), peak(serving.pid()));
     assert!(ours < 80_000 && theirs < 80_000, "{ours} kB and {theirs} kB");
     drop(stalled);

@@ -121,6 +121,32 @@ fn what_it_writes_comes_only_as_there_is_credit_and_what_it_gets_does_not_wait_f
 }
 
 #[test]
+fn what_it_wrote_before_its_end_comes_whole_however_late_it_is_taken() {
+    let dir = directory();
+    let site = with_handler(dir.path(), "head -c 120000 /dev/zero; echo $$ > pid");
+    let mut client = Client::greeted(&site);
+    let mut frames = Vec::new();
+    client.send(&open(1, 1000, &request())).unwrap();
+    let pid = dir.path().join("farm/pid");
+    until(&mut client, &mut frames, |frames| {
+        let is_written = fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
+        data(frames) == 1000 && is_written && !is_alive(dir.path())
+    });
+    // Its end is known now. Longer than is waited for somebody who has its pipes and says nothing:
+    client.server.wake(1);
+    frames.extend(client.take());
+    std::thread::sleep(Duration::from_millis(1500));
+    client.server.wake(1);
+    client.send(&frame(CREDIT, 1, &(1u32 << 20).to_le_bytes())).unwrap();
+    until(&mut client, &mut frames, is_over);
+    let (messages, status) = answer(&frames);
+    assert_eq!(
+        (messages.iter().map(String::len).sum::<usize>(), status),
+        (120_000 + "woof.exit [0]".len(), None)
+    );
+}
+
+#[test]
 fn what_is_no_whole_stream_kills_it_before_it_sees_an_end() {
     let made = |write: &dyn Fn(&mut Vec<u8>)| up(write);
     let broke = Fault::from(&Error::new(Code::Damaged, "in", "its own input broke"));
