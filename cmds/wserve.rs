@@ -218,12 +218,13 @@ fn run(args: &Args, env: &mut Env) -> Run {
 /// How handlers run. An engine or an image that is not there is found out before anything is served.
 fn run_options(args: &Args) -> Result<RunOptions, Failure> {
     let mut options = RunOptions::new(std::env::var_os("PATH").unwrap_or_default());
-    options.engine = crate::support::env::container_engine()?;
+    let engine = crate::support::env::container_engine()?;
     if let Some(image) = args.text("container") {
         Settings::of(image).check()?;
-        Container::check(&options.engine, image)?;
+        Container::check(&engine, image)?;
         options.image = Some(image.to_owned());
     }
+    options.engine = Some(engine);
     Ok(options)
 }
 

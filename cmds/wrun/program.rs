@@ -255,7 +255,7 @@ impl Program {
             time_ns: Some(about.time_ns).filter(|time_ns| *time_ns > 0),
             here: RunOptions {
                 path: std::env::var_os("PATH").unwrap_or_default(),
-                engine: container_engine()?,
+                engine: Some(container_engine()?),
                 ..RunOptions::default()
             },
         };

@@ -29,33 +29,26 @@ use std::time::{Duration, Instant};
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How handlers run where a namespace does not say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
     /// The `PATH` of handlers that are processes.
     pub path: OsString,
     /// The image of the container of namespaces that name none; without, their handlers are processes.
     pub image: Option<String>,
-    /// The address of the container engine.
-    pub engine: String,
+    /// The address of the container engine; without, Docker's at its usual place.
+    pub engine: Option<String>,
     /// Whether this process has the namespaces: the containers of others before it are removed then.
     pub serves: bool,
 }
 
-impl Default for RunOptions {
-    fn default() -> RunOptions {
-        RunOptions { serves: false, ..RunOptions::new("") }
-    }
-}
-
 impl RunOptions {
-    /// Processes with this `PATH`, and containers by Docker's engine at its usual place where a namespace wants one.
+    /// Of a server: processes with this `PATH`, and containers where a namespace wants one.
     pub fn new(path: impl Into<OsString>) -> RunOptions {
-        RunOptions {
-            path: path.into(),
-            image: None,
-            engine: super::container::DEFAULT_ENGINE.to_owned(),
-            serves: true,
-        }
+        RunOptions { path: path.into(), serves: true, ..RunOptions::default() }
+    }
+
+    fn engine(&self) -> &str {
+        self.engine.as_deref().unwrap_or(super::container::DEFAULT_ENGINE)
     }
 }
 
@@ -212,7 +205,7 @@ impl NamespaceRunner {
         }
         // What a killed server had made and not started has no agent that would end it.
         if any && self.options.serves {
-            Container::remove_left(&self.options.engine, &self.namespace);
+            Container::remove_left(self.options.engine(), &self.namespace);
         }
     }
 
@@ -278,7 +271,7 @@ impl NamespaceRunner {
         }
         let namespace = self.namespace.display().to_string();
         let image = settings.image.clone();
-        let spec = Spec::of(&self.namespace, settings, &self.options.engine);
+        let spec = Spec::of(&self.namespace, settings, self.options.engine());
         let serves = self.options.serves;
         let first = serves && !state.any;
         let spec = spec.map(|spec| Spec { serves, first, stop: Arc::clone(&self.stop), ..spec });
