@@ -1,5 +1,6 @@
-//! `wrun --in`: programs of a stream in a container.
+//! `wrun --in`, and `wrun --at` of a namespace with a container: programs of a stream in a container.
 
+use crate::farm::Farm;
 use crate::image::Image;
 use crate::support::Sandbox;
 
@@ -48,9 +49,8 @@ fn how_a_program_in_a_container_ends_is_told_as_of_any() {
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status == 2 && said.contains("in the container: no such file or directory"), "{ran:?}");
     let ran = sandbox.run("wrun", &["--in", "woofstream-none:1", "--", "cat"], b"");
-    let text =
-        "wrun: woofstream-none:1: the container engine has no such image: docker pull or docker build it\n";
-    assert_eq!((ran.status, &*ran.stderr), (2, text));
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status == 2 && said.contains("the container engine has no such image"), "{ran:?}");
 }
 
 #[test]
@@ -71,4 +71,31 @@ fn a_container_goes_with_the_wrun_that_is_killed() {
     child.kill().unwrap();
     child.wait().unwrap();
     until(&|| image.containers().is_empty());
+}
+
+#[test]
+fn a_handler_on_demand_runs_in_the_container_of_its_namespace() {
+    let Some(image) = Image::for_test("wrun --at in a container") else { return };
+    let farm = Farm::with("--type i64");
+    farm.handler(
+        "double",
+        "echo \"$1 $WOOF_NAMESPACE $WOOF_CAUSE\" | sed 's/by .*/by somebody/'; sed 's/.*/&&/'; exit 3",
+    );
+    farm.sh(&format!("wattr farm container {}", image.name)).done();
+    let expected = "arg /namespace asked by somebody\n11\n22\n";
+    let run = |name: &str| {
+        farm.sandbox
+            .sh(&format!("printf '1\\n2\\n' | wrun --at {name} double arg > out; echo $?; wcat -u out; true"))
+    };
+    // Here, without a server; and at a server, whose container stays for the next one.
+    assert_eq!(run("farm").text(), format!("3\n{expected}"));
+    assert_eq!(image.containers(), [""; 0]);
+    let server = farm.serve();
+    farm.until("it serves", || farm.sandbox.dir().join(".woof/server.sock").exists());
+    let name = format!("woof://{}/farm", farm.sandbox.dir().display());
+    assert_eq!(run(&name).text(), format!("3\n{expected}"));
+    assert_eq!(run(&name).text(), format!("3\n{expected}"));
+    assert_eq!(image.containers().len(), 1);
+    server.stop();
+    assert_eq!(image.containers(), [""; 0]);
 }

@@ -20,7 +20,7 @@ pub(super) fn rows(place: &Place, report: &mut Report, programs: Programs<'_>) -
 fn processes(place: &Place, report: &mut Report, programs: Programs<'_>) -> Result<()> {
     let triggers = place.count(10_000, 200);
     let ours = || {
-        let mut farm = Farm::new(place, &Program::File(programs.empty), 2)?;
+        let mut farm = Farm::new(place, "farm", &Program::File(programs.empty), 2)?;
         farm.put(triggers)?;
         timed(triggers, || farm.run_pending(place))
     };
@@ -52,7 +52,7 @@ fn stream(place: &Place, report: &mut Report) -> Result<()> {
     let triggers = place.count(100_000, 1_000);
     let mut times = Vec::new();
     for _ in 0..place.rounds(7) {
-        let mut farm = Farm::new(place, &Program::Role("answers"), 1)?;
+        let mut farm = Farm::new(place, "farm", &Program::Role("answers"), 1)?;
         farm.put(triggers)?;
         times.push(timed(triggers, || farm.run_pending(place))?);
     }

@@ -59,8 +59,8 @@ pub(crate) struct Farm {
 
 impl Farm {
     /// Makes it, in the place of one that may be there.
-    pub(crate) fn new(place: &Place, program: &Program<'_>, at_once: u32) -> Result<Farm> {
-        let dir = place.path("farm");
+    pub(crate) fn new(place: &Place, name: &str, program: &Program<'_>, at_once: u32) -> Result<Farm> {
+        let dir = place.path(name);
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
@@ -90,6 +90,11 @@ impl Farm {
         Ok(Farm { dir, appender, started })
     }
 
+    /// Where its FIFO is.
+    pub(crate) fn fifo_path(&self) -> PathBuf {
+        self.dir.join(STARTED)
+    }
+
     /// Puts so many elements.
     pub(crate) fn put(&mut self, count: u64) -> Result<()> {
         for _ in 0..count {
@@ -116,8 +121,9 @@ impl Farm {
 pub(crate) struct Server(Child);
 
 impl Server {
-    pub(crate) fn start(farm: &Farm, place: &Place) -> Result<Server> {
-        Ok(Server(farm.server(place).spawn()?))
+    /// With further arguments.
+    pub(crate) fn start(farm: &Farm, place: &Place, args: &[&str]) -> Result<Server> {
+        Ok(Server(farm.server(place).args(args).spawn()?))
     }
 
     /// Ends it as a crash would.

@@ -2,6 +2,7 @@
 //! program that does nothing.
 
 mod burst;
+mod contained;
 mod farm;
 mod restart;
 mod soon;
@@ -27,6 +28,7 @@ pub(crate) fn rows(place: &Place, report: &mut Report) -> Result<()> {
     };
     let programs = Programs { empty, started };
     soon::rows(place, report, programs)?;
+    contained::rows(place, report, programs)?;
     burst::rows(place, report, programs)?;
     restart::rows(place, report, programs)
 }

@@ -22,17 +22,17 @@ pub(super) fn rows(place: &Place, report: &mut Report, programs: Programs<'_>) -
 fn row(place: &Place, report: &mut Report, how: &str, program: &Program<'_>, before: u64) -> Result<()> {
     let mut times = Vec::new();
     for round in 0..=place.rounds(7) {
-        let mut farm = Farm::new(place, program, 4)?;
+        let mut farm = Farm::new(place, "farm", program, 4)?;
         farm.put(place.count(PENDING, 1_000) + before)?;
         if before > 0 {
-            let server = Server::start(&farm, place)?;
+            let server = Server::start(&farm, place, &[])?;
             for _ in 0..before {
                 told(&mut farm.started)?;
             }
             server.kill()?;
         }
         let start = now_ns()?;
-        let server = Server::start(&farm, place)?;
+        let server = Server::start(&farm, place, &[])?;
         let end = loop {
             // Those of the server before do not count.
             let told = told(&mut farm.started)?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const CSPOT: f64 = 0.0011;
 
 /// Between two starts, so that what belongs to the one before has ended and everybody sleeps.
-const BETWEEN: Duration = Duration::from_millis(3);
+pub(super) const BETWEEN: Duration = Duration::from_millis(3);
 
 pub(super) fn rows(place: &Place, report: &mut Report, programs: Programs<'_>) -> Result<()> {
     started(place, report, programs)?;
@@ -38,8 +38,8 @@ impl Rounds {
 
 /// A put until the program of its handler runs, and a program started and waited for, in turns.
 fn started(place: &Place, report: &mut Report, programs: Programs<'_>) -> Result<()> {
-    let mut farm = Farm::new(place, &Program::File(programs.started), 4)?;
-    let _server = Server::start(&farm, place)?;
+    let mut farm = Farm::new(place, "farm", &Program::File(programs.started), 4)?;
+    let _server = Server::start(&farm, place, &[])?;
     let mut empty = place.other(programs.empty);
     let (mut ours, mut beside) = (Rounds::default(), Rounds::default());
     let samples = place.count(500, 30);
@@ -75,7 +75,7 @@ fn started(place: &Place, report: &mut Report, programs: Programs<'_>) -> Result
     report.note(&format!("an empty program: spawn and wait, p99: {}", figure(Unit::Time, slow)))
 }
 
-fn put(farm: &mut Farm) -> Result<f64> {
+pub(super) fn put(farm: &mut Farm) -> Result<f64> {
     let start = now_ns()?;
     farm.appender.append(b"x")?;
     let end = told(&mut farm.started)?;
@@ -92,8 +92,8 @@ fn spawn(command: &mut Command) -> Result<f64> {
 
 /// A put until a long-lived handler has its element.
 fn seen(place: &Place, report: &mut Report, how: &str) -> Result<()> {
-    let mut farm = Farm::new(place, &Program::Role("element-seen"), 1)?;
-    let _server = Server::start(&farm, place)?;
+    let mut farm = Farm::new(place, "farm", &Program::Role("element-seen"), 1)?;
+    let _server = Server::start(&farm, place, &[])?;
     // Its program is there now.
     put(&mut farm)?;
     let mut futex = Futex::start(place, &format!("handler words {how}"))?;
