@@ -143,8 +143,12 @@ fn run(args: &Args, env: &mut Env) -> Run {
     let runners = Arc::new(Runners::new(run_options(args)?));
     if args.has("once") {
         let stop = Stop::default();
-        let stopped = stop.clone();
-        signals.handle(move || stopped.stop(), || {})?;
+        let (stopped, starting) = (stop.clone(), Arc::clone(&runners));
+        let told = move || {
+            stopped.stop();
+            starting.call_off();
+        };
+        signals.handle(told, || {})?;
         let ended = handler::run_pending(site.root(), &runners, &stop);
         runners.end_all();
         let ended = ended?;
@@ -190,8 +194,10 @@ fn run(args: &Args, env: &mut Env) -> Run {
     let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners))?;
     let server = Server::new(Arc::clone(&site));
     let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));
+    let starting = Arc::clone(&runners);
     let stop = move || {
         tell_manager(&[NotifyState::Stopping]);
+        starting.call_off();
         stopped.stop();
     };
     signals.handle(stop, move || reloaded.reload_keys())?;

@@ -89,7 +89,7 @@ fn one_container_serves_all_attempts_and_goes_with_its_server_also_when_that_is_
 
 #[test]
 fn containers_and_agents_that_are_killed_lose_no_trigger() {
-    const TRIGGERS: u64 = 600;
+    const TRIGGERS: u64 = 10_000;
     let Some(image) = Image::for_test("containers that are killed") else { return };
     let farm = farm(&image, "--type i64");
     farm.handler("note", "read v; echo $v >> /namespace/notes");

@@ -166,7 +166,7 @@ pub(super) fn failure(status: ExitStatus) -> Option<String> {
 /// Kills all processes that have the trigger of a namespace in their environment, or any trigger of it: those that left the
 /// process group of their handler, or whose server was killed. What runs on demand is no trigger's.
 pub(super) fn kill_left(namespace: &Path, trigger: Option<&str>) -> usize {
-    kill_where(|_, of, by| {
+    kill_where(|of, by| {
         of == namespace.as_os_str().as_bytes()
             && trigger.map_or(!by.starts_with(ON_DEMAND.as_bytes()), |trigger| by == trigger.as_bytes())
     })
@@ -175,22 +175,18 @@ pub(super) fn kill_left(namespace: &Path, trigger: Option<&str>) -> usize {
 /// Kills what runs on demand in the namespaces at and under a directory, and was asked of a process that is not there any more; how many
 /// processes there were.
 pub fn kill_orphans(root: &Path) -> usize {
-    let pids = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid"));
-    let Ok(own) = pids("self") else { return 0 };
-    kill_where(|pid, of, by| {
+    kill_where(|of, by| {
         let starter = std::str::from_utf8(by).ok().and_then(|by| by.strip_prefix(ON_DEMAND));
         let Some((starter, _)) = starter.and_then(|rest| rest.split_once('-')) else { return false };
-        // Where process numbers are others, nobody can say from here who is there.
-        let is_ours = pids(&pid.as_raw_nonzero().to_string()).is_ok_and(|of| of == own);
-        is_ours
-            && Path::new(OsStr::from_bytes(of)).starts_with(root)
-            && !Path::new("/proc").join(starter).exists()
+        Path::new(OsStr::from_bytes(of)).starts_with(root) && !Path::new("/proc").join(starter).exists()
     })
 }
 
-/// Kills the processes of handlers for which this is true of their number, their namespace and their trigger.
-fn kill_where(wanted: impl Fn(Pid, &[u8], &[u8]) -> bool) -> usize {
+/// Kills the processes of handlers for which this is true of their namespace and their trigger. In a container other directories have these names and other
+/// processes these numbers, so only those that see the same processes as this one are looked at.
+fn kill_where(wanted: impl Fn(&[u8], &[u8]) -> bool) -> usize {
     let own = rustix::process::getpid();
+    let Ok(own_pids) = std::fs::read_link("/proc/self/ns/pid") else { return 0 };
     let mut killed = 0;
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
     for entry in entries.flatten() {
@@ -203,7 +199,9 @@ fn kill_where(wanted: impl Fn(Pid, &[u8], &[u8]) -> bool) -> usize {
         let (Some(namespace), Some(trigger)) = (value(b"WOOF_NAMESPACE="), value(b"WOOF_TRIGGER=")) else {
             continue;
         };
-        if wanted(pid, namespace, trigger) && rustix::process::kill_process(pid, Signal::KILL).is_ok() {
+        let is_here = || std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|pids| pids == own_pids);
+        if wanted(namespace, trigger) && is_here() && rustix::process::kill_process(pid, Signal::KILL).is_ok()
+        {
             killed += 1;
         }
     }

@@ -100,6 +100,11 @@ impl Runners {
         runner
     }
 
+    /// Has nobody wait any more for containers that are starting; none is started from now on.
+    pub fn call_off(&self) {
+        locked(&self.known).values().for_each(|runner| runner.stop.store(true, Ordering::Relaxed));
+    }
+
     /// Ends all containers, whoever may still have their runners.
     pub fn end_all(&self) {
         let runners: Vec<_> = locked(&self.known).values().cloned().collect();

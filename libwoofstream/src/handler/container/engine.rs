@@ -215,6 +215,13 @@ pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(image, doing, err);
     let rendezvous = Rendezvous::new(spec).map_err(failed("make a socket for its agent"))?;
     let program = std::fs::read_link("/proc/self/exe").map_err(failed("find our own program"))?;
+    if !program.exists() {
+        let text = format!(
+            "our own program was replaced since it was started ({}): start it again",
+            program.display()
+        );
+        return Err(Error::new(Code::Removed, image, text));
+    }
     let body = body(spec, &rendezvous.path, &program);
     let name = name(spec);
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
