@@ -75,7 +75,8 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
             let count = handler::retry(&namespace, triggers)?;
             told(args, env, name, "put back", count)
         }
-        [name @ ("remove" | "pause" | "resume" | "retry"), ..] => {
+        ["retry"] => Err(Failure::invalid("retry", "takes a namespace, and ids of triggers")),
+        [name @ ("remove" | "pause" | "resume"), ..] => {
             Err(Failure::invalid(*name, "takes a name, and at most one handler"))
         }
         [name] => list(name, env, out),
@@ -119,6 +120,9 @@ fn namespace(name: &str, env: &Env) -> Result<PathBuf, Failure> {
     let path = std::path::absolute(local(name, env)?).map_err(|err| Error::io(name, "", err))?;
     if path.join(STATE_DIR).is_dir() {
         return Ok(path);
+    }
+    if !path.exists() {
+        return Err(Error::new(Code::NotFound, name, "no such namespace or woof").into());
     }
     let found = namespace_of(&path).map(Path::to_owned);
     found.ok_or_else(|| Failure::from(Error::new(Code::NotFound, name, "no namespace")))

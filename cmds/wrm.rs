@@ -1,7 +1,9 @@
 //! `wrm`: removes woofs.
 
 use crate::support::prelude::*;
+use libwoofstream::log;
 use libwoofstream::space::Space as _;
+use std::path::Path;
 
 pub(crate) const COMMAND: Command =
     Command { name: "wrm", about: "removes woofs", group: Group::Woofs, define, verb: Verb::Plain(run) };
@@ -23,6 +25,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
     let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);
     for name in args.texts("NAME") {
+        let held = held(name, env);
         match spaces.remove(name) {
             Err(error) if error.code() == Code::NotFound && args.has("force") => done += 1,
             Err(error) => {
@@ -30,7 +33,9 @@ fn run(args: &Args, env: &mut Env) -> Run {
                 failed += 1;
             }
             Ok(()) => {
-                if args.has("verbose") {
+                if let Some(held) = held {
+                    env.messages().note(&format!("{name}: removed with {held} whose handlers were not done"));
+                } else if args.has("verbose") {
                     env.messages().note(&format!("{name}: removed"));
                 }
                 done += 1;
@@ -38,4 +43,16 @@ fn run(args: &Args, env: &mut Env) -> Run {
         }
     }
     Ok(Outcome::of_items(done, failed))
+}
+
+/// The elements of a woof here that are kept for handlers.
+fn held(name: &str, env: &Env) -> Option<String> {
+    let path = env.local_path(name).ok()??;
+    let woof = log::open(Path::new(&path)).ok()?;
+    let (first, next) = (woof.held()?, woof.next_seqno());
+    match next.checked_sub(first)? {
+        0 => None,
+        1 => Some(format!("element {first}")),
+        _ => Some(format!("elements {first} to {}", next - 1)),
+    }
 }

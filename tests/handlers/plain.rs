@@ -112,6 +112,38 @@ fn a_server_runs_handlers_as_elements_come_and_takes_bindings_as_they_are_made()
 }
 
 #[test]
+fn dead_letters_of_a_group_that_are_put_back_run_in_the_order_in_which_they_died() {
+    let farm = Farm::with("--type i64");
+    farm.handler("h", "exit 1");
+    farm.sh("wbind farm/temp h --group g --retries 0; seq 12 | wput farm/temp").done();
+    assert_eq!(farm.once().status, 1);
+    // The sooner it comes the longer it takes.
+    farm.handler("h", "read v; sleep 0.$((9 - v % 9)); echo $v >> notes");
+    farm.sh("wbind retry farm").done();
+    farm.once().done();
+    let expected: Vec<String> = (1..=12).map(|number| number.to_string()).collect();
+    assert_eq!(farm.lines("notes"), expected);
+}
+
+#[test]
+fn what_is_said_of_a_namespace_that_is_not_there_and_of_a_woof_that_goes_with_its_triggers() {
+    let farm = Farm::with("--type i64");
+    farm.sh("wserve --once .").done();
+    for command in ["wbind retry nofarm", "wbind list nofarm"] {
+        let ran = farm.sh(command);
+        assert_eq!(
+            (ran.status, &*ran.stderr),
+            (2, "wbind: nofarm: no such namespace or woof\n"),
+            "{command}"
+        );
+    }
+    farm.handler("h", "true");
+    farm.sh("wbind farm/temp h; seq 5 | wput farm/temp").done();
+    let said = "wrm: farm/temp: removed with elements 1 to 5 whose handlers were not done\n";
+    assert_eq!(farm.sh("wrm farm/temp").stderr, said);
+}
+
+#[test]
 fn in_a_group_triggers_run_one_at_a_time_and_in_order_also_when_some_fail() {
     let farm = Farm::with("--type i64");
     // Every third fails the first time; two at a time would leave the lock behind.

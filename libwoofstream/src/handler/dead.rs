@@ -95,10 +95,11 @@ impl DeadLetter {
     }
 }
 
-/// The binding of the dead letters that were put back, where any ever was.
-pub(super) fn retries(namespace: &Path) -> Option<Binding> {
+/// The binding of the dead letters that were put back, where any ever was. They run in order where any binding has a group.
+pub(super) fn retries(namespace: &Path, bindings: &[Binding]) -> Option<Binding> {
     let name = format!("{STATE_DIR}/{}", files::RETRIES);
-    namespace.join(&name).exists().then(|| Binding::new(&name, ""))
+    let group = bindings.iter().any(|binding| binding.group.is_some()).then(|| name.clone());
+    namespace.join(&name).exists().then(|| Binding { group, ..Binding::new(&name, "") })
 }
 
 /// Puts dead letters of a namespace back: those with these ids, or all that were not put back before. Gives how many.

@@ -422,7 +422,7 @@ impl Dispatcher {
         let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
         drop(lock);
         let mut wanted = bindings.list;
-        wanted.extend(retries(&self.namespace));
+        wanted.extend(retries(&self.namespace, &wanted));
         self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
         self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
         self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));

@@ -51,7 +51,7 @@ impl Summary {
         let served = is_served(namespace);
         let mut left = read_log(namespace)?;
         let mut list = bindings.list;
-        if let Some(retries) = retries(namespace) {
+        if let Some(retries) = retries(namespace, &list) {
             list.push(retries);
         }
         let bindings = list.into_iter().map(|binding| {

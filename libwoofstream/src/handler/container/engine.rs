@@ -116,6 +116,10 @@ impl<'a> Engine<'a> {
             .build()
             .map_err(|err| self.none(&err))?;
         let talk = async {
+            // What it says of a socket that cannot be used has no reason in it.
+            let socket = self.address.trim_start_matches("unix://");
+            std::os::unix::net::UnixStream::connect(socket)
+                .map_err(|err| self.none(&Error::io("", "", err).text()))?;
             let docker = Docker::connect_with_host(self.address).map_err(|err| self.none(&err))?;
             let docker = docker.negotiate_version().await.map_err(|err| self.none(&err))?;
             work(docker).await.map_err(Refused::of)
