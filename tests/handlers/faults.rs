@@ -187,7 +187,8 @@ fn triggers_of_a_woof_that_is_removed_are_recorded_as_lost() {
     farm.sh("wbind farm/temp h --retries 90; wput farm/temp 1 2 3").done();
     let server = farm.serve();
     farm.until("they failed", || farm.count(0, "failed") >= 3);
-    farm.sh("wrm farm/temp").done();
+    let said = "wrm: farm/temp: removed with elements 1 to 3 whose handlers were not done\n";
+    assert_eq!(farm.sh("wrm farm/temp").stderr, said);
     farm.until("they are lost", || farm.sh("wstat --triggers farm --json").text().contains("\"lost\":3"));
     assert_eq!(farm.log("lost")[0]["reason"], "the woof was removed");
     // A woof of that name begins anew.

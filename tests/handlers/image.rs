@@ -60,9 +60,19 @@ impl Image {
 
     /// The names of containers of this image, running or not.
     pub(crate) fn containers(&self) -> Vec<String> {
+        self.list(&["--all"])
+    }
+
+    /// Those that run.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.list(&["--filter", "status=running"])
+    }
+
+    fn list(&self, which: &[&str]) -> Vec<String> {
         let filter = format!("ancestor={}", self.name);
-        let args = ["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"];
-        let output = Command::new("docker").args(args).output().unwrap();
+        let mut command = Command::new("docker");
+        command.arg("ps").args(which).args(["--filter", &filter, "--format", "{{.Names}}"]);
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }

@@ -5,7 +5,7 @@
 use super::attempt::{Attempt, Became};
 use super::bindings::Binding;
 use super::dead::DeadLetter;
-use super::dispatch::{Dispatcher, Event};
+use super::dispatch::{Dispatcher, Event, TRY_AGAIN};
 use super::queue::Queue;
 use super::record::{Record, What};
 use super::stream::{Setup, Stream};
@@ -18,13 +18,18 @@ impl Dispatcher {
     /// Claims triggers, one of each binding in turn, as long as there are places.
     pub(super) fn claim(&mut self) -> Vec<(usize, u64, Trigger)> {
         let (mut claims, now, count) = (Vec::new(), Instant::now(), self.queues.len());
-        if self.is_put_off(now).is_some() {
+        self.refused_until = self.put_off.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+        if self.refused_until.is_some() {
             return claims;
         }
         let mut passed_over = 0;
         while self.running < ATTEMPTS_MAX && passed_over < count {
-            if self.put_off.is_some() && !claims.is_empty() {
-                // Whether there is somewhere to run them again, one finds out for all.
+            if let Some((_, until)) = &mut self.put_off
+                && !claims.is_empty()
+            {
+                // Whether there is somewhere to run them again, one finds out for all; if that takes long, the next one follows.
+                *until = now + TRY_AGAIN;
+                self.refused_until = Some(*until);
                 break;
             }
             let index = self.turn % count.max(1);
@@ -69,11 +74,6 @@ impl Dispatcher {
             });
         }
         claims
-    }
-
-    /// Until when no attempt begins.
-    pub(super) fn is_put_off(&self, now: Instant) -> Option<Instant> {
-        self.put_off.as_ref().map(|(_, until)| *until).filter(|until| *until > now)
     }
 
     /// Whether another binding of the same group runs, or has an older trigger.

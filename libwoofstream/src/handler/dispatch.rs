@@ -119,6 +119,8 @@ pub struct Dispatcher {
     stopping: bool,
     /// Why there is nowhere to run handlers, and until when it is not tried again.
     pub(super) put_off: Option<(String, Instant)>,
+    /// Until when nothing was claimed for that reason, the last time it was tried.
+    pub(super) refused_until: Option<Instant>,
     /// Locked as long as this lives.
     _lock: File,
 }
@@ -161,6 +163,7 @@ impl Dispatcher {
             counts: Ended::default(),
             stopping: false,
             put_off: None,
+            refused_until: None,
             _lock: lock,
         };
         dispatcher.reload(&mut left)?;
@@ -318,9 +321,10 @@ impl Dispatcher {
 
     /// When something is to be done, whatever happens.
     pub(super) fn due(&self) -> Option<Instant> {
-        let due = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
-        let due = due.chain(self.is_put_off(Instant::now())).filter(|_| self.running < ATTEMPTS_MAX);
-        due.chain(self.look_again).min()
+        let queues = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
+        // What is due while nothing is claimed is looked at when something is again.
+        let due = self.refused_until.or_else(|| queues.min()).filter(|_| self.running < ATTEMPTS_MAX);
+        due.into_iter().chain(self.look_again).min()
     }
 
     pub(super) fn take(&mut self, event: Event) {

@@ -195,3 +195,19 @@ fn what_cannot_be_written_down_is_not_claimed_and_is_done_once_there_is_room() {
     let expected = [(Position, 0), (Put, 1), (Claimed, 1), (Done, 1), (Put, 2), (Claimed, 2), (Done, 2)];
     assert_eq!(what, expected);
 }
+
+#[test]
+fn what_was_not_claimed_for_want_of_a_place_is_looked_at_again_whatever_happens_meanwhile() {
+    let (_dir, mut dispatcher, _end) = dispatcher();
+    dispatcher.step().unwrap();
+    let until = Instant::now() + Duration::from_millis(20);
+    dispatcher.put_off = Some(("no engine".to_owned(), until));
+    assert!(dispatcher.claim().is_empty());
+    while Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The time has passed since: it is due, and not forgotten.
+    assert_eq!(dispatcher.due(), Some(until));
+    dispatcher.claim();
+    assert_eq!(dispatcher.due(), None);
+}
