@@ -113,7 +113,7 @@ impl Stream {
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
-            let mut worker = Worker { shared: own, program: None, answers: Vec::new() };
+            let mut worker = Worker { shared: own, program: None, answers: Vec::new(), is_idle: false };
             worker.work();
         })?;
         Ok(Stream { shared, thread: Some(thread) })
@@ -232,6 +232,8 @@ struct Worker {
     /// The program that is fed, if one is.
     program: Option<Program>,
     answers: Vec<(u64, Became)>,
+    /// Nothing was given for as long as an answer may take.
+    is_idle: bool,
 }
 
 impl Worker {
@@ -319,19 +321,28 @@ impl Worker {
         Ok((Program { running, pipes }, fed))
     }
 
+    /// How long there is nothing to do unless somebody wakes it.
+    fn time_to_sleep(&self, feed: &Feed) -> Option<Duration> {
+        match &feed.program {
+            Some(program) if !program.given.is_empty() => {
+                Some(program.deadline.saturating_duration_since(Instant::now()))
+            }
+            // No answer to what is given from now on is due before that: who gives it need not wake this thread.
+            Some(_) if !self.is_idle => Some(self.shared.setup.binding.timeout()),
+            _ => None,
+        }
+    }
+
     /// Waits for the program, for jobs, or for the deadline, and takes what came.
     fn wait(&mut self) {
-        let (timeout, stdin) = {
+        let (timeout, stdin, is_answered) = {
             let mut feed = locked(&self.shared.feed);
-            let timeout = match &feed.program {
-                Some(program) if !program.given.is_empty() => {
-                    Some(program.deadline.saturating_duration_since(Instant::now()))
-                }
-                _ => None,
-            };
+            let timeout = self.time_to_sleep(&feed);
             feed.asleep = timeout.is_none();
-            let stdin = feed.program.as_ref().filter(|program| !program.waiting.is_empty());
-            (timeout, stdin.and_then(|program| program.stdin.clone()))
+            let program = feed.program.as_ref();
+            let is_answered = program.is_none_or(|program| program.given.is_empty());
+            let stdin = program.filter(|program| !program.waiting.is_empty());
+            (timeout, stdin.and_then(|program| program.stdin.clone()), is_answered)
         };
         let wake = &self.shared.wake;
         let mut polled = vec![PollFd::new(wake, PollFlags::IN)];
@@ -348,7 +359,8 @@ impl Worker {
         }
         let timespec = timeout.map(follow::timespec);
         // However it ends, what came is looked at.
-        let _ = poll(&mut polled, timespec.as_ref());
+        let count = poll(&mut polled, timespec.as_ref());
+        self.is_idle = is_answered && count == Ok(0);
         let woken = polled.first().is_some_and(|first| !first.revents().is_empty());
         let exited = polled.get(1).is_some_and(|second| !second.revents().is_empty());
         drop(polled);
@@ -571,6 +583,29 @@ mod tests {
         locked(&stream.shared.feed).asleep = true;
         stream.push(vec![1]);
         assert!(is_woken(&stream));
+    }
+
+    #[test]
+    fn while_elements_come_the_thread_need_not_be_told_of_deadlines() {
+        let (_dir, mut stream, _stdin) = without_a_thread();
+        let shared = Arc::get_mut(&mut stream.shared).unwrap();
+        let limit = Duration::from_millis(20);
+        Arc::get_mut(&mut shared.setup.binding).unwrap().timeout_ms = 20;
+        let shared = Arc::clone(&stream.shared);
+        let mut worker =
+            Worker { shared: Arc::clone(&shared), program: None, answers: Vec::new(), is_idle: false };
+        assert_eq!(worker.time_to_sleep(&locked(&shared.feed)), Some(limit));
+        // Nothing comes for that long.
+        worker.wait();
+        assert!(worker.is_idle);
+        assert_eq!(worker.time_to_sleep(&locked(&shared.feed)), None);
+        shared.wake();
+        worker.wait();
+        assert!(!worker.is_idle);
+        stream.push(vec![1]);
+        let time = worker.time_to_sleep(&locked(&shared.feed)).unwrap();
+        assert!(time <= limit, "{time:?}");
+        assert!(!is_woken(&stream));
     }
 
     #[test]
