@@ -21,7 +21,7 @@ impl Farm {
     /// With other options for the woof.
     pub(crate) fn with(options: &str) -> Farm {
         let sandbox = Sandbox::new();
-        sandbox.sh(&format!("wcreate -p farm/temp {options} && mkdir farm/handlers")).done();
+        sandbox.sh(&format!("wcreate -p farm/temp {options}")).done();
         Farm { sandbox }
     }
 
