@@ -76,7 +76,7 @@ impl Dispatcher {
         claims
     }
 
-    /// Whether another binding of the same group runs, or has an older trigger.
+    /// Whether another binding of the same group runs, or has an older trigger, or may have one among elements that were not looked at yet.
     fn is_kept_back(&self, index: usize, seqno: u64) -> bool {
         let Some(queue) = self.queues.get(index) else { return true };
         let Some(group) = &queue.binding.group else { return false };

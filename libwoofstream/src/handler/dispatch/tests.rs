@@ -211,3 +211,29 @@ fn what_was_not_claimed_for_want_of_a_place_is_looked_at_again_whatever_happens_
     dispatcher.claim();
     assert_eq!(dispatcher.due(), None);
 }
+
+#[test]
+fn a_group_waits_for_a_woof_that_is_there_and_cannot_be_opened() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    bindings::remove(dir.path(), "temp", None).unwrap();
+    let more = dir.path().join("more");
+    log::create(&more, &Options::default()).unwrap();
+    for woof in ["temp", "more"] {
+        let binding = Binding { group: Some("g".to_owned()), ..Binding::new(woof, "h") };
+        bindings::add(dir.path(), &binding, None).unwrap();
+    }
+    dispatcher.take(Event::Reload);
+    log::remove(&more).unwrap();
+    std::fs::write(&more, "no woof").unwrap();
+    log::open(&dir.path().join("temp")).unwrap().appender().unwrap().append(b"two").unwrap();
+    dispatcher.take(Event::Reload);
+    dispatcher.step().unwrap();
+    assert!(!dispatcher.is_running(), "what is in the other may be older");
+    std::fs::remove_file(&more).unwrap();
+    dispatcher.take(Event::Reload);
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    assert_eq!(dispatcher.counts.done, 2);
+}
