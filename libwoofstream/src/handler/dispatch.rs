@@ -18,7 +18,7 @@ use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
 use super::run::Runner;
 use super::shared::{self, Place};
-use super::stream::Stream;
+use super::streams::Streams;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
 use crate::limits::ATTEMPTS_MAX;
@@ -102,7 +102,7 @@ pub struct Dispatcher {
     pub(super) journal: Journal,
     pub(super) queues: Vec<Queue>,
     watches: HashMap<u32, Watch>,
-    pub(super) streams: HashMap<u32, Stream>,
+    pub(super) streams: Streams,
     seen: Seen,
     /// The file that was not understood.
     refused: Option<Seen>,
@@ -151,7 +151,7 @@ impl Dispatcher {
             journal,
             queues: Vec::new(),
             watches: HashMap::new(),
-            streams: HashMap::new(),
+            streams: Streams::default(),
             seen: None,
             refused: None,
             look_again: None,
@@ -429,7 +429,7 @@ impl Dispatcher {
         wanted.extend(retries(&self.namespace, &wanted));
         self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
         self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
-        self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
+        self.streams.keep(|id| wanted.iter().any(|binding| binding.id == id));
         for binding in wanted {
             if let Some(queue) = self.queues.iter_mut().find(|queue| queue.binding.id == binding.id) {
                 queue.binding = binding;
@@ -468,7 +468,7 @@ impl Dispatcher {
                 continue;
             }
             self.watches.remove(&queue.binding.id);
-            self.streams.remove(&queue.binding.id);
+            self.streams.end(queue.binding.id);
             if let Err(err) = queue.look_for_woof(&mut self.journal) {
                 tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
                 self.look_again = Some(Instant::now() + TRY_AGAIN);

@@ -137,6 +137,8 @@ pub(super) struct Queue {
     pub(super) totals: Totals,
     /// The elements are dead letters that were put back.
     retries: bool,
+    /// The woof is there and could not be opened: nobody knows what is in it.
+    unread: bool,
 }
 
 impl Queue {
@@ -160,6 +162,7 @@ impl Queue {
             running: 0,
             totals: Totals::default(),
             retries: binding.id == 0,
+            unread: false,
             binding,
         };
         let left = left.unwrap_or_default();
@@ -209,6 +212,10 @@ impl Queue {
         if self.upto >= woof.next_seqno() {
             self.upto = woof.next_seqno() - 1;
         }
+        for (seqno, trigger) in self.open.iter_mut().filter(|(_, trigger)| trigger.put_ns == 0) {
+            // In a group it says whose turn it is.
+            trigger.put_ns = woof.time_of(*seqno).unwrap_or(0);
+        }
         self.source = Some(Source {
             content: woof.options().content,
             dir: context(&self.binding.woof, woof.options().content),
@@ -230,7 +237,9 @@ impl Queue {
         let ended = self.source.as_ref().is_none_or(|source| source.woof.ended().is_some());
         if ended && self.running == 0 {
             let made = self.source.take().map(|source| source.made);
-            self.open_woof(journal, made.or(Some(0)), None)?;
+            let opened = self.open_woof(journal, made.or(Some(0)), None);
+            self.unread = opened.is_err();
+            return opened;
         }
         Ok(())
     }
@@ -411,9 +420,19 @@ impl Queue {
         self.open.get(&seqno)
     }
 
-    /// When the element of the oldest open trigger was put.
+    /// No trigger that is open, or is among the elements that were not looked at yet, is of an element that was put before this time; `None` when there
+    /// can be none at all.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.open.first_key_value().map(|(_, trigger)| trigger.put_ns)
+        if self.unread {
+            return Some(0);
+        }
+        if let Some((_, trigger)) = self.open.first_key_value() {
+            return Some(trigger.put_ns);
+        }
+        let woof = &self.source.as_ref()?.woof;
+        let next = self.looks_at();
+        // Times never go back in a woof. Of one that is damaged or overwritten nobody knows.
+        (next < woof.next_seqno()).then(|| woof.time_of(next).unwrap_or(0))
     }
 
     /// How many are open.

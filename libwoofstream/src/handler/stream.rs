@@ -5,6 +5,9 @@
 //! Failure contract: when the program ends, or does not answer in time, the oldest element without an answer has failed with that; those behind it
 //! go back and are given to the next program. Elements of another depth go to a program of their own, as what it puts has that depth.
 //!
+//! One that is told to end takes no more elements; its program gets the end of the stream and is killed after a while. Nobody waits for that, and the
+//! dispatcher is told ([`Event::More`]) when it is over.
+//!
 //! A thread for each starts the program, takes its answers and sees to its time limit. A few elements for a program that is there are written to it by
 //! who hands them over, so that a trigger waits for no other thread.
 
@@ -64,7 +67,10 @@ struct Shared {
     feed: Mutex<Feed>,
     /// Wakes the thread.
     wake: OwnedFd,
+    /// It is told to end.
     closed: AtomicBool,
+    /// It has ended, and so has its program.
+    ended: AtomicBool,
 }
 
 /// The way of elements to the program.
@@ -91,10 +97,10 @@ struct Fed {
 enum Next {
     /// Nothing: all were given, or the program is to read first.
     Wait,
-    /// Its trigger is answered with this.
-    Answer(Became),
-    /// A program for elements of this depth is to be started.
-    Program(u8),
+    /// The trigger of this element is answered with this.
+    Answer(u64, Became),
+    /// A program is to be started for this element, and others of this depth.
+    Program(u64, u8),
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,9 +116,12 @@ impl Stream {
             feed: Mutex::new(feed),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
+            // Dropped last, however this ends.
+            let _over = Over(Arc::clone(&own));
             let mut worker = Worker { shared: own, program: None, answers: Vec::new(), is_idle: false };
             worker.work();
         })?;
@@ -139,10 +148,38 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
+impl Stream {
+    /// Tells it to end.
+    pub(super) fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.wake();
+    }
+
+    /// Whether it has ended, and its program too.
+    pub(super) fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// The binding it is of.
+    pub(super) fn binding(&self) -> &Binding {
+        &self.shared.setup.binding
+    }
+}
+
+/// Notes, when it is dropped, that a thread is over, and tells the dispatcher.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        // Without a receiver the dispatcher has ended.
+        let _ = self.0.setup.events.send(Event::More);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.close();
         // Its program has ended when this returns.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -176,11 +213,11 @@ impl Feed {
             let Some(seqno) = locked(&shared.jobs).front().copied() else { return Next::Wait };
             let element = match self.read(&setup.woof, seqno) {
                 Ok(element) => element,
-                Err(reason) => return Next::Answer(Became::Lost(reason.to_owned())),
+                Err(reason) => return Next::Answer(seqno, Became::Lost(reason.to_owned())),
             };
             let depth = element.mark.depth();
             if depth >= Mark::DEPTH_MAX && !setup.binding.chain {
-                return Next::Answer(Became::Hopeless(super::attempt::TOO_DEEP.to_owned()));
+                return Next::Answer(seqno, Became::Hopeless(super::attempt::TOO_DEEP.to_owned()));
             }
             let depth = (depth + 1).min(Mark::DEPTH_MAX);
             match &mut self.program {
@@ -194,7 +231,7 @@ impl Feed {
                 }
                 // It goes on when those before it are answered.
                 Some(program) if !program.given.is_empty() => return Next::Wait,
-                _ => return Next::Program(depth),
+                _ => return Next::Program(seqno, depth),
             }
         }
     }
@@ -239,7 +276,7 @@ struct Worker {
 impl Worker {
     fn work(&mut self) {
         loop {
-            if self.shared.closed.load(Ordering::Acquire) {
+            if self.is_closed() {
                 return self.leave();
             }
             self.give();
@@ -247,6 +284,10 @@ impl Worker {
             self.wait();
             self.tell();
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
     }
 
     /// Sends what was answered.
@@ -260,12 +301,13 @@ impl Worker {
 
     /// Gives elements, and does what has to be done before the next one can be given.
     fn give(&mut self) {
-        loop {
+        // A program that took long to start may not be wanted any more.
+        while !self.is_closed() {
             let next = locked(&self.shared.feed).give(&self.shared);
             match next {
                 Next::Wait => return,
-                Next::Answer(became) => self.answer_next(became),
-                Next::Program(depth) => {
+                Next::Answer(seqno, became) => self.answer(seqno, became),
+                Next::Program(seqno, depth) => {
                     self.leave();
                     // Nothing is locked while it starts.
                     match self.start(depth) {
@@ -274,7 +316,7 @@ impl Worker {
                             locked(&self.shared.feed).program = Some(fed);
                         }
                         Err(failure) => {
-                            self.answer_next(failure.into());
+                            self.answer(seqno, failure.into());
                             return self.give_back();
                         }
                     }
@@ -283,10 +325,13 @@ impl Worker {
         }
     }
 
-    /// Answers the trigger that would be given next.
-    fn answer_next(&mut self, became: Became) {
-        let seqno = locked(&self.shared.jobs).pop_front();
-        self.answers.extend(seqno.map(|seqno| (seqno, became)));
+    /// Answers a trigger that no program has. By now it may be another that would be given next, or a program may have got it: then that answers it.
+    fn answer(&mut self, seqno: u64, became: Became) {
+        let mut jobs = locked(&self.shared.jobs);
+        if let Some(at) = jobs.iter().position(|job| *job == seqno) {
+            jobs.remove(at);
+            self.answers.push((seqno, became));
+        }
     }
 
     /// Everything that no program has goes back.
@@ -550,6 +595,7 @@ mod tests {
             feed: Mutex::new(feed),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         };
         (dir, Stream { shared: Arc::new(shared), thread: None }, stdin.into())
     }
@@ -619,5 +665,25 @@ mod tests {
         stream.push(vec![51]);
         assert!(is_woken(&stream));
         assert_eq!(*locked(&stream.shared.jobs), [51]);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_answered_whatever_would_be_given_next_by_then() {
+        let (_dir, stream, _stdin) = without_a_thread();
+        let mut worker = Worker { shared: Arc::clone(&stream.shared), program: None, answers: Vec::new() };
+        // There is no such element.
+        stream.push(vec![200]);
+        let Next::Answer(seqno, became) = locked(&stream.shared.feed).give(&stream.shared) else {
+            panic!("it cannot be given")
+        };
+        locked(&stream.shared.jobs).push_front(1);
+        worker.answer(seqno, became);
+        assert!(matches!(&*worker.answers, [(200, Became::Lost(_))]), "{:?}", worker.answers);
+        assert_eq!(*locked(&stream.shared.jobs), [1]);
+        // One that a program has got meanwhile is answered by that alone.
+        stream.push(Vec::new());
+        worker.answer(1, Became::Failed("start: no".to_owned()));
+        assert_eq!((worker.answers.len(), locked(&stream.shared.jobs).len()), (1, 0));
+        assert_eq!(locked(&stream.shared.feed).program.as_ref().unwrap().given, [1]);
     }
 }
