@@ -1,6 +1,7 @@
 //! Tests of handlers that need no processes: bindings and their file, what is left of queues.
 
 mod clock;
+mod links;
 mod own;
 mod prefixes;
 
