@@ -326,3 +326,31 @@ fn a_container_whose_agent_was_stopped_by_a_handler_ends_with_its_server_too() {
     farm.until("the container has gone", || image.containers().is_empty());
     assert_eq!(farm.lines("read"), [""; 0], "a handler looked into the agent");
 }
+
+#[test]
+fn a_handler_does_not_reach_a_server_that_started_after_its_container() {
+    let Some(image) = Image::for_test("the socket of another server") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler(
+        "call",
+        "read v; wput woof:///namespace/out $v > /dev/null 2>> /namespace/said; wput /namespace/out $v > /dev/null",
+    );
+    farm.sh("wcreate farm/out --type i64; wcreate -p farm/sub/out --type i64; wbind farm/temp call; wput farm/temp 1").done();
+    give_away(&farm);
+    // The container is that of a server of the directory above, so its socket is not in there.
+    let server = farm.serve_with(&[]);
+    farm.until("the container is there", || farm.count(0, "done") == 1);
+    let second = farm.serve_at("farm");
+    farm.until("the second one serves", || farm.path(".woof/server.sock").exists());
+    farm.sh("wput farm/temp 2").done();
+    farm.until("the next is done", || farm.count(0, "done") == 2);
+    let said = farm.lines("said");
+    assert_eq!(said.len(), 2, "{said:?}");
+    let text = "wput: woof://: this socket is not for handlers in a container: they open woofs of their namespace";
+    assert!(said[1].starts_with(text), "{said:?}");
+    assert_eq!(farm.sh("wget farm/out .. -u").done(), "1\n2\n", "nothing was put through the server");
+    // Everybody else does.
+    farm.sandbox.sh("wput woof://$PWD/farm/out 3 | wcat > /dev/null; wget farm/out 3 -u").done();
+    drop(second);
+    server.stop();
+}

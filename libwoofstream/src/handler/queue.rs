@@ -5,14 +5,14 @@
 
 use super::bindings::{Binding, Input};
 use super::dead::DeadLetter;
-use super::journal::Journal;
+use super::journal::{Journal, open_woof};
 use super::record::{Record, Totals, What};
 use super::trigger::{Cause, State, Trigger};
 use crate::content::ContentType;
 use crate::error::{Code, Result};
 use crate::limits::TRIGGERS_OPEN_MAX;
-use crate::log::{self, Cursor, Item, Mark, Woof};
-use crate::name::stay_inside;
+use crate::log::{Cursor, Item, Mark, Woof};
+use crate::name::Namespace;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
@@ -126,7 +126,7 @@ pub(super) enum Scan {
 pub(super) struct Queue {
     pub(super) binding: Binding,
     predicate: Option<Predicate>,
-    path: PathBuf,
+    namespace: PathBuf,
     pub(super) source: Option<Source>,
     /// All elements up to this one were looked at.
     upto: u64,
@@ -150,10 +150,9 @@ impl Queue {
         journal: &mut Journal,
     ) -> Result<Queue> {
         let predicate = binding.filter.as_deref().map(Predicate::compile).transpose()?;
-        let path = namespace.join(&binding.woof);
         let mut queue = Queue {
             predicate,
-            path,
+            namespace: namespace.to_owned(),
             source: None,
             upto: binding.from.saturating_sub(1),
             open: BTreeMap::new(),
@@ -179,7 +178,9 @@ impl Queue {
     /// Opens the woof, if it is there. `made` and `recoveries` are those of when it was known last.
     fn open_woof(&mut self, journal: &mut Journal, made: Option<u64>, recoveries: Option<u64>) -> Result<()> {
         // By now it may be a link: handlers can make some.
-        let woof = match stay_inside(&self.binding.woof, &self.path).and_then(|()| log::open(&self.path)) {
+        let woof = Namespace::exactly(&self.namespace)
+            .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
+        let woof = match woof {
             Ok(woof) => woof,
             Err(err) if err.code() == Code::NotFound => {
                 self.lose_all(journal, "the woof was removed");

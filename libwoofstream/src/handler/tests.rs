@@ -2,6 +2,7 @@
 
 mod clock;
 mod groups;
+mod links;
 mod own;
 mod prefixes;
 

@@ -1,6 +1,6 @@
 //! Tests of a dispatcher step by step.
 
-use super::super::bindings::{Binding, Input};
+use super::super::bindings::{self, Binding, Input};
 use super::super::{Failure, OnLine, Outcome, Run, Started};
 use super::*;
 use crate::log::{self, Options};
