@@ -35,7 +35,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::duration("limit", '\0', "How long a handler may take [default: 1m]"))
         .arg(flags::size("memory", '\0', "How much memory a handler may map [default: 4GiB]"))
         .arg(flags::number("at-once", '\0', "COUNT", "How many run at once [default: 4]"))
-        .arg(flags::option("into", '\0', "WOOF", "Append what it writes to this woof of the namespace, each line an element"))
+        .arg(flags::option("into", '\0', "WOOF", "Append what it writes to this woof of the namespace, each line or message an element"))
         .arg(flags::flag("framed", '\0', "Give it each element as a framed stream").conflicts_with("stream"))
         .arg(flags::flag("stream", '\0', "Start it once: it gets all elements in one framed stream and answers each with a line"))
         .arg(flags::flag("named", '\0', "Only for elements that are put with wput --handler HANDLER").conflicts_with("where"))

@@ -1,8 +1,10 @@
 //! `wfilter`: keeps the data that a predicate matches.
 
 use crate::support::prelude::*;
+use crate::support::select::tell_unknown;
 use crate::support::subject::Subjects;
 use libwoofstream::predicate::Predicate;
+use libwoofstream::space::{ELEMENT_NAMES, FOUND_NAMES};
 use std::ops::ControlFlow;
 
 pub(crate) const COMMAND: Command = Command {
@@ -25,6 +27,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("invert", 'v', "Keep the data that does not match"))
         .arg(flags::flag("set-aside", 'x', "Set the rest aside instead of dropping it"))
         .args(flags::input())
+        .arg(flags::quiet())
         .after_long_help(
             "EXAMPLES\n  wtail farm/temp | wfilter 'value > 30' | wput farm/alerts\n  wget farm/log .. | wfilter -v 'text.startsWith(\"#\")'\n  \
              wfilter 'json.level == \"error\"' < events.jsonl | wcat",
@@ -37,9 +40,16 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let mut input = env.input(args)?;
     let name = input.name().to_owned();
     let mut subjects = Subjects::default();
-    let mut kept = false;
+    let messages = env.messages();
+    let (mut kept, mut began) = (false, false);
     each(&mut input, out, |raw, out| {
         let subject = subjects.of(raw).map_err(|err| err.of(&*name))?;
+        if subject.is_some() && !began {
+            began = true;
+            // What comes in may have attributes of its own.
+            let known = ELEMENT_NAMES.into_iter().chain(FOUND_NAMES).chain(subjects.names());
+            tell_unknown(&predicate, &known.collect::<Vec<_>>(), "what comes in", args, messages);
+        }
         match subject {
             Some(subject) if predicate.matches(&subject) != wanted => {
                 if set_aside {

@@ -1,8 +1,9 @@
 //! `wfind`: finds woofs by their attributes.
 
 use crate::support::prelude::*;
+use crate::support::select::predicate;
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::Space as _;
+use libwoofstream::space::{FOUND_NAMES, Space as _};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wfind",
@@ -27,6 +28,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
         .arg(flags::flag("get", '\0', "Send the elements too"))
         .arg(flags::timeout())
+        .arg(flags::quiet())
         .after_long_help(
             "EXAMPLES\n  wfind farm\n  wfind farm -u --delimiter nul | xargs -0 wstat\n  wfind farm 'elements > 1000 && content == \"f64\"'\n  wfind . --name 'temp*' --newer 10m\n  \
              wfind farm --get | wfilter 'value > 70'",
@@ -35,11 +37,12 @@ fn define(command: clap::Command) -> clap::Command {
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let mut paths: Vec<&str> = args.texts("PATH").collect();
-    let mut predicate = args.text("where").map(Predicate::compile).transpose()?;
+    let compiled = |text: &str| predicate(text, &FOUND_NAMES, "a woof", args, env);
+    let mut predicate = args.text("where").map(compiled).transpose()?;
     if let Some(last) = paths.last()
         && looks_like_expression(last)
     {
-        let found = Predicate::compile(last)?;
+        let found = compiled(last)?;
         predicate = Some(and(predicate, found));
         paths.pop();
     }

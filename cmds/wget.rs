@@ -27,6 +27,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::filter())
         .arg(flags::count().help("Of what is selected, only the newest so many"))
         .arg(flags::timeout())
+        .arg(flags::quiet())
         .after_long_help(
             "EXAMPLES\n  wget farm/temp\n  wget farm/temp 98..100 -u\n  wget farm/temp -10.. --json\n  \
              wget farm/temp .. --since 1h --where 'value > 70' | wcount",
@@ -35,7 +36,7 @@ fn define(command: clap::Command) -> clap::Command {
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let name = args.text("NAME").unwrap_or_default();
-    let (mut selection, count) = selection(args)?;
+    let (mut selection, count) = selection(args, env)?;
     out.show_progress();
     let bounded =
         selection.since_ns.is_some() || selection.until_ns.is_some() || selection.predicate.is_some();

@@ -19,7 +19,10 @@ fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
             "Shows the attributes of woofs: how much they keep and may keep, the sequence numbers and times of the oldest and the \
-             newest element, what their elements are.",
+             newest element, what their elements are.\n\n\
+             With --triggers, of namespaces, for each binding: triggers that are pending and running, and of all until now how many are done, \
+             attempts that failed (in JSON: failed), triggers that were given up (dead), those of them that are dead letters still, as they were \
+             not put back or died again (still_dead), and elements that were lost; and the oldest trigger that is not done.",
         )
         .arg(flags::operands("NAME", "What to look at").required(true))
         .arg(flags::flag("triggers", '\0', "Of namespaces: what is going on with the triggers of their handlers"))

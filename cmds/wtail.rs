@@ -36,6 +36,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(flags::flag("no-follow", '\0', "Stop when all that is there was sent"))
         .arg(flags::timeout())
+        .arg(flags::quiet())
         .after_long_help(
             "EXAMPLES\n  wtail farm/temp\n  wtail farm/temp -n 3 --count 3 --json | jq .value\n  \
              wtail farm/temp --where 'value > 70' | wput farm/alerts\n  wtail farm/temp farm/wind --since 10m\n  \
@@ -48,7 +49,7 @@ const POSITION_EVERY: usize = 64 << 10;
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let names: Vec<&str> = args.texts("NAME").collect();
-    let (mut selection, last) = selection(args)?;
+    let (mut selection, last) = selection(args, env)?;
     selection.last = last;
     selection.limit = args.number("stop-after");
     let stop = Stop::default();

@@ -48,6 +48,11 @@ impl Subjects {
         self.content
     }
 
+    /// The names of the attributes that data has which comes now.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.attrs.iter().flat_map(|dir| dir.attrs.keys().map(String::as_str))
+    }
+
     /// The subject that a message is; `None` for one that is no data.
     ///
     /// # Errors

@@ -33,10 +33,23 @@ fn show(summary: &Summary, out: &mut Output) -> Result<(), Error> {
     if out.form() != Form::Text {
         return summary.bindings.iter().try_for_each(|binding| out.dir(&dir(binding, summary.served)));
     }
-    let names = ["id", "woof", "handler", "pending", "running", "done", "failed", "dead", "lost", "oldest"];
+    let names = [
+        "id",
+        "woof",
+        "handler",
+        "pending",
+        "running",
+        "done",
+        "failed attempts",
+        "given up",
+        "still dead",
+        "lost",
+        "oldest",
+    ];
     let mut rows = vec![names.map(str::to_owned)];
     let now = libwoofstream::sys::now_ns();
-    for BindingSummary { binding, pending, running, totals, oldest, missing } in &summary.bindings {
+    for BindingSummary { binding, pending, running, totals, still_dead, oldest, missing } in &summary.bindings
+    {
         let oldest = match (missing, oldest) {
             (true, _) => "no such woof".to_owned(),
             (_, Some((seqno, time_ns))) => format!("{seqno} ({})", time::in_words(*time_ns, now)),
@@ -52,6 +65,7 @@ fn show(summary: &Summary, out: &mut Output) -> Result<(), Error> {
             totals.done.to_string(),
             totals.failed.to_string(),
             totals.dead.to_string(),
+            still_dead.to_string(),
             totals.lost.to_string(),
             oldest,
         ]);
@@ -72,7 +86,7 @@ fn show(summary: &Summary, out: &mut Output) -> Result<(), Error> {
 }
 
 fn dir(summary: &BindingSummary, served: bool) -> Dir {
-    let BindingSummary { binding, pending, running, totals, oldest, missing } = summary;
+    let BindingSummary { binding, pending, running, totals, still_dead, oldest, missing } = summary;
     let dir = Dir::new()
         .set("path", binding.woof.clone())
         .set("type", "triggers")
@@ -83,6 +97,7 @@ fn dir(summary: &BindingSummary, served: bool) -> Dir {
         .set("done", totals.done)
         .set("failed", totals.failed)
         .set("dead", totals.dead)
+        .set("still_dead", *still_dead)
         .set("lost", totals.lost)
         .set("missing", *missing)
         .set("paused", binding.paused)

@@ -168,3 +168,44 @@ fn what_was_kept_goes_out_before_it_waits_for_more() {
         for i in $(seq 1000); do test -s out && break; sleep 0.01; done; cat out; exec 3>&-; wait";
     assert_eq!(sandbox.sh(script).done(), "2\n");
 }
+
+#[test]
+fn a_name_that_nothing_has_is_told_and_is_no_error() {
+    let sandbox = Sandbox::new();
+    sandbox.sh("wcreate -p farm/temp --type f64; wput farm/temp 31 > /dev/null").done();
+    let told = |what: &str| format!("{what} (what does not have it does not match)\n");
+    for (script, status, stderr) in [
+        (
+            "wget farm/temp | wfilter 'valeu > 30' | wcat -u",
+            0,
+            told("wfilter: expression: \"valeu\" is not a name of what comes in: did you mean value?"),
+        ),
+        ("wget farm/temp | wfilter -q 'valeu > 30' | wcat -u", 0, String::new()),
+        ("wget farm/temp | wfilter 'content == \"i64\" && history > 3' | wcat -u", 0, String::new()),
+        (
+            "wget farm/temp .. -u --where 'sqeno > 9' | wcat -u",
+            0,
+            told("wget: expression: \"sqeno\" is not a name of an element: did you mean seqno?"),
+        ),
+        (
+            "wtail farm/temp --no-follow -u --where 'unit == \"C\"'",
+            0,
+            told("wtail: expression: \"unit\" is not a name of an element"),
+        ),
+        ("wfind farm -u 'value > 3'", 0, told("wfind: expression: \"value\" is not a name of a woof")),
+        ("wfind farm -u -q 'value > 3'", 0, String::new()),
+        (
+            "wfind farm -u --where 'element > 0'",
+            0,
+            told("wfind: expression: \"element\" is not a name of a woof: did you mean elements?"),
+        ),
+        (
+            "wfilter 'value.t > 20' < /dev/null > /dev/null",
+            2,
+            "wfilter: expression:7: a number has no 't': write json.t\n".to_owned(),
+        ),
+    ] {
+        let ran = sandbox.sh(script);
+        assert_eq!((ran.status, ran.stderr, ran.stdout), (status, stderr, Vec::new()), "{script}");
+    }
+}

@@ -33,3 +33,57 @@ fn a_handler_that_writes_a_gigabyte_costs_the_server_no_memory_and_is_done() {
     assert!(log.len() < 4 << 20, "{} bytes of log", log.len());
     server.kill();
 }
+
+#[test]
+fn commands_of_ours_in_a_handler_leave_readable_lines_in_the_log() {
+    let farm = Farm::with("--type i64");
+    // `command`, as a user has it who redirects nothing.
+    farm.handler("h", "echo begun; wput copies 7; wget temp; wget nosuch; echo ended");
+    farm.sh("wcreate farm/copies; wbind farm/temp h --retries 0; wput farm/temp 42").done();
+    let ran = farm.sh("wserve --once . 2>&1");
+    let log = ran.done();
+    for said in ["begun", "42", "wget: nosuch: no such woof", "ended"] {
+        let lines = log.lines().filter(|line| line.contains("1-1") && line.contains(said));
+        assert_eq!(lines.count(), 1, "{said}: {log}");
+    }
+    assert_eq!(log.lines().filter(|line| line.contains("1-1")).count(), 4, "{log}");
+    assert!(!log.contains("WOOF"), "{log}");
+}
+
+#[test]
+fn data_of_a_stream_goes_into_a_woof_as_it_is_and_what_else_is_in_it_does_not() {
+    let farm = Farm::new();
+    farm.handler("hot", "wput seen x; wfilter 'value > 30'; wput seen y; echo 99");
+    farm.sh("wcreate farm/hot --type f64; wcreate farm/seen; wbind farm/temp hot --framed --into hot").done();
+    farm.sh("wput farm/temp 21.5; wput farm/temp 31.25").done();
+    farm.once().done();
+    assert_eq!(farm.sh("wget farm/hot .. -u | sort").done(), "31.25\n99\n99\n");
+}
+
+#[test]
+fn a_stream_that_is_cut_or_ends_with_an_error_fails_the_attempt_that_has_a_woof_for_it() {
+    let farm = Farm::new();
+    farm.handler("cut", "wget temp 1 | head -c 60");
+    farm.handler("wrong", "wget nosuch || true");
+    farm.sh("wcreate farm/out --type f64; wput farm/temp 1; wcreate farm/other; wput farm/other x").done();
+    farm.sh("wbind farm/temp cut --into out --retries 0; wbind farm/temp wrong --into out --retries 0")
+        .done();
+    farm.sh("wbind farm/other wrong --retries 0; wput farm/temp 2; wput farm/other y").done();
+    assert_eq!(farm.once().status, 1);
+    let mut reasons: Vec<String> =
+        farm.log("dead").iter().map(|record| record["reason"].as_str().unwrap().to_owned()).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["output: stream cut after 1 message", "output: wget: nosuch: no such woof"]);
+    assert_eq!(farm.count(2, "done"), 1, "with the log as the only place it is said and no more");
+}
+
+#[test]
+fn a_long_lived_handler_answers_with_lines_whatever_our_commands_write_in_between() {
+    let farm = Farm::with("--type text");
+    farm.handler("h", "wcat -u | while read v; do wput copies $v; wget copies; echo ok; done");
+    farm.sh("wcreate farm/copies; wcreate farm/out; wbind farm/temp h --stream --into out").done();
+    farm.sh("wput farm/temp ok failed three").done();
+    farm.once().done();
+    assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (3, 0));
+    assert_eq!(farm.sh("wget farm/out .. -u").done(), "ok\nfailed\nthree\n");
+}

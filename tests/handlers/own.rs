@@ -46,9 +46,33 @@ fn that_a_dead_letter_was_put_back_and_is_done_is_shown_and_logged_by_name() {
     server.kill();
     let shown = farm.sh("wstat --triggers farm");
     let lines: Vec<Vec<&str>> = shown.done().lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["1", "temp", "h", "0", "0", "0", "2", "2", "0", "-"]);
-    assert_eq!(lines[2], ["0", ".woof/retries", "(put", "back)", "0", "0", "1", "0", "0", "0", "-"]);
+    assert_eq!(lines[1], ["1", "temp", "h", "0", "0", "0", "2", "2", "1", "0", "-"]);
+    assert_eq!(lines[2], ["0", ".woof/retries", "(put", "back)", "0", "0", "1", "0", "0", "0", "0", "-"]);
     let log = farm.server_log();
     let line = log.lines().find(|line| line.contains("a dead letter that was put back is done")).unwrap();
     assert!(line.contains("trigger=1-2") && line.contains("handler=h"), "{line}");
+}
+
+#[test]
+fn letters_are_still_dead_until_they_are_put_back_and_when_they_died_again() {
+    let farm = Farm::with("--type i64");
+    farm.handler("h", "read v; [ -e \"mended$v\" ]");
+    farm.handler("other", "exit 1");
+    farm.sh("wbind farm/temp h --retries 1; wbind farm/temp other --retries 0; seq 3 | wput farm/temp")
+        .done();
+    assert_eq!(farm.once().status, 1);
+    let counts = || ["failed", "dead", "still_dead"].map(|column| farm.count(0, column));
+    assert_eq!(counts(), [6, 3, 3]);
+    farm.sh("touch farm/mended1 farm/mended2; wbind retry farm 1-1 1-3").done();
+    assert_eq!(counts(), [6, 3, 1], "they are pending again");
+    assert_eq!(farm.once().status, 1);
+    assert_eq!(counts(), [6, 3, 2], "one is done, one died again, one was never put back");
+    assert_eq!(farm.count(1, "still_dead"), 3);
+    let shown = farm.sh("wstat --triggers farm");
+    let head =
+        shown.done().lines().next().unwrap().split("  ").filter(|cell| !cell.is_empty()).map(str::trim);
+    assert_eq!(
+        head.collect::<Vec<_>>().join("|"),
+        "id|woof|handler|pending|running|done|failed attempts|given up|still dead|lost|oldest"
+    );
 }

@@ -25,3 +25,18 @@ fn data_that_a_predicate_cannot_be_asked_about_does_not_match_and_nobody_is_told
         assert_eq!((farm.count(0, "pending"), farm.count(0, "failed"), farm.count(0, "lost")), (0, 0, 0));
     }
 }
+
+#[test]
+fn a_predicate_with_a_name_that_no_element_has_is_refused_and_nothing_is_held() {
+    let farm = Farm::new();
+    farm.handler("h", "true");
+    for (filter, said) in [
+        ("valeu > 30", "\"valeu\" is not a name of an element: did you mean value?"),
+        ("mode == 1", "\"mode\" is not a name of an element"),
+    ] {
+        let ran = farm.sh(&format!("wbind farm/temp h --where '{filter}'"));
+        assert_eq!((ran.status, ran.stderr), (2, format!("wbind: expression: {said}\n")));
+    }
+    assert_eq!(farm.sh("wbind list farm").done(), "");
+    farm.sh("wbind farm/temp h --where 'value > 30 && content == \"f64\" && name == \"temp\"'").done();
+}

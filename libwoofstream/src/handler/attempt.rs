@@ -6,6 +6,7 @@ use super::element::{self, Element};
 use super::journal::open_woof;
 use super::logged::Logged;
 use super::run::{self, Channel, Failure, Run, Runner};
+use super::written::Written;
 use crate::content::{ContentType, convert};
 use crate::limits::HANDLER_OUTPUT_MAX;
 use crate::log::{Appender, Mark, Woof};
@@ -104,21 +105,21 @@ impl Attempt {
             Ok(output) => output,
             Err(reason) => return Became::Failed(reason),
         };
-        match self.runner.run(&run, &mut |channel, line| output.line(channel, line)) {
+        match self.runner.run(&run, &mut |channel, written| output.take(channel, written)) {
             Ok(()) => Became::Done,
             Err(failure) => failure.into(),
         }
     }
 }
 
-/// Where the lines of an attempt go.
+/// Where the output of an attempt goes.
 pub(super) struct Output<'a> {
     run: &'a Run<'a>,
     logged: Logged,
     into: Option<Into>,
 }
 
-/// A woof that lines are appended to.
+/// A woof that output is appended to.
 struct Into {
     name: String,
     appender: Appender,
@@ -144,26 +145,39 @@ impl<'a> Output<'a> {
         Ok(Output { run, logged: Logged::default(), into: into.transpose()? })
     }
 
-    pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Result<(), String> {
+    pub(super) fn take(&mut self, channel: Channel, written: Written<'_>) -> Result<(), String> {
         if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
-            return into.line(line);
+            match written {
+                Written::Line(line) => return into.append(ContentType::Text, line),
+                Written::Data(content, data) => return into.append(content, data),
+                // As `wput` does it: the newline is not the line's, but of bytes nobody knows.
+                Written::Bytes(data) if into.content == ContentType::Bytes => {
+                    return into.append(ContentType::Bytes, data);
+                }
+                Written::Bytes(data) => {
+                    return into.append(ContentType::Text, data.strip_suffix(b"\n").unwrap_or(data));
+                }
+                Written::Broken(why) => return Err(format!("output: {why}")),
+                // Where it belongs is the log.
+                Written::Error(_) => {}
+            }
         }
-        self.logged.line(self.run.trigger, &self.run.binding.handler, channel, line);
+        self.logged.written(self.run.trigger, &self.run.binding.handler, channel, written);
         Ok(())
     }
 }
 
 impl Into {
-    fn line(&mut self, line: &[u8]) -> Result<(), String> {
-        self.bytes = self.bytes.saturating_add(line.len() as u64 + 1);
+    fn append(&mut self, content: ContentType, data: &[u8]) -> Result<(), String> {
+        self.bytes = self.bytes.saturating_add(data.len() as u64 + 1);
         if self.bytes > HANDLER_OUTPUT_MAX {
             return Err(format!(
                 "output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"
             ));
         }
-        let mut data = Vec::with_capacity(line.len());
-        convert(line, ContentType::Text, self.content, &mut data)
-            .and_then(|()| self.appender.append(&data))
+        let mut element = Vec::with_capacity(data.len());
+        convert(data, content, self.content, &mut element)
+            .and_then(|()| self.appender.append(&element))
             .map(|_| ())
             .map_err(|err| format!("output: {}", err.of(&*self.name)))
     }

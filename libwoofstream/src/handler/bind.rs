@@ -9,6 +9,8 @@ use super::journal::{make_state_woof, open_woof, state_woof_options};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Mark, Woof};
 use crate::name::{Namespace, STATE_DIR};
+use crate::predicate::Predicate;
+use crate::space::ELEMENT_NAMES;
 use std::path::Path;
 
 /// Looks whether handlers may be bound to a woof: of the namespace's own only dead letters are for them. A log that is written
@@ -59,6 +61,12 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
 fn add_in(namespace: &Namespace, binding: &Binding, from: Option<u64>) -> Result<Binding> {
     binding.check()?;
     check_own(&binding.woof)?;
+    // A binding that is there may have one: before this was looked at, or from a version that knows more.
+    if let Some(filter) = &binding.filter
+        && let Some(unknown) = Predicate::compile(filter)?.unknown(&ELEMENT_NAMES, "an element")
+    {
+        return Err(unknown);
+    }
     let woof = if binding.woof == dead_letters() {
         // It is there from the first dead letter on, or from now on.
         make_state_woof(&namespace.state()?, files::DEAD, &state_woof_options())?

@@ -11,7 +11,9 @@ use crate::error::{Code, Error, Result};
 use crate::log::{self, Item, Mark};
 use crate::name::{STATE_DIR, StateDir};
 use crate::sys::base64;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// A trigger that was given up.
@@ -117,33 +119,21 @@ pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
     if retries.held().is_none() {
         retries.hold(Some(retries.next_seqno()))?;
     }
-    let read = |woof: &log::Woof| {
-        let (mut letters, mut cursor) = (Vec::new(), woof.cursor(1));
-        while let Some(item) = cursor.next() {
-            if let Item::Elem { seqno, data, .. } = item
-                && let Ok(letter) = serde_json::from_slice::<DeadLetter>(data)
-            {
-                letters.push((seqno, letter));
-            }
-        }
-        letters
-    };
-    // One that died after it was put back can be put back again. By its seqno, as a clock may have been set back meanwhile.
-    let back = read(&retries);
-    let letters = read(&dead);
+    let back = put_back(&retries);
+    // The newest of each trigger, in the order in which they died.
+    let mut seen = HashSet::new();
     let mut asked: Vec<DeadLetter> = Vec::new();
-    for (seqno, letter) in letters {
-        let is_same = |other: &DeadLetter| other.trigger == letter.trigger;
+    for (seqno, letter) in read::<DeadLetter>(&dead).into_iter().rev() {
         let wanted = if triggers.is_empty() {
-            !back.iter().any(|(_, other)| is_same(other) && other.letter >= Some(seqno))
+            is_dead(&back, &letter.trigger, seqno)
         } else {
             triggers.contains(&&*letter.trigger)
         };
-        if wanted {
-            asked.retain(|other| !is_same(other));
+        if wanted && seen.insert(letter.trigger.clone()) {
             asked.push(DeadLetter { letter: Some(seqno), ..letter });
         }
     }
+    asked.reverse();
     if let Some(missing) = triggers.iter().find(|id| !asked.iter().any(|letter| letter.trigger == **id)) {
         return none(&[missing]);
     }
@@ -156,6 +146,73 @@ pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
         appender.append(&serde_json::to_vec(letter).unwrap_or_default())?;
     }
     Ok(asked.len())
+}
+
+/// How many dead letters of each binding are still dead: those that were not put back, or died again.
+///
+/// # Errors
+/// When they cannot be read.
+pub(super) fn still_dead(namespace: &Path) -> Result<HashMap<u32, u64>> {
+    /// What is counted of a letter.
+    #[derive(Deserialize)]
+    struct Letter {
+        trigger: String,
+        binding: u32,
+    }
+
+    let open = |name: &str| {
+        let path = namespace.join(STATE_DIR).join(name);
+        match log::open(&path) {
+            Ok(woof) => Ok(Some(woof)),
+            Err(err) if err.code() == Code::NotFound => Ok(None),
+            Err(err) => Err(err.of(path.display().to_string())),
+        }
+    };
+    let mut counts = HashMap::new();
+    let Some(dead) = open(files::DEAD)? else { return Ok(counts) };
+    let back = open(files::RETRIES)?.map(|retries| put_back(&retries)).unwrap_or_default();
+    let mut seen = HashSet::new();
+    for (seqno, Letter { trigger, binding }) in read::<Letter>(&dead).into_iter().rev() {
+        if is_dead(&back, &trigger, seqno) && seen.insert(trigger) {
+            *counts.entry(binding).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// Which letter of each trigger was put back last, by its seqno, as a clock may have been set back meanwhile.
+fn put_back(retries: &log::Woof) -> HashMap<String, Option<u64>> {
+    #[derive(Deserialize)]
+    struct Back {
+        trigger: String,
+        #[serde(default)]
+        letter: Option<u64>,
+    }
+
+    let mut back = HashMap::new();
+    for (_, Back { trigger, letter }) in read::<Back>(retries) {
+        let last = back.entry(trigger).or_default();
+        *last = letter.max(*last);
+    }
+    back
+}
+
+/// Whether a letter is still dead. One that died after it was put back can be put back again.
+fn is_dead(back: &HashMap<String, Option<u64>>, trigger: &str, seqno: u64) -> bool {
+    back.get(trigger).is_none_or(|last| *last < Some(seqno))
+}
+
+/// All elements of a woof that can be read as this.
+fn read<T: DeserializeOwned>(woof: &log::Woof) -> Vec<(u64, T)> {
+    let (mut letters, mut cursor) = (Vec::new(), woof.cursor(1));
+    while let Some(item) = cursor.next() {
+        if let Item::Elem { seqno, data, .. } = item
+            && let Ok(letter) = serde_json::from_slice(data)
+        {
+            letters.push((seqno, letter));
+        }
+    }
+    letters
 }
 
 fn none(triggers: &[&str]) -> Result<usize> {

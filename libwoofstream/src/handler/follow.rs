@@ -1,9 +1,9 @@
-//! What a program that runs writes, passed on line by line to its end.
+//! What a program that runs writes, passed on to its end.
 //!
 //! Failure contract: whatever the program does with its output, this ends at the time limit at the latest; then the program is killed.
 
-use super::lines::Lines;
-use super::run::{Channel, Failure, OnLine, Outcome, Started};
+use super::run::{Channel, Failure, OnWritten, Outcome, Started};
+use super::written::Splitter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::File;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
 /// Passes on what a program writes until it ended, or the time is over.
-pub(super) fn to_the_end(started: Started, limit: Duration, line: OnLine<'_>) -> Outcome {
+pub(super) fn to_the_end(started: Started, limit: Duration, on_written: OnWritten<'_>) -> Outcome {
     let Started { mut running, stdout, stderr } = started;
     let mut pipes = [Pipe::new(Channel::Out, stdout), Pipe::new(Channel::Err, stderr)];
     let (mut failed, mut ended) = (Ok(()), None);
@@ -46,7 +46,7 @@ pub(super) fn to_the_end(started: Started, limit: Duration, line: OnLine<'_>) ->
         let exited = ended.is_none() && polled.last().is_some_and(|last| !last.revents().is_empty());
         drop(polled);
         for pipe in &mut pipes {
-            let passed = pipe.pass(line);
+            let passed = pipe.pass(on_written);
             if failed.is_ok() {
                 failed = passed;
             }
@@ -57,7 +57,7 @@ pub(super) fn to_the_end(started: Started, limit: Duration, line: OnLine<'_>) ->
         }
     }
     for pipe in &mut pipes {
-        let passed = pipe.end(line);
+        let passed = pipe.end(on_written);
         if failed.is_ok() {
             failed = passed;
         }
@@ -74,7 +74,7 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 pub(super) struct Pipe {
     channel: Channel,
     pub(super) file: Option<File>,
-    lines: Lines,
+    splitter: Splitter,
 }
 
 impl Pipe {
@@ -82,11 +82,11 @@ impl Pipe {
         let file = File::from(fd);
         // Failing that, a read waits for what the poll has promised.
         let _ = set_nonblocking(&file);
-        Pipe { channel, file: Some(file), lines: Lines::default() }
+        Pipe { channel, file: Some(file), splitter: Splitter::default() }
     }
 
     /// Passes on what is there now.
-    pub(super) fn pass(&mut self, line: OnLine<'_>) -> Result<(), String> {
+    pub(super) fn pass(&mut self, on_written: OnWritten<'_>) -> Result<(), String> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut buffer = [0; 16 << 10];
         let (mut done, channel) = (Ok(()), self.channel);
@@ -94,7 +94,9 @@ impl Pipe {
             Ok(0) => self.file = None,
             Ok(count) => {
                 // After a failure it is read on, so that the program can end.
-                done = self.lines.take(buffer.get(..count).unwrap_or_default(), |text| line(channel, text));
+                done = self
+                    .splitter
+                    .take(buffer.get(..count).unwrap_or_default(), |written| on_written(channel, written));
             }
             Err(err)
                 if matches!(err.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {
@@ -104,9 +106,10 @@ impl Pipe {
         done
     }
 
-    fn end(&mut self, line: OnLine<'_>) -> Result<(), String> {
+    /// Passes on what has no end, once nothing more comes.
+    pub(super) fn end(&mut self, on_written: OnWritten<'_>) -> Result<(), String> {
         let channel = self.channel;
-        self.lines.end(|text| line(channel, text))
+        self.splitter.end(|written| on_written(channel, written))
     }
 }
 

@@ -4,41 +4,43 @@
 const LINE_MAX: usize = 64 << 10;
 
 /// The beginning of a line whose end has not come.
-#[derive(Default)]
-pub(crate) struct Lines {
+#[derive(Debug, Default)]
+pub(super) struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes what came, and gives out the lines in it.
-    pub(crate) fn take<E>(
+    /// Whether what comes next begins a line.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Takes what belongs to the next line, and gives out that line if this is its end; how many bytes were used.
+    pub(super) fn next<E>(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while !bytes.is_empty() {
-            let room = LINE_MAX - self.rest.len();
-            let window = bytes.get(..room).unwrap_or(bytes);
-            let (line, used) = match memchr::memchr(b'\n', window) {
-                Some(at) => (true, at + 1),
-                None => (window.len() == room, window.len()),
-            };
-            let (piece, after) = bytes.split_at(used);
-            bytes = after;
-            if !line {
-                self.rest.extend_from_slice(piece);
-            } else {
-                let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
-                if self.rest.is_empty() {
-                    each(piece)?;
-                } else {
-                    self.rest.extend_from_slice(piece);
-                    let whole = std::mem::take(&mut self.rest);
-                    each(&whole)?;
-                }
-            }
+    ) -> Result<usize, E> {
+        let room = LINE_MAX - self.rest.len();
+        let window = bytes.get(..room).unwrap_or(bytes);
+        let (line, used) = match memchr::memchr(b'\n', window) {
+            Some(at) => (true, at + 1),
+            None => (window.len() == room, window.len()),
+        };
+        let piece = window.get(..used).unwrap_or(window);
+        if !line {
+            self.rest.extend_from_slice(piece);
+            return Ok(used);
         }
-        Ok(())
+        let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+        if self.rest.is_empty() {
+            each(piece)?;
+        } else {
+            self.rest.extend_from_slice(piece);
+            let whole = std::mem::take(&mut self.rest);
+            each(&whole)?;
+        }
+        Ok(used)
     }
 
     /// Gives out a last line without a newline.
@@ -52,19 +54,32 @@ impl Lines {
 mod tests {
     use super::*;
 
+    fn take(lines: &mut Lines, mut bytes: &[u8], each: &mut dyn FnMut(&[u8])) {
+        while !bytes.is_empty() {
+            let used = lines
+                .next(bytes, |line| {
+                    each(line);
+                    Ok::<(), ()>(())
+                })
+                .unwrap();
+            bytes = &bytes[used..];
+        }
+    }
+
     #[test]
     fn lines_come_out_whole_however_they_came_in() {
         let text = b"one\n\ntwo three\nlast";
         for size in 1..=text.len() {
             let (mut lines, mut out) = (Lines::default(), Vec::new());
-            let mut each = |line: &[u8]| {
-                out.push(String::from_utf8_lossy(line).into_owned());
-                Ok::<(), ()>(())
-            };
+            let mut each = |line: &[u8]| out.push(String::from_utf8_lossy(line).into_owned());
             for piece in text.chunks(size) {
-                lines.take(piece, &mut each).unwrap();
+                take(&mut lines, piece, &mut each);
             }
-            lines.end(&mut each).unwrap();
+            let last = lines.end(|line| {
+                each(line);
+                Ok::<(), ()>(())
+            });
+            last.unwrap();
             assert_eq!(out, ["one", "", "two three", "last"], "pieces of {size}");
         }
     }
@@ -74,12 +89,7 @@ mod tests {
         let (mut lines, mut sizes) = (Lines::default(), Vec::new());
         let long = vec![b'x'; 200_000];
         for piece in long.chunks(7_000) {
-            lines
-                .take(piece, |line| {
-                    sizes.push(line.len());
-                    Ok::<(), ()>(())
-                })
-                .unwrap();
+            take(&mut lines, piece, &mut |line| sizes.push(line.len()));
         }
         assert!(lines.rest.len() < LINE_MAX);
         assert_eq!(sizes, [LINE_MAX; 3]);

@@ -1,7 +1,9 @@
-//! Lines of a handler in the server's log.
+//! What a handler writes, in the server's log.
 
 use super::run::Channel;
+use super::written::{Written, text};
 use crate::limits::HANDLER_LOGGED_MAX;
+use std::borrow::Cow;
 
 /// What a line takes in the log besides its text, in bytes.
 const LINE_COST: u64 = 64;
@@ -13,16 +15,36 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
-    pub(crate) fn line(&mut self, trigger: &str, handler: &str, channel: Channel, line: &[u8]) {
+    pub(crate) fn written(&mut self, trigger: &str, handler: &str, channel: Channel, written: Written<'_>) {
+        let mut is_error = channel == Channel::Err;
+        let line = match written {
+            Written::Line(line) | Written::Bytes(line) => {
+                Cow::Borrowed(line.strip_suffix(b"\n").unwrap_or(line))
+            }
+            Written::Data(content, data) => {
+                let mut line = Vec::new();
+                content.write_text(data, &mut line);
+                Cow::Owned(line)
+            }
+            Written::Error(fault) => {
+                is_error = true;
+                Cow::Owned(text(fault).into_bytes())
+            }
+            Written::Broken(why) => {
+                is_error = true;
+                Cow::Borrowed(why.as_bytes())
+            }
+        };
         let before = self.bytes;
         // Each line has its time and its trigger in the log too.
         self.bytes = before.saturating_add(line.len() as u64 + LINE_COST);
         if self.bytes <= HANDLER_LOGGED_MAX {
             // As text that cannot do harm to who reads the log.
-            let text = String::from_utf8_lossy(line);
-            match channel {
-                Channel::Out => tracing::info!(trigger, handler, "{}", text.escape_debug()),
-                Channel::Err => tracing::warn!(trigger, handler, "{}", text.escape_debug()),
+            let text = String::from_utf8_lossy(&line);
+            if is_error {
+                tracing::warn!(trigger, handler, "{}", text.escape_debug());
+            } else {
+                tracing::info!(trigger, handler, "{}", text.escape_debug());
             }
         } else if before <= HANDLER_LOGGED_MAX {
             tracing::warn!(trigger, handler, limit = HANDLER_LOGGED_MAX, "more output is not logged");

@@ -39,6 +39,7 @@ mod summary;
 mod tests;
 mod trigger;
 mod watch;
+mod written;
 
 pub use asked::{Call, Exit, Pipes, run_here};
 #[cfg(feature = "net")]
@@ -47,16 +48,17 @@ pub use bindings::{Binding, Bindings, Input};
 pub use dead::{DeadLetter, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
 #[cfg(feature = "net")]
-pub(crate) use lines::Lines;
-#[cfg(feature = "net")]
 pub(crate) use logged::Logged;
 pub use process::kill_orphans;
 pub use program::check_program;
 pub use record::{Record, Totals, What};
-pub use run::{Asked, Attempt, Channel, Failure, OnLine, Outcome, Run, Runner, Running, Started};
+pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Runner, Running, Started};
 pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, run_pending};
 pub use summary::{BindingSummary, Summary};
+#[cfg(feature = "net")]
+pub(crate) use written::Splitter;
+pub use written::Written;
 
 /// The directory of a namespace that has its handlers.
 pub const HANDLERS_DIR: &str = "handlers";

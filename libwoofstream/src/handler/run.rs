@@ -7,6 +7,7 @@ use super::asked::Call;
 use super::bindings::Binding;
 use super::follow;
 use super::input;
+use super::written::Written;
 use crate::content::ContentType;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -58,7 +59,7 @@ pub struct Attempt<'a> {
     pub cause: &'a str,
 }
 
-/// Where a handler wrote a line.
+/// Where a handler wrote something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// Its standard output.
@@ -94,8 +95,8 @@ impl From<String> for Failure {
 /// How an attempt ended: done, or why not.
 pub type Outcome = std::result::Result<(), Failure>;
 
-/// Gets each line that a handler writes, without its newline; once it returns a reason, the attempt has failed with it.
-pub type OnLine<'a> = &'a mut dyn FnMut(Channel, &[u8]) -> Result<(), String>;
+/// Gets all that a handler writes; once it returns a reason, the attempt has failed with it.
+pub type OnWritten<'a> = &'a mut dyn FnMut(Channel, Written<'_>) -> Result<(), String>;
 
 /// A program that runs. Dropped, it is killed with all that came of it.
 pub trait Running: Send {
@@ -139,9 +140,9 @@ pub trait Runner: Send + Sync {
     ///
     /// # Errors
     /// When it is not done.
-    fn run(&self, run: &Run<'_>, line: OnLine<'_>) -> Outcome {
+    fn run(&self, run: &Run<'_>, on_written: OnWritten<'_>) -> Outcome {
         let input = input::in_memory(run).map_err(|err| format!("make its input: {err}"))?;
         let started = self.start(run, input)?;
-        follow::to_the_end(started, run.binding.timeout(), line)
+        follow::to_the_end(started, run.binding.timeout(), on_written)
     }
 }

@@ -1,6 +1,7 @@
 //! Long-lived handlers: a program that is started once gets elements in one framed stream and answers each, so that a trigger costs a write.
 //!
-//! On its standard output the line `ok` answers the oldest element that has no answer: done. `failed REASON` answers it too. Any other line is output.
+//! On its standard output the line `ok` answers the oldest element that has no answer: done. `failed REASON` answers it too. Any other line is output, and so is
+//! whatever stands in a stream that one of our commands wrote in between: data that reads `ok` is no answer.
 //!
 //! Failure contract: when the program ends, or does not answer in time, the oldest element without an answer has failed with that; those behind it
 //! go back and are given to the next program. Elements of another depth go to a program of their own, as what it puts has that depth.
@@ -17,6 +18,7 @@ use super::dispatch::Event;
 use super::element::Element;
 use super::follow::{self, Pipe};
 use super::run::{Channel, Failure, Run, Runner, Running, Started};
+use super::written::Written;
 use crate::content::ContentType;
 use crate::log::{Cursor, Item, Mark, Woof};
 use crate::space::context;
@@ -413,9 +415,9 @@ impl Worker {
             let mut count = [0; 8];
             let _ = rustix::io::read(wake, &mut count);
         }
-        self.take_answers();
+        self.take_answers(false);
         if exited {
-            self.take_answers();
+            self.take_answers(true);
             let status = self.program.as_mut().map(|program| program.running.end());
             let how = match status {
                 Some(Err(failure)) => failure.reason().to_owned(),
@@ -437,8 +439,8 @@ impl Worker {
             .is_some_and(|program| !program.given.is_empty() && Instant::now() >= program.deadline)
     }
 
-    /// Takes what the program wrote.
-    fn take_answers(&mut self) {
+    /// Takes what the program wrote, which is all that it will write if it has ended.
+    fn take_answers(&mut self, ended: bool) {
         let Setup { namespace, binding, .. } = &self.shared.setup;
         let mut feed = locked(&self.shared.feed);
         feed.asleep = false;
@@ -447,31 +449,25 @@ impl Worker {
         let before = answers.len();
         let mut wrong = None;
         for pipe in &mut program.pipes {
-            let mut line = |channel, text: &[u8]| {
-                let answer = match text {
-                    b"ok" => Became::Done,
-                    text if text.starts_with(b"failed") => {
-                        let reason = text.strip_prefix(b"failed").unwrap_or_default().trim_ascii();
-                        Became::Failed(String::from_utf8_lossy(reason).into_owned())
-                    }
-                    text => {
-                        let seqno = given.front().copied().unwrap_or(0);
-                        let trigger = format!("{}-{seqno}", binding.id);
-                        let run = Run {
-                            namespace,
-                            binding,
-                            trigger: &trigger,
-                            depth,
-                            attempt: None,
-                            asked: None,
-                            args: &[],
-                        };
-                        return Output::open(namespace, &run)?.line(channel, text);
-                    }
+            let mut take = |channel, written: Written<'_>| {
+                let answer = match (channel, written) {
+                    (Channel::Out, Written::Line(line)) => answer(line),
+                    _ => None,
                 };
-                if channel == Channel::Err {
-                    return Ok(());
-                }
+                let Some(answer) = answer else {
+                    let seqno = given.front().copied().unwrap_or(0);
+                    let trigger = format!("{}-{seqno}", binding.id);
+                    let run = Run {
+                        namespace,
+                        binding,
+                        trigger: &trigger,
+                        depth,
+                        attempt: None,
+                        asked: None,
+                        args: &[],
+                    };
+                    return Output::open(namespace, &run)?.take(channel, written);
+                };
                 match given.pop_front() {
                     Some(seqno) => answers.push((seqno, answer)),
                     None => return Err("an answer too many".to_owned()),
@@ -480,9 +476,12 @@ impl Worker {
             };
             // As much as is there, so that what it wrote before its end is not lost; a pipe holds 64 KiB.
             for _ in 0..8 {
-                if let Err(reason) = pipe.pass(&mut line) {
+                if let Err(reason) = pipe.pass(&mut take) {
                     wrong = Some(reason);
                 }
+            }
+            if ended && let Err(reason) = pipe.end(&mut take) {
+                wrong = Some(reason);
             }
         }
         if answers.len() > before {
@@ -523,6 +522,15 @@ impl Worker {
     }
 }
 
+/// What a line answers, if it is an answer.
+fn answer(line: &[u8]) -> Option<Became> {
+    if line == b"ok" {
+        return Some(Became::Done);
+    }
+    let reason = line.strip_prefix(b"failed")?.trim_ascii();
+    Some(Became::Failed(String::from_utf8_lossy(reason).into_owned()))
+}
+
 impl Fed {
     /// Writes what the pipe takes.
     fn write(&mut self) {
@@ -543,7 +551,7 @@ impl Fed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::{OnLine, Outcome};
+    use super::super::run::{OnWritten, Outcome};
     use super::*;
     use crate::log::{self, Options};
     use std::io::Read as _;
@@ -556,7 +564,7 @@ mod tests {
             Err(Failure::NotReady("it has no programs".to_owned()))
         }
 
-        fn run(&self, _: &Run<'_>, _: OnLine<'_>) -> Outcome {
+        fn run(&self, _: &Run<'_>, _: OnWritten<'_>) -> Outcome {
             Ok(())
         }
     }
@@ -670,7 +678,8 @@ mod tests {
     #[test]
     fn what_was_looked_at_is_answered_whatever_would_be_given_next_by_then() {
         let (_dir, stream, _stdin) = without_a_thread();
-        let mut worker = Worker { shared: Arc::clone(&stream.shared), program: None, answers: Vec::new() };
+        let mut worker =
+            Worker { shared: Arc::clone(&stream.shared), program: None, answers: Vec::new(), is_idle: false };
         // There is no such element.
         stream.push(vec![200]);
         let Next::Answer(seqno, became) = locked(&stream.shared.feed).give(&stream.shared) else {

@@ -3,7 +3,7 @@
 //! Failure contract: it takes no lock that a dispatcher needs, and changes nothing. While one works, the numbers are of one moment or another.
 
 use super::bindings::{Binding, Bindings};
-use super::dead::retries;
+use super::dead::{retries, still_dead};
 use super::files;
 use super::queue::{Left, is_trigger, subject};
 use super::record::{Record, Totals};
@@ -26,6 +26,8 @@ pub struct BindingSummary {
     pub running: u64,
     /// What was done until now.
     pub totals: Totals,
+    /// Dead letters that were not put back, or died again.
+    pub still_dead: u64,
     /// The oldest trigger that is not done: its seqno, and when it was put, in nanoseconds since 1970.
     pub oldest: Option<(u64, u64)>,
     /// There is no such woof.
@@ -50,13 +52,16 @@ impl Summary {
         let bindings = Bindings::load(namespace)?;
         let served = is_served(namespace);
         let mut left = read_log(namespace)?;
+        let still_dead = still_dead(namespace)?;
         let mut list = bindings.list;
         if let Some(retries) = retries(namespace, &list) {
             list.push(retries);
         }
         let bindings = list.into_iter().map(|binding| {
             let left = left.remove(&binding.id).unwrap_or_default();
-            summary(namespace, binding, &left, served)
+            let still_dead = still_dead.get(&binding.id).copied().unwrap_or(0);
+            let summary = summary(namespace, binding, &left, served)?;
+            Ok(BindingSummary { still_dead, ..summary })
         });
         Ok(Summary { served, bindings: bindings.collect::<Result<_>>()? })
     }
@@ -83,8 +88,15 @@ fn read_log(namespace: &Path) -> Result<HashMap<u32, Left>> {
 }
 
 fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Result<BindingSummary> {
-    let mut summary =
-        BindingSummary { pending: 0, running: 0, totals: left.totals, oldest: None, missing: false, binding };
+    let mut summary = BindingSummary {
+        pending: 0,
+        running: 0,
+        totals: left.totals,
+        still_dead: 0,
+        oldest: None,
+        missing: false,
+        binding,
+    };
     let binding = &summary.binding;
     let woof = match log::open(&namespace.join(&binding.woof)) {
         Ok(woof) => woof,

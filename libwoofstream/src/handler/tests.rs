@@ -7,7 +7,7 @@ mod own;
 mod prefixes;
 
 use super::bindings::{self, Binding, Bindings};
-use super::{Dispatcher, Ended, Failure, OnLine, Outcome, Run, Runner, Started, Summary};
+use super::{Dispatcher, Ended, Failure, OnWritten, Outcome, Run, Runner, Started, Summary};
 use crate::log::{self, Mark, Options};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -162,7 +162,7 @@ impl Runner for Notes {
         Err(Failure::NotReady("it has no programs".to_owned()))
     }
 
-    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+    fn run(&self, run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
         if let Some(reason) = &*self.not_ready.lock().unwrap() {
             return Err(Failure::NotReady(reason.clone()));
         }

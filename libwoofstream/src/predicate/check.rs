@@ -50,8 +50,11 @@ impl Checker {
             }
             Kind::Name(name) => Ok(Type::of_name(name)),
             Kind::Select { of, field, field_at } => {
-                let (field, field_at) = (field.clone(), *field_at);
-                self.part(of, field_at, &format!("'{field}'"))
+                // Whoever looks for a part of the data means the data as JSON.
+                let of_data =
+                    matches!(&of.kind, Kind::Name(name) if matches!(&**name, "value" | "text" | "data"));
+                let hint = if of_data { format!(": write json.{field}") } else { String::new() };
+                self.part(of, *field_at, &format!("'{field}'{hint}"))
             }
             Kind::Index { of, index } => self.index(of, index),
             Kind::Call { .. } => self.call(expr),

@@ -119,38 +119,43 @@ fn search(of: &Expr, name: &str, args: &[Expr], patterns: &[Pattern]) -> Option<
     Some(Node::Find { source, find })
 }
 
-/// The names that an expression looks at; `bound` are those that list macros have bound.
-pub(super) fn names<'e>(expr: &'e Expr, bound: &mut Vec<&'e str>) -> Names {
-    let each = |exprs: &'e [Expr], bound: &mut Vec<&'e str>| {
-        exprs.iter().fold(Names::default(), |all, expr| all | names(expr, bound))
+/// The names that an expression looks at, which are added to `found`; `bound` are those that list macros have bound.
+pub(super) fn names<'e>(expr: &'e Expr, bound: &mut Vec<&'e str>, found: &mut Vec<Box<str>>) -> Names {
+    let each = |exprs: &'e [Expr], bound: &mut Vec<&'e str>, found: &mut Vec<Box<str>>| {
+        exprs.iter().fold(Names::default(), |all, expr| all | names(expr, bound, found))
     };
     match &expr.kind {
         Kind::Literal(_) => Names::default(),
         Kind::Name(name) if bound.contains(&name.as_str()) => Names::default(),
-        Kind::Name(name) => Names::of(name),
-        Kind::Select { of, .. } => names(of, bound),
-        Kind::Index { of, index } => names(of, bound) | names(index, bound),
+        Kind::Name(name) => {
+            found.push(name.as_str().into());
+            Names::of(name)
+        }
+        Kind::Select { of, .. } => names(of, bound, found),
+        Kind::Index { of, index } => names(of, bound, found) | names(index, bound, found),
         Kind::Call { of: Some(of), name, args, .. } => {
-            let of = names(of, bound);
+            let of = names(of, bound, found);
             match args.as_slice() {
                 [Expr { kind: Kind::Name(variable), .. }, body]
                     if super::functions::LIST_MACROS.contains(&name.as_str()) =>
                 {
                     bound.push(variable);
-                    let body = names(body, bound);
+                    let body = names(body, bound, found);
                     bound.pop();
                     of | body
                 }
-                args => of | each(args, bound),
+                args => of | each(args, bound, found),
             }
         }
-        Kind::Call { of: None, args, .. } => each(args, bound),
-        Kind::Not(operand) | Kind::Negate(operand) => names(operand, bound),
-        Kind::And(operands) | Kind::Or(operands) | Kind::List(operands) => each(operands, bound),
-        Kind::Binary { left, right, .. } => names(left, bound) | names(right, bound),
-        Kind::Choice { condition, yes, no } => names(condition, bound) | names(yes, bound) | names(no, bound),
-        Kind::Map(entries) => entries
-            .iter()
-            .fold(Names::default(), |all, (key, value)| all | names(key, bound) | names(value, bound)),
+        Kind::Call { of: None, args, .. } => each(args, bound, found),
+        Kind::Not(operand) | Kind::Negate(operand) => names(operand, bound, found),
+        Kind::And(operands) | Kind::Or(operands) | Kind::List(operands) => each(operands, bound, found),
+        Kind::Binary { left, right, .. } => names(left, bound, found) | names(right, bound, found),
+        Kind::Choice { condition, yes, no } => {
+            names(condition, bound, found) | names(yes, bound, found) | names(no, bound, found)
+        }
+        Kind::Map(entries) => entries.iter().fold(Names::default(), |all, (key, value)| {
+            all | names(key, bound, found) | names(value, bound, found)
+        }),
     }
 }

@@ -21,6 +21,7 @@ mod literal;
 mod lower;
 mod moment;
 mod native;
+mod near;
 mod number;
 mod parser;
 mod pattern;
@@ -67,6 +68,8 @@ struct Inner {
     text: Box<str>,
     node: Arc<Node>,
     uses: Names,
+    /// These names, in their order.
+    names: Vec<Box<str>>,
     /// True if the text can stand beside `&&` without brackets.
     binds: bool,
     /// What `now` is in it, in nanoseconds since 1970.
@@ -100,10 +103,11 @@ impl Predicate {
     fn build(text: &str, now_ns: u64) -> fault::Result<Predicate> {
         let mut expr = parser::parse(text)?;
         let patterns = check::check(&mut expr, i128::from(now_ns))?;
-        let uses = lower::names(&expr, &mut Vec::new());
+        let mut names = Vec::new();
+        let uses = lower::names(&expr, &mut Vec::new(), &mut names);
         let node = Arc::new(lower::lower(&expr, &patterns));
         let binds = !matches!(expr, Expr { kind: Kind::Or(_) | Kind::Choice { .. }, .. });
-        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, binds, now_ns })))
+        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, names, binds, now_ns })))
     }
 
     /// Whether the subject matches. What it does not have makes no match, also behind `!`.
@@ -142,6 +146,23 @@ impl Predicate {
         self.0.uses
     }
 
+    /// What is wrong with the first name that is not one of `known`, which are those that `what` has. Attributes can have any name, so this is
+    /// an error only where nothing else can come.
+    ///
+    /// ```
+    /// use libwoofstream::predicate::Predicate;
+    /// let err = Predicate::compile("valeu > 30").unwrap().unknown(&["value", "text"], "an element").unwrap();
+    /// assert_eq!(err.to_string(), "expression: \"valeu\" is not a name of an element: did you mean value?");
+    /// ```
+    pub fn unknown(&self, known: &[&str], what: &str) -> Option<Error> {
+        let name = self.0.names.iter().find(|name| !known.contains(&&***name))?;
+        let mut text = format!("\"{name}\" is not a name of {what}");
+        if let Some(near) = near::nearest(name, known) {
+            text.push_str(&format!(": did you mean {near}?"));
+        }
+        Some(Error::new(Code::Invalid, "expression", text))
+    }
+
     /// The predicate that matches where both do.
     #[must_use]
     pub fn and(self, other: Predicate) -> Predicate {
@@ -156,7 +177,15 @@ impl Predicate {
         }
         let node = Arc::new(Node::And(operands.into()));
         let uses = self.uses() | other.uses();
-        Predicate(Arc::new(Inner { text: text.into(), node, uses, binds: true, now_ns: self.0.now_ns }))
+        let names = self.0.names.iter().chain(&other.0.names).cloned().collect();
+        Predicate(Arc::new(Inner {
+            text: text.into(),
+            node,
+            uses,
+            names,
+            binds: true,
+            now_ns: self.0.now_ns,
+        }))
     }
 
     fn bracketed(&self) -> String {

@@ -12,7 +12,7 @@ use super::ready::{Ready, Watched};
 use super::runs::Place;
 use crate::access::Right;
 use crate::error::{Code, Error, Result};
-use crate::handler::{self, Call, Channel, Lines, Logged, Outcome, RunOptions, Started};
+use crate::handler::{self, Call, Channel, Logged, Outcome, RunOptions, Splitter, Started, Written};
 use crate::limits::{PUT_WINDOW, RUN_MESSAGE_MAX};
 use crate::net::{self, Session, ran};
 use crate::wire::{Decoder, Event, Kind, encode};
@@ -57,7 +57,7 @@ pub(super) struct Running {
     ended: Option<Outcome>,
     /// Ready when what it wrote was read for long enough.
     drained: Option<Watched>,
-    lines: Lines,
+    splitter: Splitter,
     logged: Logged,
     started: Instant,
     /// It was logged how it ended.
@@ -137,7 +137,7 @@ impl Running {
             end,
             ended: None,
             drained: None,
-            lines: Lines::default(),
+            splitter: Splitter::default(),
             logged: Logged::default(),
             started: Instant::now(),
             told: false,
@@ -246,7 +246,7 @@ impl Running {
                         } else {
                             app(out, ran::STDERR, bytes);
                             let (id, handler, logged) = (&*self.id, &*self.handler, &mut self.logged);
-                            self.lines.take(bytes, |line| log(logged, id, handler, line));
+                            self.splitter.take(bytes, |written| log(logged, id, handler, written));
                         }
                     }
                     Some(Err(err)) if err.kind() == ErrorKind::WouldBlock => dry += 1,
@@ -291,7 +291,7 @@ impl Running {
     fn say_ended(&mut self, status: &Result<()>) {
         self.told = true;
         let (id, handler, logged) = (&*self.id, &*self.handler, &mut self.logged);
-        self.lines.end(|line| log(logged, id, handler, line));
+        self.splitter.end(|written| log(logged, id, handler, written));
         let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match status {
             Ok(()) => tracing::info!(trigger = id, handler, ms, "done"),
@@ -397,9 +397,9 @@ fn log(
     logged: &mut Logged,
     id: &str,
     handler: &str,
-    line: &[u8],
+    written: Written<'_>,
 ) -> std::result::Result<(), std::convert::Infallible> {
-    logged.line(id, handler, Channel::Err, line);
+    logged.written(id, handler, Channel::Err, written);
     Ok(())
 }
 

@@ -5,6 +5,39 @@ use crate::predicate::{AttrRef, Attributes};
 use crate::wire::{Dir, Value};
 use std::os::unix::fs::MetadataExt;
 
+/// The names that an element of a woof has in predicates; it has no others.
+pub const ELEMENT_NAMES: [&str; 11] =
+    ["value", "text", "json", "data", "seqno", "time", "size", "name", "path", "type", "content"];
+
+/// The names that woofs and namespaces have in predicates where they are looked for.
+pub const FOUND_NAMES: [&str; 25] = [
+    "name",
+    "path",
+    "type",
+    "mode",
+    "mtime",
+    "depth",
+    "size",
+    "content",
+    "elements",
+    "first_seqno",
+    "next_seqno",
+    "history",
+    "capacity",
+    "element_max",
+    "element_size",
+    "file_size",
+    "sync",
+    "synced_seqno",
+    "created",
+    "first_time",
+    "last_time",
+    "recoveries",
+    "last_cut",
+    "uid",
+    "gid",
+];
+
 /// True for the attributes that are times, in nanoseconds since 1970.
 pub fn is_time(name: &str) -> bool {
     matches!(name, "created" | "first_time" | "last_time" | "mtime" | "not_after" | "not_before" | "time")
@@ -104,4 +137,30 @@ fn with_owner(dir: Dir, metadata: Option<&std::fs::Metadata>) -> Dir {
 /// The last component of a name.
 pub(super) fn last_part(name: &str) -> &str {
     name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{self, Options};
+
+    #[test]
+    fn what_woofs_and_elements_have_are_the_names_that_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("temp");
+        log::create(&path, &Options { element_size: Some(8), ..Options::default() }).unwrap();
+        let woof = log::open(&path).unwrap();
+        woof.appender().unwrap().append(b"x").unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        let status = Status { recoveries: 1, synced_seqno: 2, ..woof.status() };
+        let found = of_woof("temp", &status, Some(&metadata));
+        assert_eq!(found.attrs.len() + 1, FOUND_NAMES.len(), "all of them, and the depth");
+        let place = of_namespace("farm", Some(&metadata));
+        for name in found.attrs.keys().chain(place.attrs.keys()) {
+            assert!(FOUND_NAMES.contains(&&**name), "{name}");
+        }
+        for name in context("temp", woof.options().content).attrs.keys() {
+            assert!(ELEMENT_NAMES.contains(&&**name), "{name}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ mod spaces;
 mod stop;
 pub mod table;
 
-pub use attrs::{context, is_context, is_time};
+pub use attrs::{ELEMENT_NAMES, FOUND_NAMES, context, is_context, is_time};
 pub use elements::{Elements, Step};
 pub use find::Walk;
 pub use local::Local;

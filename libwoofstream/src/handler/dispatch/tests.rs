@@ -1,7 +1,7 @@
 //! Tests of a dispatcher step by step.
 
 use super::super::bindings::{self, Binding, Input};
-use super::super::{Failure, OnLine, Outcome, Run, Started};
+use super::super::{Failure, OnWritten, Outcome, Run, Started};
 use super::*;
 use crate::log::{self, Options};
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ impl Runner for Waits {
         Err(Failure::NotReady("it has no programs".to_owned()))
     }
 
-    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+    fn run(&self, run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
         // Who asked for it may have ended.
         let _ = self.started.send(run.attempt.map_or(0, |attempt| attempt.seqno));
         let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
@@ -260,7 +260,7 @@ impl Runner for SlowToStart {
         Err(told.map_or(Failure::Failed("not told".to_owned()), |()| Failure::NotReady("nowhere".to_owned())))
     }
 
-    fn run(&self, run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+    fn run(&self, run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
         self.done.send(run.binding.woof.clone()).unwrap();
         Ok(())
     }

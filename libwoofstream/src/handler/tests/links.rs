@@ -4,6 +4,7 @@ use super::*;
 use crate::error::Code;
 use crate::handler::attempt::Output;
 use crate::handler::serve;
+use crate::handler::written::Written;
 use crate::handler::{RunOptions, Runners};
 use crate::limits::HANDLER_MEMORY;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -44,7 +45,7 @@ fn a_woof_that_is_exchanged_for_a_link_all_the_time_is_never_another_ones() {
         while opened < 300 || refused < 300 {
             match Output::open(&farm, &run) {
                 Ok(mut output) => {
-                    output.line(super::super::Channel::Out, b"line").unwrap();
+                    output.take(super::super::Channel::Out, Written::Line(b"line")).unwrap();
                     opened += 1;
                 }
                 Err(reason) => {

@@ -61,7 +61,9 @@ fn a_refusal_names_the_place_and_what_was_expected() {
         ("json.n % 2 == 0", "expression:1: numbers in JSON are doubles: write int(...)"),
         ("seqno + value > 3", "expression:1: '+' does not mix integers and doubles: write double(...) here"),
         ("json.n + seqno > 3", "expression:10: numbers in JSON are doubles: write double(...) here"),
-        ("value.x > 3", "expression:7: a number has no 'x'"),
+        ("value.x > 3", "expression:7: a number has no 'x': write json.x"),
+        ("text.x.y > 3", "expression:6: a string has no 'x': write json.x"),
+        ("name.x > 3", "expression:6: a string has no 'x'"),
         ("text[0] == 'a'", "expression:6: a string has no parts"),
         ("[1, 2] < [3]", "expression:1: '<' does not order a list"),
         ("value in [1, 'a']", "expression:14: expected a number, found a string"),
@@ -120,4 +122,26 @@ fn positions_count_characters_and_not_bytes() {
     let err = Predicate::compile("text == \"äöü\" && value > 'x'").unwrap_err();
     assert_eq!(err.object(), "expression:26");
     assert_eq!(err.text(), "expected a number, found a string");
+}
+
+#[test]
+fn a_name_that_nothing_has_is_found_wherever_it_stands() {
+    let known = ["value", "json", "unit"];
+    for (text, expected) in [
+        ("value > 3 && unit == 'C' || json.valeu == 3", None),
+        ("json.list.exists(x, x > 3)", None),
+        ("time > now", Some("\"time\" is not a name of an element")),
+        (
+            "value > 3 ? unit == 'C' : units == 'F'",
+            Some("\"units\" is not a name of an element: did you mean unit?"),
+        ),
+        ("!(jsno.t > 3)", Some("\"jsno\" is not a name of an element: did you mean json?")),
+        ("json.list.all(x, x > vale)", Some("\"vale\" is not a name of an element: did you mean value?")),
+        ("has(flurb) && value > 3", Some("\"flurb\" is not a name of an element")),
+    ] {
+        let unknown = Predicate::compile(text).unwrap().unknown(&known, "an element");
+        assert_eq!(unknown.as_ref().map(|err| err.text()), expected, "{text}");
+    }
+    let both = Predicate::compile("value > 3").unwrap().and(Predicate::compile("colour == 1").unwrap());
+    assert!(both.unknown(&known, "x").is_some());
 }
