@@ -1,24 +1,24 @@
 //! What signals have the server do: SIGTERM and SIGINT stop it cleanly, a second one ends the process, SIGHUP reads the keys again.
 //!
-//! Failure contract: signals are blocked before anything is open, so that none is lost while the server starts. The second one to
+//! Failure contract: signals are caught before anything is open, so that none is lost while the server starts. The second one to
 //! stop does what it does to any process, whatever the server is doing: death by that signal, which a shell shows as 143 or 130.
+//! None is blocked, as the programs that are started would inherit that.
 
 use libwoofstream::error::{Error, Result};
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 /// The signals that are waited for.
 #[derive(Debug)]
-pub(super) struct Signals(SigSet);
+pub(super) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Keeps the signals of this thread, and of those it starts from here on, for [`Signals::handle`].
+    /// Keeps the signals that come from here on for [`Signals::handle`].
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn block() -> Result<Signals> {
-        let set = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
-        set.thread_block().map_err(|err| failed(err.into()))?;
-        Ok(Signals(set))
+    pub(super) fn catch() -> Result<Signals> {
+        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Signals).map_err(failed)
     }
 
     /// Starts the thread that acts on them: `stop` is called once, `reload` each time.
@@ -26,31 +26,25 @@ impl Signals {
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn handle(
-        self,
+        mut self,
         stop: impl FnOnce() + Send + 'static,
         reload: impl Fn() + Send + 'static,
     ) -> Result<()> {
         let run = move || {
             let mut stop = Some(stop);
-            let mut set = self.0;
-            while let Ok(signal) = set.wait() {
-                if signal == Signal::SIGHUP {
+            for signal in self.0.forever() {
+                if signal == SIGHUP {
                     reload();
-                    continue;
-                }
-                tracing::info!(
-                    signal = signal.as_str(),
-                    "asked to stop; a second signal ends the server at once"
-                );
-                if let Some(stop) = stop.take() {
+                } else if let Some(stop) = stop.take() {
+                    tracing::info!(
+                        signal = signal_name(signal),
+                        "asked to stop; a second signal ends the server at once"
+                    );
                     stop();
+                } else {
+                    // Nothing else is left to do if even that is refused.
+                    let _ = emulate_default_handler(signal);
                 }
-                // The next one finds this thread without a block, and does what signals do.
-                let rest = SigSet::from_iter([Signal::SIGHUP]);
-                if rest.thread_set_mask().is_err() {
-                    return;
-                }
-                set = rest;
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(run).map_err(failed)?;

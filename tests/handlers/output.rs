@@ -87,3 +87,17 @@ fn a_long_lived_handler_answers_with_lines_whatever_our_commands_write_in_betwee
     assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (3, 0));
     assert_eq!(farm.sh("wget farm/out .. -u").done(), "ok\nfailed\nthree\n");
 }
+
+#[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let farm = Farm::new();
+    farm.handler("h", "read v; echo said $v");
+    farm.sh("wbind farm/temp h; wput farm/temp 1; wserve --once . 2> /dev/full").done();
+    assert_eq!(farm.count(0, "done"), 1);
+    // Its reader is gone before the first line.
+    farm.sh(
+        "wput farm/temp 2; mkfifo log; exec 9<> log; exec 8> log; exec 9>&-; wserve --once . --log json 2>&8",
+    )
+    .done();
+    assert_eq!(farm.count(0, "done"), 2);
+}

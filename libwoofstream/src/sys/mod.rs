@@ -3,11 +3,13 @@
 pub mod base64;
 mod inside;
 mod lock;
+mod poll;
 mod replace;
 pub mod users;
 
 pub use inside::{link_to, open_beneath, open_exactly, path_of};
 pub use lock::lock_alone;
+pub(crate) use poll::poll_for;
 pub use replace::replace;
 
 use crate::error::{Error, Result};
