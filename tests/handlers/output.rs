@@ -1,4 +1,4 @@
-//! Handlers that write more than anybody wants to have.
+//! Handlers that write more than anybody wants to have, or has room for.
 
 use crate::farm::Farm;
 
@@ -32,4 +32,25 @@ fn a_handler_that_writes_a_gigabyte_costs_the_server_no_memory_and_is_done() {
     assert_eq!(log.matches("more output is not logged").count(), 1);
     assert!(log.len() < 4 << 20, "{} bytes of log", log.len());
     server.kill();
+}
+
+#[test]
+fn output_into_a_woof_that_is_full_waits_for_the_handlers_of_that() {
+    for (options, script) in
+        [("", "seq 30"), ("--stream", "wcat -u | while read v; do seq 30; echo ok; done")]
+    {
+        let farm = Farm::with("--type text");
+        farm.handler("many", script);
+        farm.handler("note", "read v; echo $v >> notes");
+        farm.sh(&format!(
+            "wcreate farm/small --history 3 --element-size 8; wbind farm/temp many --into small {options}
+             wbind farm/small note; wput farm/temp x"
+        ))
+        .done();
+        farm.once().done();
+        let mut notes: Vec<u64> = farm.lines("notes").iter().map(|line| line.parse().unwrap()).collect();
+        notes.sort_unstable();
+        assert_eq!(notes, (1..=30).collect::<Vec<_>>(), "{options}");
+        assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (1, 0), "{options}");
+    }
 }

@@ -6,11 +6,17 @@ use super::element::{self, Element};
 use super::logged::Logged;
 use super::run::{self, Channel, Failure, Run, Runner};
 use crate::content::{ContentType, convert};
+use crate::error::Code;
 use crate::limits::HANDLER_OUTPUT_MAX;
 use crate::log::{self, Appender, Mark, Woof};
 use crate::name::stay_inside;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// After so long, who waits for room in a woof looks whether it is to end.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why an element of the greatest depth is not handled.
 pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
@@ -30,6 +36,8 @@ pub(super) struct Attempt {
     /// A dead letter that was put back: its element is in it.
     pub(super) letter: Option<DeadLetter>,
     pub(super) runner: Arc<dyn Runner>,
+    /// Set once the dispatcher has ended: its output is not waited with any more.
+    pub(super) over: Arc<AtomicBool>,
 }
 
 /// What became of an attempt.
@@ -99,7 +107,8 @@ impl Attempt {
             asked: None,
             args: &[],
         };
-        let mut output = match Output::open(&self.namespace, &run) {
+        let patience = Patience { until: Instant::now() + self.binding.timeout(), over: &self.over };
+        let mut output = match Output::open(&self.namespace, &run, patience) {
             Ok(output) => output,
             Err(reason) => return Became::Failed(reason),
         };
@@ -110,9 +119,19 @@ impl Attempt {
     }
 }
 
+/// How long output waits for room in a woof that is full of elements whose handlers are not done. Meanwhile nobody reads what the handler writes, so
+/// that it waits too.
+#[derive(Clone, Copy)]
+pub(super) struct Patience<'a> {
+    pub(super) until: Instant,
+    /// Set when there is to be no more waiting.
+    pub(super) over: &'a AtomicBool,
+}
+
 /// Where the lines of an attempt go.
 pub(super) struct Output<'a> {
     run: &'a Run<'a>,
+    patience: Patience<'a>,
     logged: Logged,
     into: Option<Into>,
 }
@@ -126,7 +145,11 @@ struct Into {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
+    pub(super) fn open(
+        namespace: &Path,
+        run: &'a Run<'a>,
+        patience: Patience<'a>,
+    ) -> Result<Output<'a>, String> {
         let into = run.binding.into.as_deref().map(|name| {
             let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
             let path = namespace.join(name);
@@ -141,12 +164,12 @@ impl<'a> Output<'a> {
                 bytes: 0,
             })
         });
-        Ok(Output { run, logged: Logged::default(), into: into.transpose()? })
+        Ok(Output { run, patience, logged: Logged::default(), into: into.transpose()? })
     }
 
     pub(super) fn line(&mut self, channel: Channel, line: &[u8]) -> Result<(), String> {
         if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
-            return into.line(line);
+            return into.line(line, self.patience);
         }
         self.logged.line(self.run.trigger, &self.run.binding.handler, channel, line);
         Ok(())
@@ -154,7 +177,7 @@ impl<'a> Output<'a> {
 }
 
 impl Into {
-    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+    fn line(&mut self, line: &[u8], patience: Patience<'_>) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(line.len() as u64 + 1);
         if self.bytes > HANDLER_OUTPUT_MAX {
             return Err(format!(
@@ -163,8 +186,20 @@ impl Into {
         }
         let mut data = Vec::with_capacity(line.len());
         convert(line, ContentType::Text, self.content, &mut data)
-            .and_then(|()| self.appender.append(&data))
-            .map(|_| ())
+            .and_then(|()| self.append(&data, patience))
             .map_err(|err| format!("output: {}", err.of(&*self.name)))
+    }
+
+    fn append(&mut self, data: &[u8], patience: Patience<'_>) -> crate::error::Result<()> {
+        loop {
+            let left = patience.until.saturating_duration_since(Instant::now());
+            let left = if patience.over.load(Ordering::Acquire) { Duration::ZERO } else { left };
+            self.appender.set_wait(left.min(LOOK_AGAIN));
+            match self.appender.append(data) {
+                // A disk that is full says so at the next try, in other words.
+                Err(err) if err.code() == Code::Full && !left.is_zero() => {}
+                appended => return appended.map(|_| ()),
+            }
+        }
     }
 }

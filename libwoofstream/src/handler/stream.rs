@@ -11,7 +11,7 @@
 //! A thread for each starts the program, takes its answers and sees to its time limit. A few elements for a program that is there are written to it by
 //! who hands them over, so that a trigger waits for no other thread.
 
-use super::attempt::{Became, Output};
+use super::attempt::{Became, Output, Patience};
 use super::bindings::Binding;
 use super::dispatch::Event;
 use super::element::Element;
@@ -433,6 +433,9 @@ impl Worker {
         let (Some(program), Some(fed)) = (&mut self.program, &mut feed.program) else { return };
         let (given, answers, depth) = (&mut fed.given, &mut self.answers, fed.depth);
         let before = answers.len();
+        // Without an element to answer it has no time limit of its own.
+        let until = if given.is_empty() { Instant::now() + binding.timeout() } else { fed.deadline };
+        let patience = Patience { until, over: &self.shared.closed };
         let mut wrong = None;
         for pipe in &mut program.pipes {
             let mut line = |channel, text: &[u8]| {
@@ -454,7 +457,7 @@ impl Worker {
                             asked: None,
                             args: &[],
                         };
-                        return Output::open(namespace, &run)?.line(channel, text);
+                        return Output::open(namespace, &run, patience)?.line(channel, text);
                     }
                 };
                 if channel == Channel::Err {

@@ -2,6 +2,7 @@
 
 mod clock;
 mod groups;
+mod into;
 mod own;
 mod prefixes;
 
