@@ -74,6 +74,7 @@ fn results_are_written_down_on_a_full_disk_and_dead_letters_once_there_is_room()
          said=$(grep -c 'the dead-letter woof cannot be written' $log)
          wput farm/temp 4 > acks
          until_so 'notes \"1 2 3 4\"'
+         until_so '[ $(count 1 done) = 4 ]'
          kill -9 $server; wait $server 2>/dev/null
          wserve . 2>> $log & server=$!
          until_so '[ $(grep -c \"the dead-letter woof cannot be written\" $log) -gt $said ]'

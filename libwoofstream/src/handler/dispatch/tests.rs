@@ -530,3 +530,34 @@ fn one_trigger_finds_out_for_all_whether_there_is_somewhere_to_run_them_and_no_a
     assert_eq!(ran, (1..=9).map(|seqno| (seqno, 1)).collect::<Vec<_>>());
     assert_eq!((dispatcher.queues[0].totals.failed, dispatcher.counts.done), (0, 9));
 }
+
+#[test]
+fn dead_letters_that_are_put_back_run_as_they_died_where_there_are_groups_and_at_once_where_there_are_none() {
+    for (group, at_once) in [(Some("g".to_owned()), 1), (None, 3)] {
+        let (dir, mut dispatcher, _, end) = dispatcher_that_tells();
+        bindings::remove(dir.path(), "temp", None).unwrap();
+        let binding = Binding { group, retries: 0, at_once: 1, ..Binding::new("temp", "h") };
+        bindings::add(dir.path(), &binding, Some(1)).unwrap();
+        let mut appender = log::open(&dir.path().join("temp")).unwrap().appender().unwrap();
+        appender.extend([b"two".as_slice(), b"three"], |_| ()).unwrap();
+        dispatcher.take(Event::Reload);
+        // Who is told nothing fails.
+        drop(end);
+        to_the_end(&mut dispatcher);
+        assert_eq!(dispatcher.counts.dead, 3);
+        drop(dispatcher);
+        assert_eq!(super::super::retry(dir.path(), &[]).unwrap(), 3);
+        let ((tell, started), (end, told)) = (channel(), channel());
+        let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
+        let mut dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
+        dispatcher.step().unwrap();
+        let running =
+            |dispatcher: &Dispatcher| dispatcher.queues.iter().map(|queue| queue.running).sum::<usize>();
+        assert_eq!(at_once, running(&dispatcher));
+        (0..3).for_each(|_| end.send(()).unwrap());
+        to_the_end(&mut dispatcher);
+        let order: Vec<u64> = started.try_iter().collect();
+        assert!(at_once > 1 || order == [1, 2, 3], "{order:?}");
+        assert_eq!((order.len(), dispatcher.counts.done), (3, 3));
+    }
+}
