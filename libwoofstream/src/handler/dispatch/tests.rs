@@ -347,7 +347,7 @@ fn each_trigger_of_a_woof_that_is_removed_before_it_was_looked_at_has_its_record
     let lost = records(dir.path(), super::super::What::Lost);
     let of = |id| lost.iter().filter(move |(binding, ..)| *binding == id).map(|(_, from, to)| (*from, *to));
     assert_eq!(of(1).map(|(from, to)| to - from + 1).sum::<u64>(), 9_999, "{lost:?}");
-    assert_eq!((of(1).next().unwrap().0, of(1).last().unwrap().1), (2, 10_000), "{lost:?}");
+    assert_eq!((of(1).next().unwrap().0, of(1).next_back().unwrap().1), (2, 10_000), "{lost:?}");
     assert_eq!(of(2).collect::<Vec<_>>(), [(10_000, 10_000)]);
     let totals: Vec<u64> = dispatcher.queues.iter().map(|queue| queue.totals.lost).collect();
     assert_eq!((totals, dispatcher.queues[0].looks_at()), (vec![9_999, 1], 1));
