@@ -1,4 +1,4 @@
-//! Handlers that write more than anybody wants to have.
+//! Handlers that write more than anybody wants to have, or has room for.
 
 use crate::farm::Farm;
 
@@ -100,4 +100,45 @@ fn a_log_that_nobody_takes_ends_nothing() {
     )
     .done();
     assert_eq!(farm.count(0, "done"), 2);
+}
+
+#[test]
+fn output_into_a_woof_that_is_full_waits_for_the_handlers_of_that() {
+    for (options, script) in
+        [("", "seq 30"), ("--stream", "wcat -u | while read v; do seq 30; echo ok; done")]
+    {
+        let farm = Farm::with("--type text");
+        farm.handler("many", script);
+        farm.handler("note", "read v; echo $v >> notes");
+        farm.sh(&format!(
+            "wcreate farm/small --history 3 --element-size 8; wbind farm/temp many --into small {options}
+             wbind farm/small note; wput farm/temp x"
+        ))
+        .done();
+        farm.once().done();
+        let mut notes: Vec<u64> = farm.lines("notes").iter().map(|line| line.parse().unwrap()).collect();
+        notes.sort_unstable();
+        assert_eq!(notes, (1..=30).collect::<Vec<_>>(), "{options}");
+        assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (1, 0), "{options}");
+    }
+}
+
+#[test]
+fn the_output_of_a_long_lived_handler_has_limits_for_each_element() {
+    let farm = Farm::with("--type text");
+    let much = "yes 'some line that a handler writes' | head -c 3000000";
+    farm.handler("much", &format!("wcat -u | while read v; do {much}; echo ok; done"));
+    farm.sh("wbind farm/temp much --stream; wput farm/temp 1 2; wserve --once . 2> log").done();
+    let log = std::fs::read_to_string(farm.sandbox.dir().join("log")).unwrap();
+    assert_eq!(log.matches("more output is not logged").count(), 2);
+    farm.handler(
+        "more",
+        &format!("wcat -u | while read v; do for n in 1 2 3 4 5 6; do {much}; done; echo ok; done"),
+    );
+    farm.sh("wbind remove farm/temp; wcreate farm/out; wbind farm/temp more --stream --retries 0 --into out")
+        .done();
+    farm.sh("wput farm/temp 3").done();
+    assert_eq!(farm.once().status, 1);
+    let reason = "output of more than 16777216 bytes, the limit of what goes into a woof";
+    assert_eq!(farm.log("dead")[0]["reason"], reason);
 }

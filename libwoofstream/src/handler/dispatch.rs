@@ -30,6 +30,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -109,6 +110,8 @@ pub struct Dispatcher {
     refused: Option<Seen>,
     /// When bindings and woofs are looked at again, after that failed for a reason that may pass.
     look_again: Option<Instant>,
+    /// When dead letters that could not be written are tried again.
+    pub(super) letters_again: Option<Instant>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
     /// Where it is found while it serves.
@@ -118,6 +121,8 @@ pub struct Dispatcher {
     pub(super) turn: usize,
     pub(super) counts: Ended,
     stopping: bool,
+    /// Set when it ends, for the attempts that still run.
+    pub(super) over: Arc<AtomicBool>,
     /// Why there is nowhere to run handlers, and until when it is not tried again.
     pub(super) put_off: Option<(String, Instant)>,
     /// Until when nothing was claimed for that reason, the last time it was tried.
@@ -165,6 +170,7 @@ impl Dispatcher {
             seen: None,
             refused: None,
             look_again: None,
+            letters_again: None,
             pool: Pool::new(),
             events: channel(),
             place: Place::default(),
@@ -172,6 +178,7 @@ impl Dispatcher {
             turn: 0,
             counts: Ended::default(),
             stopping: false,
+            over: Arc::default(),
             put_off: None,
             refused_until: None,
             _lock: lock,
@@ -204,7 +211,7 @@ impl Dispatcher {
                 return Err(err);
             }
             if !more && !self.is_running() && self.queues.iter().all(idle) {
-                self.journal.flush()?;
+                self.write_down()?;
                 self.raise_holds();
                 self.checkpoint()?;
                 return Ok(self.counts);
@@ -236,6 +243,7 @@ impl Dispatcher {
 
     /// Ends it, whatever runs.
     pub(super) fn end(mut self) -> Ended {
+        self.over.store(true, Ordering::Release);
         if self.is_running() {
             tracing::warn!(
                 attempts = self.queues.iter().map(|queue| queue.running).sum::<usize>(),
@@ -243,6 +251,8 @@ impl Dispatcher {
             );
             self.runner.end_all();
         }
+        // Nobody else can read any more what is in a woof that was removed.
+        while self.look_for_ended() && self.checkpoint().is_ok() {}
         if let Err(err) = self.checkpoint() {
             tracing::error!(error = %err, "the log of triggers cannot be written");
         }
@@ -254,8 +264,16 @@ impl Dispatcher {
         if self.look_again.take_if(|at| *at <= Instant::now()).is_some() {
             self.take(Event::Reload);
         }
-        let (mut more, mut idle) = (false, Vec::new());
+        if self.letters_again.take_if(|at| *at <= Instant::now()).is_some() {
+            self.write_letters();
+        }
+        let (mut more, mut idle) = (self.look_for_ended(), Vec::new());
         for queue in &mut self.queues {
+            if queue.is_over() {
+                // What is left in it is lost, and not found.
+                more = true;
+                continue;
+            }
             if self.journal.is_due() {
                 // What all of them find at once may be more than the log has room for behind its hold.
                 more = true;
@@ -273,7 +291,7 @@ impl Dispatcher {
         let before = self.journal.waiting();
         let claims = if self.stopping { Vec::new() } else { self.claim() };
         let noted = self.journal.waiting() - before;
-        if let Err(err) = self.journal.flush() {
+        if let Err(err) = self.write_down() {
             // They are claimed anew, however often that fails.
             self.journal.take_back(noted);
             for (index, seqno, _) in claims {
@@ -334,7 +352,7 @@ impl Dispatcher {
         let queues = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
         // What is due while nothing is claimed is looked at when something is again.
         let due = self.refused_until.or_else(|| queues.min()).filter(|_| self.running < ATTEMPTS_MAX);
-        due.into_iter().chain(self.look_again).min()
+        due.into_iter().chain(self.look_again).chain(self.letters_again).min()
     }
 
     pub(super) fn take(&mut self, event: Event) {
@@ -343,7 +361,6 @@ impl Dispatcher {
                 if let Some(watch) = self.watches.get_mut(&id) {
                     watch.woke();
                 }
-                self.look_for_ended();
             }
             Event::More => {}
             Event::Reload => {
@@ -355,29 +372,21 @@ impl Dispatcher {
                     }
                     tracing::error!(error = %err, "bindings cannot be read: those read before stay in force");
                 }
-                self.look_for_woofs();
+                // Those that are not done with yet are looked for again with the next step.
+                let _ = self.look_for_woofs();
             }
             Event::Stop => self.stopping = true,
             Event::Ended { binding, seqno, became, element, took } => {
                 self.running -= 1;
                 self.ended(binding, seqno, became, element, took);
-                self.look_for_ended();
             }
-            Event::Answers { binding, answers } => {
-                self.answered(binding, answers);
-                self.look_for_ended();
-            }
+            Event::Answers { binding, answers } => self.answered(binding, answers),
         }
     }
 
-    /// Looks for new woofs where one came to its end and nothing of it runs any more.
-    fn look_for_ended(&mut self) {
-        let ended = |queue: &Queue| {
-            queue.running == 0 && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some())
-        };
-        if self.queues.iter().any(ended) {
-            self.look_for_woofs();
-        }
+    /// Looks for new woofs where one came to its end and nothing of it runs any more. True when that is to go on.
+    fn look_for_ended(&mut self) -> bool {
+        self.queues.iter().any(Queue::is_over) && self.look_for_woofs()
     }
 
     /// Has each woof hold only what its bindings have not done, if the bindings are still those that were read.
@@ -426,7 +435,19 @@ impl Dispatcher {
         positions
     }
 
+    /// Writes what was noted into the log of triggers, which is made again if somebody removed it.
+    fn write_down(&mut self) -> Result<()> {
+        if self.journal.waiting() > 0 && self.journal.is_gone() {
+            return self.checkpoint();
+        }
+        self.journal.flush()
+    }
+
     fn checkpoint(&mut self) -> Result<()> {
+        if self.journal.is_gone() {
+            self.journal.open_again(&self.namespace)?;
+            tracing::error!(namespace = %self.namespace.display(), "the log of triggers was removed: made again, with all positions");
+        }
         let positions: Vec<Record> = self.queues.iter().map(Queue::record).collect();
         self.journal.checkpoint(positions)
     }
@@ -472,24 +493,37 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Opens woofs that were missing or came to their end.
-    fn look_for_woofs(&mut self) {
+    /// Opens woofs that were missing or came to their end. True when more is to be looked at in one that did, before it is given up.
+    fn look_for_woofs(&mut self) -> bool {
+        let mut more = false;
         for queue in &mut self.queues {
-            let ended = queue.source.as_ref().is_none_or(|source| source.woof.ended().is_some());
-            if !ended || queue.running > 0 {
+            if (queue.source.is_some() && !queue.is_over()) || queue.running > 0 {
                 continue;
+            }
+            if queue.source.is_some() && self.journal.is_due() {
+                // The log has room for what is lost after a checkpoint.
+                more = true;
+                continue;
+            }
+            match queue.look_for_woof(&mut self.journal) {
+                Ok(true) => {
+                    more = true;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(err) => {
+                    tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
+                    self.look_again = Some(Instant::now() + TRY_AGAIN);
+                }
             }
             self.watches.remove(&queue.binding.id);
             self.streams.end(queue.binding.id);
-            if let Err(err) = queue.look_for_woof(&mut self.journal) {
-                tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
-                self.look_again = Some(Instant::now() + TRY_AGAIN);
-            }
         }
         if let Err(err) = self.watch() {
             tracing::error!(error = %err, "elements are not waited for: trying again");
             self.look_again = Some(Instant::now() + TRY_AGAIN);
         }
+        more
     }
 }
 

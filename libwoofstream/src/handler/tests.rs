@@ -2,6 +2,7 @@
 
 mod clock;
 mod groups;
+mod into;
 mod links;
 mod own;
 mod prefixes;
