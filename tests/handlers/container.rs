@@ -332,7 +332,8 @@ fn a_handler_does_not_reach_a_server_that_started_after_its_container() {
     farm.until("the next is done", || farm.count(0, "done") == 2);
     let said = farm.lines("said");
     assert_eq!(said.len(), 2, "{said:?}");
-    let text = "wput: woof://: this socket is not for handlers in a container: they open woofs of their namespace";
+    let text =
+        "wput: woof://: this socket is not for handlers in a container: they open woofs of their namespace";
     assert!(said[1].starts_with(text), "{said:?}");
     assert_eq!(farm.sh("wget farm/out .. -u").done(), "1\n2\n", "nothing was put through the server");
     // Everybody else does.
