@@ -2,6 +2,7 @@
 
 mod clock;
 mod links;
+mod nowhere;
 mod own;
 mod prefixes;
 
