@@ -15,6 +15,7 @@ mod own;
 mod pending;
 mod plain;
 mod predicates;
+mod proxy;
 mod runs;
 #[path = "../cmds/support.rs"]
 #[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]

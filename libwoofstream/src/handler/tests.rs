@@ -4,6 +4,7 @@ mod clock;
 mod groups;
 mod into;
 mod links;
+mod nowhere;
 mod own;
 mod prefixes;
 

@@ -117,6 +117,7 @@ fn a_directory_that_became_a_link_is_not_the_namespace_that_was_found() {
     assert_eq!(log::open(&root.join("other/temp")).unwrap().held(), None);
 }
 
+#[cfg(feature = "net")]
 #[test]
 fn a_handler_named_in_a_put_is_not_bound_in_the_namespace_that_a_link_leads_to() {
     let (dir, farm) = namespace(&Options::default());
