@@ -117,6 +117,8 @@ pub struct Dispatcher {
     pub(super) turn: usize,
     pub(super) counts: Ended,
     stopping: bool,
+    /// It ends when nothing is pending, or there is nowhere to run it.
+    pub(super) once: bool,
     /// Why there is nowhere to run handlers, and until when it is not tried again.
     pub(super) put_off: Option<(String, Instant)>,
     /// Until when nothing was claimed for that reason, the last time it was tried.
@@ -162,6 +164,7 @@ impl Dispatcher {
             turn: 0,
             counts: Ended::default(),
             stopping: false,
+            once: false,
             put_off: None,
             refused_until: None,
             _lock: lock,
@@ -180,6 +183,7 @@ impl Dispatcher {
     /// # Errors
     /// When the log of triggers cannot be written, or there is nowhere to run handlers.
     pub fn run_pending(mut self) -> Result<Ended> {
+        self.once = true;
         loop {
             let more = self.step()?;
             let idle =
