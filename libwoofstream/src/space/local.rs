@@ -125,7 +125,14 @@ impl Space for Local {
 
 /// Makes a directory and all above it, with the state directory in it.
 fn make_namespace(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir.join(STATE_DIR)).map_err(|err| Error::io("", "create", err))
+    let state = dir.join(STATE_DIR);
+    std::fs::create_dir_all(&state).map_err(|err| {
+        let above = match existing_above(&state) {
+            here if here.as_os_str().is_empty() => Path::new("."),
+            above => above,
+        };
+        Error::io("", &format!("create: no directory can be made in {}", above.display()), err)
+    })
 }
 
 /// The nearest directory above `dir` that is there.
@@ -159,6 +166,10 @@ impl Put for LocalPut {
 
     fn element_max(&self) -> Option<u64> {
         Some(self.appender.element_max())
+    }
+
+    fn first_kept(&self) -> Option<u64> {
+        Some(self.woof.first_seqno())
     }
 
     fn set_sync(&mut self, sync: bool) {
