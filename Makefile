@@ -16,6 +16,8 @@ HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 # Every x86-64 processor since 2008 has it, and to ask one is what a short command spends a twentieth of its time with.
 SSE        := $(if $(filter x86_64-%,$(HOST)),$(comma)+sse4.2)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TOOLS      := $(TARGET_DIR)/tools
+DENY_VERSION := 0.20.2
 WOOF       := $(TARGET_DIR)/$(HOST)/release/woof
 
 BIN   = $(DESTDIR)$(PREFIX)/bin
@@ -73,11 +75,21 @@ doc: tools
 unit: tools
 	$(CARGO) test --workspace --locked
 
-deny:
-	@if command -v cargo-deny >/dev/null; then \
-	  $(CARGO) deny check; \
-	else \
+# Licences, sources and advisories of dependencies. CI builds the tool where it is missing; who works on the project installs it, or is told.
+deny: tools
+	@if ! command -v cargo-deny >/dev/null && [ '$(CI)' = true ] && [ ! -x '$(TOOLS)/bin/cargo-deny' ]; then \
+	  $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --quiet --root '$(TOOLS)'; \
+	fi; \
+	PATH="$$PATH:$(abspath $(TOOLS))/bin"; \
+	if ! command -v cargo-deny >/dev/null; then \
 	  echo '*** cargo-deny is not installed: licences and advisories of dependencies are NOT checked ***' >&2; \
+	  exit 0; \
+	fi; \
+	$(CARGO) deny check --hide-inclusion-graph licenses bans sources || exit 1; \
+	if $(CARGO) deny fetch db >/dev/null 2>&1; then \
+	  $(CARGO) deny check --disable-fetch advisories; \
+	else \
+	  echo '*** the database of advisories cannot be fetched: advisories of dependencies are NOT checked ***' >&2; \
 	fi
 
 # Ratios against something that runs beside them; see docs/performance.md. No test.

@@ -6,7 +6,6 @@
 # Hello, world: a handler's output goes into a woof.
 wcreate -p greet/names
 wcreate greet/greetings
-mkdir greet/handlers
 cp "$examples/handlers/hello.sh" greet/handlers
 wbind greet/names hello.sh --into greetings
 wput greet/names world >/dev/null
@@ -16,7 +15,6 @@ check 'a greeting' 'hello, world: element 1 of names' "$(wget greet/greetings -u
 # From a sensor to an alert to a message: the alarm's own output is data, for which the next handler runs.
 wcreate -p farm/temp --type f64
 wcreate farm/alerts
-mkdir farm/handlers
 printf '#!/bin/sh\nread -r degrees; echo "$WOOF_NAME is at $degrees"\n' > farm/handlers/alert
 printf '#!/bin/sh\nread -r text; echo "sent: $text" >> messages\n' > farm/handlers/message
 chmod +x farm/handlers/*

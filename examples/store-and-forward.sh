@@ -53,7 +53,6 @@ hub
 
 # The edge: a woof, the handler, and where it forwards to.
 wcreate -p edge/temp --type f64
-mkdir edge/handlers
 cp "$examples/handlers/forward.sh" edge/handlers
 cp -R keys edge/keys
 echo "woof://$address/farm" >edge/hub

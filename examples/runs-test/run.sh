@@ -44,7 +44,7 @@ else
   r=$dir/runs s=$r k=$r prefix=
 fi
 for namespace in "$r" "$s" "$k"; do
-  mkdir -p "$namespace/handlers" "$namespace/.woof"
+  wcreate --namespace "$namespace"
 done
 all=$((count * size))
 wcreate "$r/rargs" --type json --history $((all + 1)) --capacity 64MiB

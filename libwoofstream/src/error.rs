@@ -142,6 +142,11 @@ impl Error {
         self
     }
 
+    /// True for a failed system call that gave this error.
+    pub(crate) fn is_errno(&self, errno: rustix::io::Errno) -> bool {
+        self.source.as_ref().is_some_and(|source| source.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
     /// True for a write to a pipe that nobody reads any more, which ends a program without being a failure.
     pub fn is_broken_pipe(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)

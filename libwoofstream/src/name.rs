@@ -4,8 +4,10 @@
 //! a namespace through a symbolic link is refused, with the reason.
 
 mod address;
+mod namespace;
 
 pub use address::{Address, DEFAULT_PORT, Host};
+pub(crate) use namespace::{Namespace, StateDir};
 
 use crate::error::{Code, Error, Result};
 use crate::limits::{NAME_MAX, PATH_MAX};
@@ -134,7 +136,7 @@ fn or_here(path: &Path) -> &Path {
 }
 
 /// Refuses a path that lies in a namespace and leads out of it through a symbolic link.
-pub(crate) fn stay_inside(name: &str, path: &Path) -> Result<()> {
+fn stay_inside(name: &str, path: &Path) -> Result<()> {
     let Some(namespace) = namespace_of(path) else { return Ok(()) };
     let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
     if !is_link && path.parent().map(or_here) == Some(namespace) {
@@ -147,11 +149,14 @@ pub(crate) fn stay_inside(name: &str, path: &Path) -> Result<()> {
     if real.starts_with(&root) {
         return Ok(());
     }
-    Err(Error::new(
-        Code::Denied,
-        name,
-        format!("a symbolic link leads out of the namespace {}, to {}", namespace.display(), real.display()),
-    ))
+    Err(Error::new(Code::Denied, name, leads_out(namespace, &real)))
+}
+
+/// What is said of a path that leads out of its namespace.
+fn leads_out(namespace: &Path, path: &Path) -> String {
+    let real = path.canonicalize();
+    let real = real.as_deref().unwrap_or(path).display();
+    format!("a symbolic link leads out of the namespace {}, to {real}", namespace.display())
 }
 
 /// A name that can stand in a line of output.

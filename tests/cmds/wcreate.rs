@@ -49,6 +49,7 @@ fn a_namespace_is_a_directory_and_takes_no_sizes() {
     sandbox.run("wcreate", &["--namespace", "a/b"], b"").done();
     sandbox.run("wcreate", &["--namespace", "a/b"], b"").done();
     assert!(sandbox.dir().join("a/b/.woof").is_dir());
+    assert!(sandbox.dir().join("a/b/handlers").is_dir(), "programs can be put there");
     let ran = sandbox.run("wcreate", &["--namespace", "c", "--history", "5"], b"");
     assert_eq!((ran.status, ran.stderr.as_str()), (2, "wcreate: --namespace: takes no flags of woofs\n"));
     assert_eq!(left(&sandbox), ["a"]);
@@ -213,7 +214,7 @@ fn interrupted_in_the_middle_it_leaves_a_whole_woof_or_nothing() {
             Ok(entries) => entries.map(|entry| entry.unwrap().file_name()).collect(),
             Err(_) => Vec::new(),
         };
-        assert!(names.iter().all(|name| name == "w" || name == ".woof"), "{names:?}");
+        assert!(names.iter().all(|name| name == "w" || name == ".woof" || name == "handlers"), "{names:?}");
         if farm.join("w").exists() {
             log::open(&farm.join("w")).unwrap();
             sandbox.run("wrm", &["farm/w"], b"").done();

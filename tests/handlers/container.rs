@@ -3,7 +3,6 @@
 use crate::farm::Farm;
 use crate::image::{Image, works};
 use std::path::Path;
-use std::time::Duration;
 
 /// A namespace whose handlers run in containers of an image. Root's is given to another user, since no handler runs as root there.
 fn farm(image: &Image, options: &str) -> Farm {
@@ -90,32 +89,47 @@ fn one_container_serves_all_attempts_and_goes_with_its_server_also_when_that_is_
 #[test]
 fn containers_and_agents_that_are_killed_lose_no_trigger() {
     const TRIGGERS: u64 = 10_000;
+    const ROUNDS: u64 = 30;
     let Some(image) = Image::for_test("containers that are killed") else { return };
     let farm = farm(&image, "--type i64");
     farm.handler("note", "read v; echo $v >> /namespace/notes");
     farm.sh(&format!("wbind farm/temp note --retries 100; seq {TRIGGERS} | wput farm/temp")).done();
     give_away(&farm);
     let mut server = farm.serve_with(&[]);
-    let (mut kills, mut what) = (0, 0);
+    let mut kills = 0;
     let done = || farm.lines("notes").iter().collect::<std::collections::HashSet<_>>().len() as u64;
-    while done() < TRIGGERS {
-        std::thread::sleep(Duration::from_millis(300));
-        what += 1;
-        match (what % 3, image.containers().first()) {
-            (0, _) => {
+    for round in 0..ROUNDS {
+        // However long a container takes to start here, something is done before the next is killed.
+        let next = (TRIGGERS * round / ROUNDS).max(done() + 1).min(TRIGGERS);
+        farm.until("more is done", || done() >= next);
+        if next == TRIGGERS {
+            break;
+        }
+        match (round % 5, image.containers().first()) {
+            (0 | 1, Some(container)) => drop(works(&["kill", container])),
+            // The agent alone: the first process then ends by itself.
+            (2, Some(container)) => kill_agent(container),
+            _ => {
                 server.kill();
                 server = farm.serve_with(&[]);
             }
-            (_, None) => continue,
-            (1, Some(container)) => drop(works(&["kill", container])),
-            // The agent alone: the first process then ends by itself.
-            (_, Some(container)) => kill_agent(container),
         }
         kills += 1;
-        assert!(kills < 500, "nothing gets done");
+        // Once more in the middle of the start.
+        if matches!(round % 5, 1 | 4) {
+            farm.until("a container is there", || !image.containers().is_empty());
+            if round % 5 == 1 {
+                let _ = works(&["kill", &image.containers().concat()]);
+            } else {
+                server.kill();
+                server = farm.serve_with(&[]);
+            }
+            kills += 1;
+        }
     }
-    farm.until("all are done", || farm.count(0, "pending") == 0);
+    farm.until("all are done", || done() == TRIGGERS && farm.count(0, "pending") == 0);
     server.stop();
+    assert!(kills >= ROUNDS / 3, "all was done before {kills} kills");
     let again = farm.lines("notes").len() as u64 - TRIGGERS;
     assert!(again <= 4 * kills, "{again} were done again after {kills} kills, with 4 at once");
     assert_eq!((farm.count(0, "dead"), image.containers().len()), (0, 0));
@@ -315,4 +329,33 @@ fn a_container_whose_agent_was_stopped_by_a_handler_ends_with_its_server_too() {
     server.kill();
     farm.until("the container has gone", || image.containers().is_empty());
     assert_eq!(farm.lines("read"), [""; 0], "a handler looked into the agent");
+}
+
+#[test]
+fn a_handler_does_not_reach_a_server_that_started_after_its_container() {
+    let Some(image) = Image::for_test("the socket of another server") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler(
+        "call",
+        "read v; wput woof:///namespace/out $v > /dev/null 2>> /namespace/said; wput /namespace/out $v > /dev/null",
+    );
+    farm.sh("wcreate farm/out --type i64; wcreate -p farm/sub/out --type i64; wbind farm/temp call; wput farm/temp 1").done();
+    give_away(&farm);
+    // The container is that of a server of the directory above, so its socket is not in there.
+    let server = farm.serve_with(&[]);
+    farm.until("the container is there", || farm.count(0, "done") == 1);
+    let second = farm.serve_at("farm");
+    farm.until("the second one serves", || farm.path(".woof/server.sock").exists());
+    farm.sh("wput farm/temp 2").done();
+    farm.until("the next is done", || farm.count(0, "done") == 2);
+    let said = farm.lines("said");
+    assert_eq!(said.len(), 2, "{said:?}");
+    let text =
+        "wput: woof://: this socket is not for handlers in a container: they open woofs of their namespace";
+    assert!(said[1].starts_with(text), "{said:?}");
+    assert_eq!(farm.sh("wget farm/out .. -u").done(), "1\n2\n", "nothing was put through the server");
+    // Everybody else does.
+    farm.sandbox.sh("wput woof://$PWD/farm/out 3 | wcat > /dev/null; wget farm/out 3 -u").done();
+    drop(second);
+    server.stop();
 }

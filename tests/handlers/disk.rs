@@ -22,7 +22,6 @@ count() { wstat --triggers farm --json | sed -n "$1s/.*\"$2\":\([0-9]*\).*/\1/p"
 trap 'kill $server 2>/dev/null; wait' EXIT
 touch $notes
 wcreate -p farm/temp --type i64 --history 1000 --capacity 64KiB
-mkdir farm/handlers
 handler note 'read v; echo $v >> ../../notes'
 wbind farm/temp note
 "#;

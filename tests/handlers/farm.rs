@@ -21,7 +21,7 @@ impl Farm {
     /// With other options for the woof.
     pub(crate) fn with(options: &str) -> Farm {
         let sandbox = Sandbox::new();
-        sandbox.sh(&format!("wcreate -p farm/temp {options} && mkdir farm/handlers")).done();
+        sandbox.sh(&format!("wcreate -p farm/temp {options}")).done();
         Farm { sandbox }
     }
 
@@ -83,9 +83,18 @@ impl Farm {
 
     /// With further arguments.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
+        self.started(".", args)
+    }
+
+    /// A server of a directory below.
+    pub(crate) fn serve_at(&self, dir: &str) -> Server {
+        self.started(dir, &[])
+    }
+
+    fn started(&self, dir: &str, args: &[&str]) -> Server {
         let mut command = self.sandbox.command("wserve");
         let log = File::options().create(true).append(true).open(self.sandbox.dir().join("server.log"));
-        command.arg(".").args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
+        command.arg(dir).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
         let child = command.spawn();
         Server { child: child.unwrap() }
     }

@@ -99,7 +99,7 @@ fn a_server_runs_handlers_as_elements_come_and_takes_bindings_as_they_are_made()
     farm.sh("wput farm/temp 2").done();
     farm.until("the second is done", || farm.lines("notes").len() == 2);
     farm.sh("wbind pause farm/temp; wput farm/temp 3").done();
-    farm.sh("wcreate -p other/w; mkdir other/handlers; cp farm/handlers/note.sh other/handlers").done();
+    farm.sh("wcreate -p other/w; cp farm/handlers/note.sh other/handlers").done();
     farm.sh("wbind other/w note.sh; wput other/w x").done();
     farm.until("another namespace is served", || farm.sh("cat other/notes").text() == "1 x\n");
     assert_eq!(farm.lines("notes").len(), 2, "paused");

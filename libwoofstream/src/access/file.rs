@@ -6,12 +6,8 @@
 use super::{AccessList, Change};
 use crate::error::{Code, Error, Result};
 use crate::limits::ACCESS_MAX;
-use crate::name::STATE_DIR;
+use crate::name::{Namespace, STATE_DIR, StateDir};
 use crate::sys;
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// The name of the file in the state directory.
@@ -23,18 +19,28 @@ impl AccessList {
     /// # Errors
     /// When there is no such directory. A list that cannot be used is no error: see [`AccessList::fault`].
     pub fn load(namespace: &Path) -> Result<AccessList> {
-        let meta = std::fs::metadata(namespace).map_err(|err| Error::io("", "", err))?;
-        if !meta.is_dir() {
-            return Err(Error::new(Code::Invalid, "", "not a namespace: it is no directory"));
-        }
+        AccessList::load_from(&Namespace::of(namespace).map_err(|err| err.of(""))?)
+    }
+
+    /// As [`AccessList::load`], of a namespace that is open.
+    fn load_from(namespace: &Namespace) -> Result<AccessList> {
         let shown = format!("{STATE_DIR}/{FILE}");
-        let list = match read(&namespace.join(STATE_DIR).join(FILE)) {
+        let read = match namespace.state() {
+            Err(err) if err.code() == Code::NotFound => Ok(None),
+            state => state.and_then(|state| state.read(FILE, ACCESS_MAX)),
+        };
+        let text = read.and_then(|bytes| {
+            let text = bytes.map(String::from_utf8).transpose();
+            text.map_err(|_| Error::new(Code::Invalid, "", "not UTF-8"))
+        });
+        let list = match text {
             Ok(None) => AccessList::default(),
             Ok(Some(text)) => AccessList::parse(&text)
                 .unwrap_or_else(|err| AccessList::broken(&text, format!("{shown}: {err}"))),
             Err(err) => AccessList::broken("", err.of(shown).to_string()),
         };
-        Ok(list.owned_by(Some(meta.uid()), sys::users::user_name(meta.uid())))
+        let owner = namespace.owner().map_err(|err| err.of(""))?;
+        Ok(list.owned_by(Some(owner), sys::users::user_name(owner)))
     }
 
     /// Makes a change to the access list of a namespace, given by its directory; gives the list as it is then.
@@ -42,15 +48,20 @@ impl AccessList {
     /// # Errors
     /// When the directory is no namespace, the list that is there is not understood, or it cannot be written.
     pub fn update(namespace: &Path, change: &Change) -> Result<AccessList> {
-        let state = namespace.join(STATE_DIR);
-        if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            let text = format!("not a namespace: it has no directory {STATE_DIR}");
-            return Err(Error::new(Code::NotFound, "", text));
-        }
+        AccessList::update_in(&Namespace::of(namespace).map_err(|err| err.of(""))?, change)
+    }
+
+    /// As [`AccessList::update`], of the namespace at a path that had no link in it when it was found.
+    #[cfg(feature = "net")]
+    pub(crate) fn update_exactly(namespace: &Path, change: &Change) -> Result<AccessList> {
+        AccessList::update_in(&Namespace::exactly(namespace).map_err(|err| err.of(""))?, change)
+    }
+
+    fn update_in(namespace: &Namespace, change: &Change) -> Result<AccessList> {
+        let state = namespace.state().map_err(|err| err.of(""))?;
         // Two who change the list at once must not lose the change of one.
-        let lock = File::open(&state).map_err(|err| Error::io("", "open", err))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|err| Error::io("", "lock", err))?;
-        let mut list = AccessList::load(namespace)?;
+        let _lock = state.lock(StateDir::LOCK_WAIT).map_err(|err| err.of(""))?;
+        let mut list = AccessList::load_from(namespace)?;
         if let Some(fault) = list.fault() {
             return Err(Error::new(Code::Invalid, "", format!("not changed, mend it first: {fault}")));
         }
@@ -60,32 +71,7 @@ impl AccessList {
             let text = format!("the access list would be {} bytes, the limit is {ACCESS_MAX}", text.len());
             return Err(Error::new(Code::TooLarge, "", text));
         }
-        sys::replace(&state.join(FILE), text.as_bytes(), 0o644).map_err(|err| err.of(""))?;
+        state.replace(FILE, text.as_bytes(), 0o644).map_err(|err| err.of(""))?;
         Ok(list)
-    }
-}
-
-/// The text of the file; `None` when there is none. A link is not followed, and what is no file is not waited for.
-fn read(path: &Path) -> Result<Option<String>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
-        Err(rustix::io::Errno::LOOP) => {
-            return Err(Error::new(Code::Invalid, "", "a symbolic link, and not a file"));
-        }
-        Err(err) => return Err(Error::io("", "read", err)),
-    };
-    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err(Error::new(Code::Invalid, "", "not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(ACCESS_MAX + 1).read_to_end(&mut bytes).map_err(|err| Error::io("", "read", err))?;
-    if bytes.len() as u64 > ACCESS_MAX {
-        return Err(Error::new(Code::TooLarge, "", format!("larger than {ACCESS_MAX} bytes")));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Error::new(Code::Invalid, "", "not UTF-8")),
     }
 }

@@ -268,3 +268,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[cfg(feature = "net")]
+#[test]
+fn the_list_of_a_namespace_that_became_a_link_is_not_changed_where_that_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    std::fs::create_dir_all(root.join("other/.woof")).unwrap();
+    std::os::unix::fs::symlink("other", root.join("farm")).unwrap();
+    let change = Change::parse(["grant", "any", "put"]).unwrap();
+    assert!(AccessList::update_exactly(&root.join("farm"), &change).is_err());
+    assert!(!root.join("other/.woof/access").exists());
+    AccessList::update_exactly(&root.join("other"), &change).unwrap();
+    assert!(root.join("other/.woof/access").exists());
+}

@@ -3,13 +3,14 @@
 use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::element::{self, Element};
+use super::journal::open_woof;
 use super::logged::Logged;
 use super::run::{self, Channel, Failure, Run, Runner};
 use super::written::Written;
 use crate::content::{ContentType, convert};
 use crate::limits::HANDLER_OUTPUT_MAX;
-use crate::log::{self, Appender, Mark, Woof};
-use crate::name::stay_inside;
+use crate::log::{Appender, Mark, Woof};
+use crate::name::Namespace;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,9 +131,8 @@ impl<'a> Output<'a> {
     pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
         let into = run.binding.into.as_deref().map(|name| {
             let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
-            let path = namespace.join(name);
-            // By now it may be a link: handlers can make some.
-            let woof = stay_inside(name, &path).and_then(|()| log::open(&path)).map_err(failed)?;
+            let woof = Namespace::exactly(namespace).and_then(|namespace| open_woof(&namespace, name));
+            let woof = woof.map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
             appender.set_mark(Mark::new(0, run.depth));
             Ok::<_, String>(Into {

@@ -5,10 +5,10 @@
 
 use super::bindings::{Binding, Bindings, lock};
 use super::files;
-use super::journal::{open_state_woof, state_woof_options};
+use super::journal::{make_state_woof, open_woof, state_woof_options};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Mark, Woof};
-use crate::name::STATE_DIR;
+use crate::name::{Namespace, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::space::ELEMENT_NAMES;
 use std::path::Path;
@@ -40,9 +40,10 @@ fn hold(woof: &Woof, from: u64) -> Result<u64> {
 }
 
 /// Has a woof hold what it held before a change of the bindings that failed, unless another binding holds its elements by now.
-fn hold_as_before(namespace: &Path, name: &str, woof: &Woof, before: Option<u64>) -> Result<()> {
-    let _lock = lock(namespace)?;
-    if before.is_some() || !Bindings::load(namespace)?.list.iter().any(|binding| binding.woof == name) {
+fn hold_as_before(namespace: &Namespace, name: &str, woof: &Woof, before: Option<u64>) -> Result<()> {
+    let state = namespace.state()?;
+    let _lock = lock(&state)?;
+    if before.is_some() || !Bindings::load_from(&state)?.list.iter().any(|binding| binding.woof == name) {
         woof.hold(before)?;
     }
     Ok(())
@@ -54,6 +55,10 @@ fn hold_as_before(namespace: &Path, name: &str, woof: &Woof, before: Option<u64>
 /// # Errors
 /// When there is no such woof, the woof has a binding to this handler, or it cannot be.
 pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
+    add_in(&Namespace::of(namespace)?, binding, from)
+}
+
+fn add_in(namespace: &Namespace, binding: &Binding, from: Option<u64>) -> Result<Binding> {
     binding.check()?;
     check_own(&binding.woof)?;
     // A binding that is there may have one: before this was looked at, or from a version that knows more.
@@ -64,9 +69,9 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
     }
     let woof = if binding.woof == dead_letters() {
         // It is there from the first dead letter on, or from now on.
-        open_state_woof(namespace, files::DEAD, &state_woof_options())?
+        make_state_woof(&namespace.state()?, files::DEAD, &state_woof_options())?
     } else {
-        log::open(&namespace.join(&binding.woof)).map_err(|err| err.of(&*binding.woof))?
+        open_woof(namespace, &binding.woof)?
     };
     let before = woof.held();
     let added = add_to(namespace, binding, &woof, from);
@@ -77,8 +82,8 @@ pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Bin
     added
 }
 
-fn add_to(namespace: &Path, binding: &Binding, woof: &Woof, from: Option<u64>) -> Result<Binding> {
-    Bindings::update(namespace, |bindings| {
+fn add_to(namespace: &Namespace, binding: &Binding, woof: &Woof, from: Option<u64>) -> Result<Binding> {
+    Bindings::update_in(&namespace.state()?, |bindings| {
         let same = |other: &&Binding| {
             other.is_of(&binding.woof, Some(&binding.handler))
                 && other.named.is_some() == binding.named.is_some()
@@ -126,7 +131,18 @@ fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
 /// # Errors
 /// As [`add`], and when there is no such handler.
 pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
-    super::check_program(namespace, handler)?;
+    named_in(&Namespace::of(namespace)?, woof, handler)
+}
+
+/// As [`named`], of the namespace at a path that had no link in it when it was found.
+#[cfg(feature = "net")]
+pub(crate) fn named_exactly(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
+    named_in(&Namespace::exactly(namespace)?, woof, handler)
+}
+
+fn named_in(namespace: &Namespace, woof: &str, handler: &str) -> Result<u8> {
+    super::check_program(namespace.path(), handler)?;
+    let state = namespace.state()?;
     let find = |bindings: &Bindings| {
         bindings
             .list
@@ -134,14 +150,14 @@ pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
             .filter(|binding| binding.is_of(woof, Some(handler)))
             .find_map(|binding| binding.named)
     };
-    if let Some(number) = find(&Bindings::load(namespace)?) {
+    if let Some(number) = find(&Bindings::load_from(&state)?) {
         return Ok(number);
     }
     let binding = Binding { named: Some(1), ..Binding::new(woof, handler) };
-    match add(namespace, &binding, None) {
+    match add_in(namespace, &binding, None) {
         Ok(added) => Ok(added.named.unwrap_or_default()),
         // Somebody else was first.
-        Err(err) if err.code() == Code::Exists => find(&Bindings::load(namespace)?).ok_or(err),
+        Err(err) if err.code() == Code::Exists => find(&Bindings::load_from(&state)?).ok_or(err),
         Err(err) => Err(err),
     }
 }
@@ -176,7 +192,9 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usi
         Ok(removed)
     });
     if let (Err(_), Some((open, before))) = (&removed, &let_go) {
-        hold_as_before(namespace, woof, open, *before).map_err(|err| err.of(woof))?;
+        let held =
+            Namespace::of(namespace).and_then(|namespace| hold_as_before(&namespace, woof, open, *before));
+        held.map_err(|err| err.of(woof))?;
     }
     removed
 }

@@ -5,19 +5,18 @@
 //! Failure contract: a file with anything that is not understood is refused as a whole, with the number of the line, and is never
 //! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already.
 
+#[cfg(feature = "net")]
+pub(crate) use super::bind::named_exactly;
 pub use super::bind::{add, named, pause, remove};
 use crate::error::{Code, Error, Result};
 use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
 use crate::log::Mark;
-use crate::name::STATE_DIR;
+use crate::name::{STATE_DIR, StateDir};
 use crate::predicate::Predicate;
-use crate::sys;
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a handler gets its elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,25 +281,19 @@ impl Bindings {
     /// # Errors
     /// When the file cannot be read or understood; the object is the file.
     pub fn load(namespace: &Path) -> Result<Bindings> {
-        let path = namespace.join(STATE_DIR).join(super::files::BINDINGS);
-        let shown = || path.display().to_string();
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Bindings::default()),
-            Err(err) => return Err(Error::io(shown(), "read", err)),
-        };
-        let mut text = String::new();
-        file.take(BINDINGS_FILE_MAX + 1)
-            .read_to_string(&mut text)
-            .map_err(|err| Error::io(shown(), "read", err))?;
-        if text.len() as u64 > BINDINGS_FILE_MAX {
-            return Err(Error::new(
-                Code::TooLarge,
-                shown(),
-                format!("larger than {BINDINGS_FILE_MAX} bytes"),
-            ));
+        match StateDir::of(namespace) {
+            Err(err) if err.code() == Code::NotFound => Ok(Bindings::default()),
+            state => Bindings::load_from(&state?),
         }
-        Bindings::parse(&text).map_err(|err| err.of(shown()))
+    }
+
+    /// As [`Bindings::load`], of a namespace that is open.
+    pub(super) fn load_from(state: &StateDir) -> Result<Bindings> {
+        let file = super::files::BINDINGS;
+        let Some(bytes) = state.read(file, BINDINGS_FILE_MAX)? else { return Ok(Bindings::default()) };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::new(Code::Damaged, state.shown(file), "not UTF-8"))?;
+        Bindings::parse(&text).map_err(|err| err.of(state.shown(file)))
     }
 
     /// Changes the bindings of a namespace under the lock. Nothing is written when `change` fails or leaves them as they are.
@@ -308,8 +301,16 @@ impl Bindings {
     /// # Errors
     /// What `change` returns; when the directory is no namespace or cannot be written.
     pub fn update<T>(namespace: &Path, change: impl FnOnce(&mut Bindings) -> Result<T>) -> Result<T> {
-        let _lock = lock(namespace)?;
-        let before = Bindings::load(namespace)?;
+        Bindings::update_in(&StateDir::of(namespace)?, change)
+    }
+
+    /// As [`Bindings::update`], of a namespace that is open.
+    pub(super) fn update_in<T>(
+        state: &StateDir,
+        change: impl FnOnce(&mut Bindings) -> Result<T>,
+    ) -> Result<T> {
+        let _lock = lock(state)?;
+        let before = Bindings::load_from(state)?;
         let mut after = before.clone();
         let done = change(&mut after)?;
         if after != before {
@@ -317,50 +318,16 @@ impl Bindings {
                 let text = format!("{BINDINGS_MAX} bindings are there already, the limit of a namespace");
                 return Err(Error::new(Code::TooLarge, "", text));
             }
-            sys::replace(
-                &namespace.join(STATE_DIR).join(super::files::BINDINGS),
-                after.to_text().as_bytes(),
-                0o644,
-            )?;
+            state.replace(super::files::BINDINGS, after.to_text().as_bytes(), 0o644)?;
         }
         Ok(done)
     }
 }
 
-/// How long the bindings are waited for, and how often it is looked. Whoever can read the directory can lock it, and for ever.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-const LOCK_AGAIN: Duration = Duration::from_millis(1);
-
 /// Locks the bindings of a namespace, as long as the file is open.
 ///
 /// # Errors
-/// When it is no namespace, or somebody else has them locked for too long.
-pub(super) fn lock(namespace: &Path) -> Result<File> {
-    lock_within(namespace, LOCK_WAIT)
-}
-
-/// As [`lock`], for who would rather do something else than wait for so long.
-pub(super) fn lock_within(namespace: &Path, wait: Duration) -> Result<File> {
-    let state = namespace.join(STATE_DIR);
-    if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        let text = format!("not a namespace: it has no directory {STATE_DIR}");
-        return Err(Error::new(Code::NotFound, namespace.display().to_string(), text));
-    }
-    let failed = |err: std::io::Error| Error::io(state.display().to_string(), "lock", err);
-    let file = File::open(&state).map_err(failed)?;
-    let until = Instant::now() + wait;
-    loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => break,
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < until => {
-                std::thread::sleep(LOCK_AGAIN);
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let text = format!("locked by somebody else for {wait:?}");
-                return Err(Error::new(Code::Failed, state.display().to_string(), text));
-            }
-            Err(err) => return Err(failed(err.into())),
-        }
-    }
-    Ok(file)
+/// When somebody else has them locked for too long.
+pub(super) fn lock(state: &StateDir) -> Result<File> {
+    state.lock(StateDir::LOCK_WAIT)
 }

@@ -18,6 +18,7 @@ impl Dispatcher {
     /// Claims triggers, one of each binding in turn, as long as there are places.
     pub(super) fn claim(&mut self) -> Vec<(usize, u64, Trigger)> {
         let (mut claims, now, count) = (Vec::new(), Instant::now(), self.queues.len());
+        self.streams.forget_ended();
         self.refused_until = self.put_off.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
         if self.refused_until.is_some() {
             return claims;
@@ -76,9 +77,13 @@ impl Dispatcher {
         claims
     }
 
-    /// Whether another binding of the same group runs, or has an older trigger.
+    /// Whether a program of an earlier binding is still at the same elements; or another binding of the same group runs, or has an older trigger, or may have
+    /// one among elements that were not looked at yet.
     fn is_kept_back(&self, index: usize, seqno: u64) -> bool {
         let Some(queue) = self.queues.get(index) else { return true };
+        if self.streams.is_leaving(&queue.binding) {
+            return true;
+        }
         let Some(group) = &queue.binding.group else { return false };
         let put = queue.trigger(seqno).map_or(0, |trigger| trigger.put_ns);
         self.queues.iter().enumerate().any(|(other, queue)| {
@@ -95,7 +100,7 @@ impl Dispatcher {
         let Some(queue) = self.queues.get(index) else { return };
         let Some(source) = &queue.source else { return };
         let id = queue.binding.id;
-        if !self.streams.contains_key(&id) {
+        if self.streams.get(id).is_none() {
             let setup = Setup {
                 namespace: Arc::clone(&self.namespace),
                 binding: Arc::new(queue.binding.clone()),
@@ -105,14 +110,14 @@ impl Dispatcher {
                 events: self.events.0.clone(),
             };
             match Stream::start(setup) {
-                Ok(stream) => drop(self.streams.insert(id, stream)),
+                Ok(stream) => self.streams.insert(id, stream),
                 Err(err) => {
                     let failed = |seqno| (seqno, Became::Failed(format!("start a thread: {err}")));
                     return self.answered(id, seqnos.into_iter().map(failed).collect());
                 }
             }
         }
-        if let Some(stream) = self.streams.get(&id) {
+        if let Some(stream) = self.streams.get(id) {
             stream.push(seqnos);
         }
     }

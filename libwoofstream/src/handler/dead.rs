@@ -5,11 +5,11 @@
 
 use super::bindings::Binding;
 use super::files;
-use super::journal::{open_state_woof, state_woof_options};
+use super::journal::{make_state_woof, open_state_woof, state_woof_options};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Item, Mark};
-use crate::name::STATE_DIR;
+use crate::name::{STATE_DIR, StateDir};
 use crate::sys::base64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -79,8 +79,8 @@ impl DeadLetter {
     }
 
     /// Appends it to the dead-letter woof of a namespace.
-    pub(super) fn append(&self, namespace: &Path) -> Result<()> {
-        let woof = open_state_woof(namespace, files::DEAD, &state_woof_options())?;
+    pub(super) fn append(&self, state: &StateDir) -> Result<()> {
+        let woof = make_state_woof(state, files::DEAD, &state_woof_options())?;
         let mut appender = woof.appender()?;
         // The hold on its element is raised next, and may reach the disk before anything that is not synced.
         appender.set_sync(true);
@@ -109,14 +109,13 @@ pub(super) fn retries(namespace: &Path, bindings: &[Binding]) -> Option<Binding>
 /// # Errors
 /// When an id is not among those that are kept, or nothing can be written.
 pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
-    let _lock = super::bindings::lock(namespace)?;
-    let path = namespace.join(STATE_DIR).join(files::DEAD);
-    let dead = match log::open(&path) {
-        Ok(dead) => dead,
+    let state = StateDir::of(namespace)?;
+    let _lock = super::bindings::lock(&state)?;
+    let dead = match open_state_woof(&state, files::DEAD) {
         Err(err) if err.code() == Code::NotFound => return none(triggers),
-        Err(err) => return Err(err.of(path.display().to_string())),
+        dead => dead?,
     };
-    let retries = open_state_woof(namespace, files::RETRIES, &state_woof_options())?;
+    let retries = make_state_woof(&state, files::RETRIES, &state_woof_options())?;
     if retries.held().is_none() {
         retries.hold(Some(retries.next_seqno()))?;
     }

@@ -7,7 +7,7 @@
 //! [`super::queue`] for what is never skipped.
 
 use super::attempt::Became;
-use super::bindings::{self, Bindings};
+use super::bindings::Bindings;
 use super::dead::retries;
 use super::element::Element;
 use super::files;
@@ -18,15 +18,16 @@ use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
 use super::run::Runner;
 use super::shared::{self, Place};
-use super::stream::Stream;
+use super::streams::Streams;
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
 use crate::limits::ATTEMPTS_MAX;
-use crate::name::STATE_DIR;
+use crate::name::{STATE_DIR, StateDir};
+use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -102,7 +103,7 @@ pub struct Dispatcher {
     pub(super) journal: Journal,
     pub(super) queues: Vec<Queue>,
     watches: HashMap<u32, Watch>,
-    pub(super) streams: HashMap<u32, Stream>,
+    pub(super) streams: Streams,
     seen: Seen,
     /// The file that was not understood.
     refused: Option<Seen>,
@@ -134,8 +135,17 @@ impl Dispatcher {
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
     pub fn open(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
         let shown = namespace.display().to_string();
-        let namespace = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
-        let lock = lock(&namespace).map_err(|err| err.of(&*shown))?;
+        let real = namespace.canonicalize().map_err(|err| Error::io(&*shown, "", err))?;
+        Dispatcher::open_exactly(&real, runner)
+            .map_err(|err| if err.object() == real.display().to_string() { err.of(shown) } else { err })
+    }
+
+    /// As [`Dispatcher::open`], of a namespace whose path has no links in it.
+    pub(super) fn open_exactly(namespace: &Path, runner: Arc<dyn Runner>) -> Result<Dispatcher> {
+        let shown = namespace.display().to_string();
+        let namespace = namespace.to_owned();
+        let state = StateDir::exactly(&namespace).map_err(|err| err.of(&*shown))?;
+        let lock = lock(&state).map_err(|err| err.of(&*shown))?;
         let left_running = end_left(&namespace);
         if left_running > 0 {
             tracing::warn!(
@@ -144,7 +154,7 @@ impl Dispatcher {
                 "killed what an earlier server left running"
             );
         }
-        let mut journal = Journal::open(&namespace)?;
+        let mut journal = Journal::open(&state)?;
         let mut left: HashMap<u32, Left> = HashMap::new();
         journal.read(|record| left.entry(record.binding).or_default().take(record));
         let mut dispatcher = Dispatcher {
@@ -153,7 +163,7 @@ impl Dispatcher {
             journal,
             queues: Vec::new(),
             watches: HashMap::new(),
-            streams: HashMap::new(),
+            streams: Streams::default(),
             seen: None,
             refused: None,
             look_again: None,
@@ -386,7 +396,8 @@ impl Dispatcher {
             return;
         }
         // Nobody binds a handler to elements that are let go of meanwhile.
-        let Ok(_lock) = bindings::lock_within(&self.namespace, Duration::ZERO) else {
+        let state = StateDir::exactly(&self.namespace);
+        let Ok(_lock) = state.and_then(|state| state.lock(Duration::ZERO)) else {
             // More is held than need be for a moment.
             self.look_again.get_or_insert(Instant::now() + TRY_AGAIN);
             return;
@@ -426,14 +437,15 @@ impl Dispatcher {
 
     /// Reads the bindings.
     fn reload(&mut self, left: &mut HashMap<u32, Left>) -> Result<()> {
-        let lock = bindings::lock_within(&self.namespace, TRY_AGAIN)?;
-        let (seen, bindings) = (seen(&self.namespace), Bindings::load(&self.namespace)?);
+        let state = StateDir::exactly(&self.namespace)?;
+        let lock = state.lock(TRY_AGAIN)?;
+        let (seen, bindings) = (seen(&self.namespace), Bindings::load_from(&state)?);
         drop(lock);
         let mut wanted = bindings.list;
         wanted.extend(retries(&self.namespace, &wanted));
         self.queues.retain(|queue| wanted.iter().any(|binding| binding.id == queue.binding.id));
         self.watches.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
-        self.streams.retain(|id, _| wanted.iter().any(|binding| binding.id == *id));
+        self.streams.keep(|id| wanted.iter().any(|binding| binding.id == id));
         for binding in wanted {
             if let Some(queue) = self.queues.iter_mut().find(|queue| queue.binding.id == binding.id) {
                 queue.binding = binding;
@@ -472,7 +484,7 @@ impl Dispatcher {
                 continue;
             }
             self.watches.remove(&queue.binding.id);
-            self.streams.remove(&queue.binding.id);
+            self.streams.end(queue.binding.id);
             if let Err(err) = queue.look_for_woof(&mut self.journal) {
                 tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
                 self.look_again = Some(Instant::now() + TRY_AGAIN);
@@ -485,24 +497,10 @@ impl Dispatcher {
     }
 }
 
-fn lock(namespace: &Path) -> Result<File> {
-    let state = namespace.join(STATE_DIR);
-    if !state.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(Error::new(
-            Code::NotFound,
-            "",
-            format!("not a namespace: it has no directory {STATE_DIR}"),
-        ));
-    }
+fn lock(state: &StateDir) -> Result<File> {
     let failed = |err: std::io::Error| Error::io("", "lock", err);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        // Nothing is made where a link leads to.
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-        .open(state.join(files::LOCK))
-        .map_err(failed)?;
+    let file = state.open(files::LOCK, OFlags::WRONLY | OFlags::CREATE).map_err(|err| failed(err.into()))?;
+    let file = File::from(file);
     if !crate::sys::lock_alone(&file).map_err(failed)? {
         return Err(Error::new(Code::Exists, "", "another server runs its handlers"));
     }

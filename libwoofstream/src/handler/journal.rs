@@ -6,8 +6,8 @@ use super::record::Record;
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Appender, Item, Options, Woof};
-use crate::name::STATE_DIR;
-use std::path::Path;
+use crate::name::{Namespace, StateDir};
+use rustix::io::Errno;
 
 /// How many elements the log keeps.
 const HISTORY: u64 = 65_536;
@@ -33,17 +33,26 @@ pub(super) struct Journal {
     refuses: bool,
 }
 
-/// Opens a woof of JSON elements in the state directory; it is made if it is not there.
-pub(super) fn open_state_woof(namespace: &Path, file: &str, options: &Options) -> Result<Woof> {
-    let path = namespace.join(STATE_DIR).join(file);
-    let named = |err: Error| err.of(path.display().to_string());
-    match log::open(&path) {
-        Err(err) if err.code() == Code::NotFound => match log::create(&path, options) {
-            Err(err) if err.code() != Code::Exists => Err(named(err)),
-            _ => log::open(&path).map_err(named),
+/// Opens a woof in the state directory.
+pub(super) fn open_state_woof(state: &StateDir, file: &str) -> Result<Woof> {
+    log::open_by(|flags| state.open(file, flags)).map_err(|err| err.of(state.shown(file)))
+}
+
+/// As [`open_state_woof`], of JSON elements; it is made if it is not there.
+pub(super) fn make_state_woof(state: &StateDir, file: &str, options: &Options) -> Result<Woof> {
+    match open_state_woof(state, file) {
+        Err(err) if err.code() == Code::NotFound => match log::create(&state.path_to(file), options) {
+            Err(err) if err.code() != Code::Exists => Err(err.of(state.shown(file))),
+            _ => open_state_woof(state, file),
         },
-        opened => opened.map_err(named),
+        opened => opened,
     }
+}
+
+/// Opens a woof of a namespace that handlers may have exchanged for a link by now.
+pub(super) fn open_woof(namespace: &Namespace, name: &str) -> Result<Woof> {
+    log::open_by(|flags| namespace.open(name, flags))
+        .map_err(|err| if err.is_errno(Errno::XDEV) { namespace.leads_out(name) } else { err.of(name) })
 }
 
 /// How woofs in the state directory are made.
@@ -53,10 +62,10 @@ pub(super) fn state_woof_options() -> Options {
 
 impl Journal {
     /// Opens the log; it is made if it is not there.
-    pub(super) fn open(namespace: &Path) -> Result<Journal> {
+    pub(super) fn open(state: &StateDir) -> Result<Journal> {
         let options = Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() };
-        let woof = open_state_woof(namespace, super::files::TRIGGERS, &options)?;
-        let name = format!("{}/{STATE_DIR}/{}", namespace.display(), super::files::TRIGGERS);
+        let woof = make_state_woof(state, super::files::TRIGGERS, &options)?;
+        let name = state.shown(super::files::TRIGGERS);
         let named = |err: Error| err.of(&*name);
         if woof.held().is_none() {
             woof.hold(Some(woof.first_seqno())).map_err(named)?;

@@ -33,6 +33,7 @@ mod runners;
 mod serve;
 mod shared;
 mod stream;
+mod streams;
 mod summary;
 #[cfg(test)]
 mod tests;

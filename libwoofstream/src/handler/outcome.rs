@@ -8,6 +8,7 @@ use super::element::Element;
 use super::queue::Queue;
 use super::record::{Record, What};
 use super::trigger::Trigger;
+use crate::name::StateDir;
 use std::time::{Duration, Instant};
 
 /// The first pause after a failure, and the longest. It doubles in between.
@@ -82,7 +83,10 @@ impl Dispatcher {
                 let Some(queue) = self.queues.get_mut(index) else { return };
                 // A dead letter whose handler is given up stays what it is: another one would go to the same handler, without end.
                 let is_kept = letter.woof == dead_letters();
-                if !is_kept && let Err(err) = letter.append(&self.namespace) {
+                if !is_kept
+                    && let Err(err) =
+                        StateDir::exactly(&self.namespace).and_then(|state| letter.append(&state))
+                {
                     tracing::error!(trigger = shown, handler, error = %err, "the dead-letter woof cannot be written: trying again");
                     queue.wait(seqno, Instant::now() + TRY_AGAIN);
                     return;

@@ -5,6 +5,10 @@
 use super::HANDLERS_DIR;
 use super::bindings::check_handler;
 use crate::error::{Code, Error, Result};
+use crate::sys;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,23 +27,25 @@ pub fn check_program(namespace: &Path, handler: &str) -> Result<()> {
 /// The program that a handler's name leads to, after all links, or why there is none.
 pub(super) fn program(namespace: &Path, handler: &str) -> std::result::Result<PathBuf, String> {
     check_handler(handler).map_err(|err| err.to_string())?;
+    let failed = |err: Errno| format!("handler: {}", Error::io("", "", err));
     let dir = namespace.join(HANDLERS_DIR);
-    let path = dir.join(handler);
-    let real = match path.canonicalize() {
-        Ok(real) => real,
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
-            return Err(format!("no such handler: there is no {HANDLERS_DIR}/{handler}"));
+    let found = rustix::fs::open(&dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|dir| sys::open_beneath(dir, handler.as_ref(), OFlags::PATH));
+    let found = match found {
+        Ok(found) => File::from(found),
+        Err(Errno::NOENT) => return Err(format!("no such handler: there is no {HANDLERS_DIR}/{handler}")),
+        Err(Errno::XDEV) => {
+            let path = dir.join(handler);
+            let real = path.canonicalize();
+            let real = real.as_deref().unwrap_or(&path).display();
+            return Err(format!(
+                "{HANDLERS_DIR}/{handler} leads out of the directory {HANDLERS_DIR}, to {real}"
+            ));
         }
-        Err(err) => return Err(format!("handler: {err}")),
+        Err(err) => return Err(failed(err)),
     };
-    let inside = dir.canonicalize().is_ok_and(|dir| real.starts_with(dir));
-    if !inside {
-        return Err(format!(
-            "{HANDLERS_DIR}/{handler} leads out of the directory {HANDLERS_DIR}, to {}",
-            real.display()
-        ));
-    }
-    let meta = real.metadata().map_err(|err| format!("handler: {err}"))?;
+    let real = sys::path_of(&found).map_err(failed)?;
+    let meta = found.metadata().map_err(|err| format!("handler: {err}"))?;
     if meta.is_dir() {
         return Err(format!("{HANDLERS_DIR}/{handler} is a directory"));
     }

@@ -5,14 +5,14 @@
 
 use super::bindings::{Binding, Input};
 use super::dead::DeadLetter;
-use super::journal::Journal;
+use super::journal::{Journal, open_woof};
 use super::record::{Record, Totals, What};
 use super::trigger::{Cause, State, Trigger};
 use crate::content::ContentType;
 use crate::error::{Code, Result};
 use crate::limits::TRIGGERS_OPEN_MAX;
-use crate::log::{self, Cursor, Item, Mark, Woof};
-use crate::name::stay_inside;
+use crate::log::{Cursor, Item, Mark, Woof};
+use crate::name::Namespace;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
@@ -126,7 +126,7 @@ pub(super) enum Scan {
 pub(super) struct Queue {
     pub(super) binding: Binding,
     predicate: Option<Predicate>,
-    path: PathBuf,
+    namespace: PathBuf,
     pub(super) source: Option<Source>,
     /// All elements up to this one were looked at.
     upto: u64,
@@ -137,6 +137,8 @@ pub(super) struct Queue {
     pub(super) totals: Totals,
     /// The elements are dead letters that were put back.
     retries: bool,
+    /// The woof is there and could not be opened: nobody knows what is in it.
+    unread: bool,
 }
 
 impl Queue {
@@ -148,10 +150,9 @@ impl Queue {
         journal: &mut Journal,
     ) -> Result<Queue> {
         let predicate = binding.filter.as_deref().map(Predicate::compile).transpose()?;
-        let path = namespace.join(&binding.woof);
         let mut queue = Queue {
             predicate,
-            path,
+            namespace: namespace.to_owned(),
             source: None,
             upto: binding.from.saturating_sub(1),
             open: BTreeMap::new(),
@@ -160,6 +161,7 @@ impl Queue {
             running: 0,
             totals: Totals::default(),
             retries: binding.id == 0,
+            unread: false,
             binding,
         };
         let left = left.unwrap_or_default();
@@ -176,7 +178,9 @@ impl Queue {
     /// Opens the woof, if it is there. `made` and `recoveries` are those of when it was known last.
     fn open_woof(&mut self, journal: &mut Journal, made: Option<u64>, recoveries: Option<u64>) -> Result<()> {
         // By now it may be a link: handlers can make some.
-        let woof = match stay_inside(&self.binding.woof, &self.path).and_then(|()| log::open(&self.path)) {
+        let woof = Namespace::exactly(&self.namespace)
+            .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
+        let woof = match woof {
             Ok(woof) => woof,
             Err(err) if err.code() == Code::NotFound => {
                 self.lose_all(journal, "the woof was removed");
@@ -209,6 +213,10 @@ impl Queue {
         if self.upto >= woof.next_seqno() {
             self.upto = woof.next_seqno() - 1;
         }
+        for (seqno, trigger) in self.open.iter_mut().filter(|(_, trigger)| trigger.put_ns == 0) {
+            // In a group it says whose turn it is.
+            trigger.put_ns = woof.time_of(*seqno).unwrap_or(0);
+        }
         self.source = Some(Source {
             content: woof.options().content,
             dir: context(&self.binding.woof, woof.options().content),
@@ -230,7 +238,9 @@ impl Queue {
         let ended = self.source.as_ref().is_none_or(|source| source.woof.ended().is_some());
         if ended && self.running == 0 {
             let made = self.source.take().map(|source| source.made);
-            self.open_woof(journal, made.or(Some(0)), None)?;
+            let opened = self.open_woof(journal, made.or(Some(0)), None);
+            self.unread = opened.is_err();
+            return opened;
         }
         Ok(())
     }
@@ -411,9 +421,19 @@ impl Queue {
         self.open.get(&seqno)
     }
 
-    /// When the element of the oldest open trigger was put.
+    /// No trigger that is open, or is among the elements that were not looked at yet, is of an element that was put before this time; `None` when there
+    /// can be none at all.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.open.first_key_value().map(|(_, trigger)| trigger.put_ns)
+        if self.unread {
+            return Some(0);
+        }
+        if let Some((_, trigger)) = self.open.first_key_value() {
+            return Some(trigger.put_ns);
+        }
+        let woof = &self.source.as_ref()?.woof;
+        let next = self.looks_at();
+        // Times never go back in a woof. Of one that is damaged or overwritten nobody knows.
+        (next < woof.next_seqno()).then(|| woof.time_of(next).unwrap_or(0))
     }
 
     /// How many are open.

@@ -14,7 +14,7 @@ use super::process::{ProcessRunner, kill_left};
 use super::program::program;
 use super::run::{Failure, Outcome, Run, Runner, Running, Started};
 use crate::error::{Code, Error, Result};
-use crate::name::STATE_DIR;
+use crate::name::{STATE_DIR, StateDir};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -77,7 +77,12 @@ impl Runners {
     pub fn of(&self, namespace: &Path) -> Result<Arc<dyn Runner>> {
         let namespace =
             namespace.canonicalize().map_err(|err| Error::io(namespace.display().to_string(), "", err))?;
-        Ok(self.known(&mut locked(&self.known), &namespace))
+        Ok(self.of_exactly(&namespace))
+    }
+
+    /// As [`Runners::of`], of a path without links.
+    pub(super) fn of_exactly(&self, namespace: &Path) -> Arc<dyn Runner> {
+        self.known(&mut locked(&self.known), namespace)
     }
 
     fn known(
@@ -251,12 +256,21 @@ impl NamespaceRunner {
             // It goes when nothing of it runs any more.
             *state = State { any: state.any, ..State::default() };
             // What cannot be read now is read again the next time, whether or not the file is another by then.
-            let own = Settings::load(&self.namespace).map_err(|err| Failure::NotReady(err.to_string()))?;
+            let own = self.own_settings().map_err(|err| Failure::NotReady(err.to_string()))?;
             let settings = own.or_else(|| self.options.image.as_deref().map(Settings::of));
             // An empty image is a namespace that wants none.
             state.settings = Some((seen, settings.filter(|settings| !settings.image.is_empty())));
         }
         Ok(state.settings.as_ref().and_then(|(_, settings)| settings.clone()))
+    }
+
+    /// What its file says, if it has one.
+    fn own_settings(&self) -> Result<Option<Settings>> {
+        match StateDir::exactly(&self.namespace) {
+            // Not even a namespace.
+            Err(err) if err.code() == Code::NotFound => Ok(None),
+            state => Settings::load_from(&state?),
+        }
     }
 
     /// The container, started if there is none.

@@ -38,6 +38,7 @@ impl Dispatchers {
     pub fn start(root: &Path, runners: Arc<Runners>) -> Result<Dispatchers> {
         let failed =
             |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
+        let root = &without_links(root)?;
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(failed)?;
@@ -224,8 +225,14 @@ impl Watcher {
     }
 }
 
+/// The dispatcher of a namespace that was found below a directory whose path has no links in it.
+pub(super) fn open(namespace: &Path, runners: &Runners) -> Result<Dispatcher> {
+    // Wherever a link leads that a handler in a container put there meanwhile, nobody asked for the handlers of that.
+    Dispatcher::open_exactly(namespace, runners.of_exactly(namespace))
+}
+
 fn start(namespace: &Path, runners: &Runners) -> Result<(Stopper, JoinHandle<Ended>)> {
-    let dispatcher = Dispatcher::open(namespace, runners.of(namespace)?)?;
+    let dispatcher = open(namespace, runners)?;
     let stopper = dispatcher.stopper();
     let thread = std::thread::Builder::new()
         .name("woof-dispatch".to_owned())
@@ -246,8 +253,7 @@ pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop) -> Result<Ended>
             if stop.is_stopped() {
                 return failed.map_or(Ok(all), Err);
             }
-            let opened = runners.of(&namespace).and_then(|runner| Dispatcher::open(&namespace, runner));
-            let ended = opened.and_then(|dispatcher| {
+            let ended = open(&namespace, runners).and_then(|dispatcher| {
                 let stopper = dispatcher.stopper();
                 stop.on_stop(move || stopper.stop());
                 dispatcher.run_pending()
@@ -270,12 +276,15 @@ pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop) -> Result<Ended>
     }
 }
 
+/// The path of a directory, without the links that lead there.
+fn without_links(root: &Path) -> Result<PathBuf> {
+    let found = root.canonicalize().ok().filter(|root| root.is_dir());
+    found.ok_or_else(|| Error::new(Code::NotFound, root.display().to_string(), "no such directory"))
+}
+
 /// The namespaces at and under a directory that have bindings.
 fn namespaces(root: &Path) -> Result<Vec<PathBuf>> {
-    if !root.is_dir() {
-        return Err(Error::new(Code::NotFound, root.display().to_string(), "no such directory"));
-    }
-    let (mut found, mut dirs) = (Vec::new(), vec![root.to_owned()]);
+    let (mut found, mut dirs) = (Vec::new(), vec![without_links(root)?]);
     while let Some(dir) = dirs.pop() {
         if dir.join(STATE_DIR).join(files::BINDINGS).exists() {
             found.push(dir.clone());

@@ -6,6 +6,9 @@
 //! Failure contract: when the program ends, or does not answer in time, the oldest element without an answer has failed with that; those behind it
 //! go back and are given to the next program. Elements of another depth go to a program of their own, as what it puts has that depth.
 //!
+//! One that is told to end takes no more elements; its program gets the end of the stream and is killed after a while. Nobody waits for that, and the
+//! dispatcher is told ([`Event::More`]) when it is over.
+//!
 //! A thread for each starts the program, takes its answers and sees to its time limit. A few elements for a program that is there are written to it by
 //! who hands them over, so that a trigger waits for no other thread.
 
@@ -66,7 +69,10 @@ struct Shared {
     feed: Mutex<Feed>,
     /// Wakes the thread.
     wake: OwnedFd,
+    /// It is told to end.
     closed: AtomicBool,
+    /// It has ended, and so has its program.
+    ended: AtomicBool,
 }
 
 /// The way of elements to the program.
@@ -93,10 +99,10 @@ struct Fed {
 enum Next {
     /// Nothing: all were given, or the program is to read first.
     Wait,
-    /// Its trigger is answered with this.
-    Answer(Became),
-    /// A program for elements of this depth is to be started.
-    Program(u8),
+    /// The trigger of this element is answered with this.
+    Answer(u64, Became),
+    /// A program is to be started for this element, and others of this depth.
+    Program(u64, u8),
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,10 +118,13 @@ impl Stream {
             feed: Mutex::new(feed),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("woof-stream".to_owned()).spawn(move || {
-            let mut worker = Worker { shared: own, program: None, answers: Vec::new() };
+            // Dropped last, however this ends.
+            let _over = Over(Arc::clone(&own));
+            let mut worker = Worker { shared: own, program: None, answers: Vec::new(), is_idle: false };
             worker.work();
         })?;
         Ok(Stream { shared, thread: Some(thread) })
@@ -141,10 +150,38 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
+impl Stream {
+    /// Tells it to end.
+    pub(super) fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.wake();
+    }
+
+    /// Whether it has ended, and its program too.
+    pub(super) fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// The binding it is of.
+    pub(super) fn binding(&self) -> &Binding {
+        &self.shared.setup.binding
+    }
+}
+
+/// Notes, when it is dropped, that a thread is over, and tells the dispatcher.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        // Without a receiver the dispatcher has ended.
+        let _ = self.0.setup.events.send(Event::More);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.close();
         // Its program has ended when this returns.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -178,11 +215,11 @@ impl Feed {
             let Some(seqno) = locked(&shared.jobs).front().copied() else { return Next::Wait };
             let element = match self.read(&setup.woof, seqno) {
                 Ok(element) => element,
-                Err(reason) => return Next::Answer(Became::Lost(reason.to_owned())),
+                Err(reason) => return Next::Answer(seqno, Became::Lost(reason.to_owned())),
             };
             let depth = element.mark.depth();
             if depth >= Mark::DEPTH_MAX && !setup.binding.chain {
-                return Next::Answer(Became::Hopeless(super::attempt::TOO_DEEP.to_owned()));
+                return Next::Answer(seqno, Became::Hopeless(super::attempt::TOO_DEEP.to_owned()));
             }
             let depth = (depth + 1).min(Mark::DEPTH_MAX);
             match &mut self.program {
@@ -196,7 +233,7 @@ impl Feed {
                 }
                 // It goes on when those before it are answered.
                 Some(program) if !program.given.is_empty() => return Next::Wait,
-                _ => return Next::Program(depth),
+                _ => return Next::Program(seqno, depth),
             }
         }
     }
@@ -234,12 +271,14 @@ struct Worker {
     /// The program that is fed, if one is.
     program: Option<Program>,
     answers: Vec<(u64, Became)>,
+    /// Nothing was given for as long as an answer may take.
+    is_idle: bool,
 }
 
 impl Worker {
     fn work(&mut self) {
         loop {
-            if self.shared.closed.load(Ordering::Acquire) {
+            if self.is_closed() {
                 return self.leave();
             }
             self.give();
@@ -247,6 +286,10 @@ impl Worker {
             self.wait();
             self.tell();
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
     }
 
     /// Sends what was answered.
@@ -260,12 +303,13 @@ impl Worker {
 
     /// Gives elements, and does what has to be done before the next one can be given.
     fn give(&mut self) {
-        loop {
+        // A program that took long to start may not be wanted any more.
+        while !self.is_closed() {
             let next = locked(&self.shared.feed).give(&self.shared);
             match next {
                 Next::Wait => return,
-                Next::Answer(became) => self.answer_next(became),
-                Next::Program(depth) => {
+                Next::Answer(seqno, became) => self.answer(seqno, became),
+                Next::Program(seqno, depth) => {
                     self.leave();
                     // Nothing is locked while it starts.
                     match self.start(depth) {
@@ -274,7 +318,7 @@ impl Worker {
                             locked(&self.shared.feed).program = Some(fed);
                         }
                         Err(failure) => {
-                            self.answer_next(failure.into());
+                            self.answer(seqno, failure.into());
                             return self.give_back();
                         }
                     }
@@ -283,10 +327,13 @@ impl Worker {
         }
     }
 
-    /// Answers the trigger that would be given next.
-    fn answer_next(&mut self, became: Became) {
-        let seqno = locked(&self.shared.jobs).pop_front();
-        self.answers.extend(seqno.map(|seqno| (seqno, became)));
+    /// Answers a trigger that no program has. By now it may be another that would be given next, or a program may have got it: then that answers it.
+    fn answer(&mut self, seqno: u64, became: Became) {
+        let mut jobs = locked(&self.shared.jobs);
+        if let Some(at) = jobs.iter().position(|job| *job == seqno) {
+            jobs.remove(at);
+            self.answers.push((seqno, became));
+        }
     }
 
     /// Everything that no program has goes back.
@@ -321,19 +368,28 @@ impl Worker {
         Ok((Program { running, pipes }, fed))
     }
 
+    /// How long there is nothing to do unless somebody wakes it.
+    fn time_to_sleep(&self, feed: &Feed) -> Option<Duration> {
+        match &feed.program {
+            Some(program) if !program.given.is_empty() => {
+                Some(program.deadline.saturating_duration_since(Instant::now()))
+            }
+            // No answer to what is given from now on is due before that: who gives it need not wake this thread.
+            Some(_) if !self.is_idle => Some(self.shared.setup.binding.timeout()),
+            _ => None,
+        }
+    }
+
     /// Waits for the program, for jobs, or for the deadline, and takes what came.
     fn wait(&mut self) {
-        let (timeout, stdin) = {
+        let (timeout, stdin, is_answered) = {
             let mut feed = locked(&self.shared.feed);
-            let timeout = match &feed.program {
-                Some(program) if !program.given.is_empty() => {
-                    Some(program.deadline.saturating_duration_since(Instant::now()))
-                }
-                _ => None,
-            };
+            let timeout = self.time_to_sleep(&feed);
             feed.asleep = timeout.is_none();
-            let stdin = feed.program.as_ref().filter(|program| !program.waiting.is_empty());
-            (timeout, stdin.and_then(|program| program.stdin.clone()))
+            let program = feed.program.as_ref();
+            let is_answered = program.is_none_or(|program| program.given.is_empty());
+            let stdin = program.filter(|program| !program.waiting.is_empty());
+            (timeout, stdin.and_then(|program| program.stdin.clone()), is_answered)
         };
         let wake = &self.shared.wake;
         let mut polled = vec![PollFd::new(wake, PollFlags::IN)];
@@ -350,7 +406,8 @@ impl Worker {
         }
         let timespec = timeout.map(follow::timespec);
         // However it ends, what came is looked at.
-        let _ = poll(&mut polled, timespec.as_ref());
+        let count = poll(&mut polled, timespec.as_ref());
+        self.is_idle = is_answered && count == Ok(0);
         let woken = polled.first().is_some_and(|first| !first.revents().is_empty());
         let exited = polled.get(1).is_some_and(|second| !second.revents().is_empty());
         drop(polled);
@@ -546,6 +603,7 @@ mod tests {
             feed: Mutex::new(feed),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         };
         (dir, Stream { shared: Arc::new(shared), thread: None }, stdin.into())
     }
@@ -582,6 +640,29 @@ mod tests {
     }
 
     #[test]
+    fn while_elements_come_the_thread_need_not_be_told_of_deadlines() {
+        let (_dir, mut stream, _stdin) = without_a_thread();
+        let shared = Arc::get_mut(&mut stream.shared).unwrap();
+        let limit = Duration::from_millis(20);
+        Arc::get_mut(&mut shared.setup.binding).unwrap().timeout_ms = 20;
+        let shared = Arc::clone(&stream.shared);
+        let mut worker =
+            Worker { shared: Arc::clone(&shared), program: None, answers: Vec::new(), is_idle: false };
+        assert_eq!(worker.time_to_sleep(&locked(&shared.feed)), Some(limit));
+        // Nothing comes for that long.
+        worker.wait();
+        assert!(worker.is_idle);
+        assert_eq!(worker.time_to_sleep(&locked(&shared.feed)), None);
+        shared.wake();
+        worker.wait();
+        assert!(!worker.is_idle);
+        stream.push(vec![1]);
+        let time = worker.time_to_sleep(&locked(&shared.feed)).unwrap();
+        assert!(time <= limit, "{time:?}");
+        assert!(!is_woken(&stream));
+    }
+
+    #[test]
     fn many_elements_and_those_of_another_depth_are_left_to_the_thread() {
         let (_dir, stream, _stdin) = without_a_thread();
         stream.push((1..=50).collect());
@@ -592,5 +673,26 @@ mod tests {
         stream.push(vec![51]);
         assert!(is_woken(&stream));
         assert_eq!(*locked(&stream.shared.jobs), [51]);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_answered_whatever_would_be_given_next_by_then() {
+        let (_dir, stream, _stdin) = without_a_thread();
+        let mut worker =
+            Worker { shared: Arc::clone(&stream.shared), program: None, answers: Vec::new(), is_idle: false };
+        // There is no such element.
+        stream.push(vec![200]);
+        let Next::Answer(seqno, became) = locked(&stream.shared.feed).give(&stream.shared) else {
+            panic!("it cannot be given")
+        };
+        locked(&stream.shared.jobs).push_front(1);
+        worker.answer(seqno, became);
+        assert!(matches!(&*worker.answers, [(200, Became::Lost(_))]), "{:?}", worker.answers);
+        assert_eq!(*locked(&stream.shared.jobs), [1]);
+        // One that a program has got meanwhile is answered by that alone.
+        stream.push(Vec::new());
+        worker.answer(1, Became::Failed("start: no".to_owned()));
+        assert_eq!((worker.answers.len(), locked(&stream.shared.jobs).len()), (1, 0));
+        assert_eq!(locked(&stream.shared.feed).program.as_ref().unwrap().given, [1]);
     }
 }

@@ -1,6 +1,8 @@
 //! Tests of handlers that need no processes: bindings and their file, what is left of queues.
 
 mod clock;
+mod groups;
+mod links;
 mod own;
 mod prefixes;
 
@@ -172,10 +174,15 @@ impl Runner for Notes {
     }
 }
 
+/// Runs what is pending.
+fn run_pending(farm: &Path, notes: &Arc<Notes>) -> Ended {
+    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
+    Dispatcher::open(farm, runner).unwrap().run_pending().unwrap()
+}
+
 /// Runs what is pending; what was done, and what was run, by seqno.
 fn run(farm: &Path, notes: &Arc<Notes>) -> (Ended, Vec<u64>) {
-    let runner: Arc<dyn Runner> = Arc::<Notes>::clone(notes);
-    let ended = Dispatcher::open(farm, runner).unwrap().run_pending().unwrap();
+    let ended = run_pending(farm, notes);
     let mut seqnos: Vec<u64> = notes.runs.lock().unwrap().drain(..).map(|(seqno, ..)| seqno).collect();
     seqnos.sort_unstable();
     (ended, seqnos)

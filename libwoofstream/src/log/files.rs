@@ -16,7 +16,9 @@ use super::woof::Woof;
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -84,9 +86,18 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// What the file is instead of a woof, by name: another version, truncated, a damaged header, a directory, a device.
 pub fn open(path: &Path) -> Result<Woof> {
-    let ((file, len), writable) = match open_file(path, true) {
-        Ok(opened) => (opened, true),
-        Err(err) if matches!(err.code(), Code::Denied) => (open_file(path, false)?, false),
+    open_by(|flags| open_at(path, flags))
+}
+
+fn open_at(path: &Path, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// As [`open`], of a file that `opened` opens: with other ideas of which links are followed.
+pub(crate) fn open_by(opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>) -> Result<Woof> {
+    let ((file, len), writable) = match open_file(&opened, true) {
+        Ok(file) => (file, true),
+        Err(err) if matches!(err.code(), Code::Denied) => (open_file(&opened, false)?, false),
         Err(err) => return Err(err),
     };
     let geometry = read_geometry(&file, len)?;
@@ -135,17 +146,19 @@ pub fn is_woof(start: &[u8]) -> bool {
     start.starts_with(&super::format::MAGIC)
 }
 
-/// Opens `path` as a regular file, and gives its length.
-fn open_file(path: &Path, write: bool) -> Result<(File, u64)> {
+/// Opens a regular file, and gives its length.
+fn open_file(
+    opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>,
+    write: bool,
+) -> Result<(File, u64)> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
     // Without NONBLOCK a FIFO of that name would make us wait for its other end.
     let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    let file = match opened {
+    let file = match opened(flags) {
         Ok(fd) => File::from(fd),
-        Err(rustix::io::Errno::ISDIR) => return Err(not_a_woof("a directory")),
-        Err(rustix::io::Errno::NXIO) => return Err(not_a_woof("a socket or a device")),
-        Err(rustix::io::Errno::NOENT) => return Err(Error::new(Code::NotFound, "", "no such woof")),
+        Err(Errno::ISDIR) => return Err(not_a_woof("a directory")),
+        Err(Errno::NXIO) => return Err(not_a_woof("a socket or a device")),
+        Err(Errno::NOENT) => return Err(Error::new(Code::NotFound, "", "no such woof")),
         Err(err) => return Err(Error::io("", "open", err)),
     };
     let stat = rustix::fs::fstat(&file).map_err(|err| Error::io("", "open", err))?;
@@ -187,7 +200,7 @@ fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
 
 /// Opens a woof that is about to be removed or replaced. Also one that needs recovery, as nothing of it is kept.
 fn open_to_end(path: &Path) -> Result<Region> {
-    let (file, len) = open_file(path, true)?;
+    let (file, len) = open_file(|flags| open_at(path, flags), true)?;
     let geometry = read_geometry(&file, len)?;
     Region::new(file, geometry, true)
 }

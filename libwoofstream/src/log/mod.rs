@@ -30,6 +30,7 @@ mod wrap;
 
 pub use append::{Appender, Run};
 pub use cursor::{Cursor, Item, Waker, Woken};
+pub(crate) use files::open_by;
 pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
 pub use mark::Mark;

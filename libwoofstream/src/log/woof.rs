@@ -214,6 +214,14 @@ impl Woof {
         Cursor::new(self.view.clone(), seqno)
     }
 
+    /// When an element was appended, in nanoseconds since 1970; `None` where it is not kept, not there yet, or damaged.
+    pub(crate) fn time_of(&self, seqno: u64) -> Option<u64> {
+        match self.view.time_of(seqno) {
+            Time::At(time) => Some(time),
+            Time::Gone | Time::Damaged => None,
+        }
+    }
+
     /// The first kept seqno whose element was appended at `time_ns` or later; the next seqno when there is none. Times never
     /// go back within a woof, so this takes a few looks however many elements there are. A damaged element counts as of the
     /// time of the one after it.
@@ -247,10 +255,6 @@ impl Woof {
         use std::sync::atomic::Ordering::Relaxed;
         let region = &self.view.region;
         let (first, next) = (self.first_seqno(), self.next_seqno());
-        let time = |seqno| match self.view.time_of(seqno) {
-            Time::At(time) => Some(time),
-            Time::Gone | Time::Damaged => None,
-        };
         let ends = (first < next).then(|| (first, next - 1));
         let pos = |offset| region.map.load(offset, Relaxed);
         let used = match self.view.frozen() {
@@ -266,8 +270,8 @@ impl Woof {
             element_max: region.geometry.element_max,
             first_seqno: first,
             next_seqno: next,
-            first_time_ns: ends.and_then(|(first, _)| time(first)),
-            last_time_ns: ends.and_then(|(_, last)| time(last)),
+            first_time_ns: ends.and_then(|(first, _)| self.time_of(first)),
+            last_time_ns: ends.and_then(|(_, last)| self.time_of(last)),
             used: used.min(region.geometry.ring_len),
             ring_len: region.geometry.ring_len,
             file_len: region.geometry.file_len(),

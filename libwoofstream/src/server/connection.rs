@@ -593,11 +593,10 @@ fn begin(
             Local.remove(&path).map_err(|err| err.of(name))?;
         }
         Request::Access(access) => {
-            let path = site.path(name)?;
             let right = if access.change.is_some() { Right::Admin } else { Right::Read };
-            site.allow(context.peer, &path, right, name)?;
+            let path = site.directory(context.peer, name, right)?;
             let list = match &access.change {
-                Some(change) => AccessList::update(&path, &Change::parse(change.split_whitespace())?),
+                Some(change) => AccessList::update_exactly(&path, &Change::parse(change.split_whitespace())?),
                 None => AccessList::load(&path),
             };
             let list = list.map_err(about(name))?;

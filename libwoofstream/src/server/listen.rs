@@ -1,6 +1,7 @@
 //! The sockets of a server: listening, handshakes, who is there, and a clean stop. The only part that names tokio, with [`super::io`] and
 //! [`super::scrape`].
 
+use super::caller::is_handler;
 use super::connection::{Connection, stopped};
 use super::io::{self, Mailbox};
 use super::scrape;
@@ -28,6 +29,10 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// When the time of a stop is over, so long is left for what is to be said of that.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a handler in a container is told that calls at the Unix socket.
+const NOT_FOR_HANDLERS: &str = "this socket is not for handlers in a container: they open woofs of their namespace themselves (/namespace/NAME), \
+     and call servers over TLS (wserve --listen; wattr NAMESPACE container IMAGE network)";
 
 /// How often it is looked whether certificates of open connections were revoked.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -300,13 +305,23 @@ impl Server {
 
     /// A connection of somebody on this machine.
     async fn unix(self: Arc<Server>, stream: tokio::net::UnixStream) {
-        let peer = match stream.peer_cred() {
-            Ok(cred) => Peer::unix(cred.uid(), sys::users::gids_of(cred.uid(), cred.gid())),
+        let cred = match stream.peer_cred() {
+            Ok(cred) => cred,
             Err(err) => {
                 tracing::warn!(error = %err, "the kernel does not say who is there");
                 return;
             }
         };
+        let handler = is_handler(&stream, cred.pid());
+        if !matches!(handler, Ok(false)) {
+            self.site.metrics().refused.add(1);
+            let told = stream.into_std().is_ok_and(|stream| {
+                (&stream).write(&farewell(&Error::new(Code::Denied, "", NOT_FOR_HANDLERS))).is_ok()
+            });
+            let error = handler.err().map_or_else(|| NOT_FOR_HANDLERS.to_owned(), |err| err.to_string());
+            return tracing::warn!(uid = cred.uid(), pid = cred.pid(), error, told, "connection turned away");
+        }
+        let peer = Peer::unix(cred.uid(), sys::users::gids_of(cred.uid(), cred.gid()));
         self.serve(stream, peer, None, None).await;
     }
 

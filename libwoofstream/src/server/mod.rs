@@ -8,6 +8,7 @@
 //! nobody else. What was acknowledged is in the woof. Everything has a limit ([`Limits`]).
 
 mod answer;
+mod caller;
 mod connection;
 mod finding;
 mod io;

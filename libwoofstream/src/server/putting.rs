@@ -113,7 +113,8 @@ impl Putting {
             Some(handler) => {
                 site.allow(context.peer, path.as_ref(), Right::Trigger, name)?;
                 let (namespace, woof) = place_in(path.as_ref()).map_err(|err| err.of(name))?;
-                bindings::named(&namespace, &woof, handler).map_err(|err| err.of(name))?
+                let namespace = site.without_links(&namespace, name)?;
+                bindings::named_exactly(&namespace, &woof, handler).map_err(|err| err.of(name))?
             }
         };
         appender.set_mark(Mark::new(handler, request.depth));

@@ -90,9 +90,7 @@ impl Running {
         request: &net::Run,
     ) -> Result<Running> {
         let (site, name) = (context.site, &*request.name);
-        let path = site.path(name)?;
-        site.allow(context.peer, &path, Right::Trigger, name)?;
-        let namespace = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
+        let namespace = site.directory(context.peer, name, Right::Trigger)?;
         let runners = site
             .runners()
             .ok_or_else(|| Error::new(Code::Unsupported, name, "this server runs no handlers on demand"))?;

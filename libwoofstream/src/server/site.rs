@@ -29,6 +29,9 @@ const LOCK: &str = "server.lock";
 /// No more access lists than this are remembered.
 const LISTS_MAX: usize = 4096;
 
+/// What is said of a name that leads elsewhere.
+const LEADS_OUT: &str = "a symbolic link leads out of what is served";
+
 /// What an access list was read from: the owner of the directory, and the file as it was.
 type Seen = (u32, Option<(u64, i64, i64, u64)>);
 
@@ -183,7 +186,7 @@ impl Site {
         if real.is_some_and(|real| real.starts_with(&self.root)) {
             return Ok((path, false));
         }
-        Err(Error::new(Code::Denied, name, "a symbolic link leads out of what is served"))
+        Err(Error::new(Code::Denied, name, LEADS_OUT))
     }
 
     /// As [`Site::path`], for the name of a woof, as text.
@@ -258,6 +261,25 @@ impl Site {
     /// As [`Site::allow`], for what is passed over in silence.
     pub(super) fn may(&self, peer: &Peer, namespace: &Path, right: Right) -> bool {
         self.list(namespace).is_ok_and(|list| list.check(peer, right).is_ok())
+    }
+
+    /// The directory that a client calls `name`, as a path without links, if the peer has a right in it.
+    ///
+    /// # Errors
+    /// As [`Site::path`] and [`Site::allow`].
+    pub(super) fn directory(&self, peer: &Peer, name: &str, right: Right) -> Result<PathBuf> {
+        let real = self.without_links(&self.path(name)?, name)?;
+        self.allow(peer, &real, right, name)?;
+        Ok(real)
+    }
+
+    /// A path that was within what is served, without the links in it.
+    ///
+    /// # Errors
+    /// When by now it leads out: handlers can make links.
+    pub(super) fn without_links(&self, path: &Path, name: &str) -> Result<PathBuf> {
+        let real = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
+        if real.starts_with(&self.root) { Ok(real) } else { Err(Error::new(Code::Denied, name, LEADS_OUT)) }
     }
 
     /// The access list of a namespace, read again when it changed.

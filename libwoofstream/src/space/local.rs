@@ -7,7 +7,7 @@ use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
-use crate::handler::{self, Call, Exit, Pipes};
+use crate::handler::{self, Call, Exit, HANDLERS_DIR, Pipes};
 use crate::log::{self, Appender, Mark, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
@@ -123,16 +123,20 @@ impl Space for Local {
     }
 }
 
-/// Makes a directory and all above it, with the state directory in it.
+/// Makes a directory and all above it, with the state directory and that for handlers in it.
 fn make_namespace(dir: &Path) -> Result<()> {
-    let state = dir.join(STATE_DIR);
-    std::fs::create_dir_all(&state).map_err(|err| {
-        let above = match existing_above(&state) {
-            here if here.as_os_str().is_empty() => Path::new("."),
-            above => above,
-        };
-        Error::io("", &format!("create: no directory can be made in {}", above.display()), err)
-    })
+    let make = |name| {
+        let made = dir.join(name);
+        std::fs::create_dir_all(&made).map_err(|err| {
+            let above = match existing_above(&made) {
+                here if here.as_os_str().is_empty() => Path::new("."),
+                above => above,
+            };
+            Error::io("", &format!("create: no directory can be made in {}", above.display()), err)
+        })
+    };
+    make(STATE_DIR)?;
+    make(HANDLERS_DIR)
 }
 
 /// The nearest directory above `dir` that is there.
@@ -143,7 +147,9 @@ fn existing_above(dir: &Path) -> &Path {
 /// Takes back a namespace that was made for a woof that then could not be, and what was made above it up to `above`. A
 /// directory that somebody has put something into meanwhile is not empty, and stays.
 fn unmake_namespace(dir: &Path, above: &Path) {
-    let mut made = std::iter::once(dir.join(STATE_DIR))
+    let mut made = [HANDLERS_DIR, STATE_DIR]
+        .into_iter()
+        .map(|name| dir.join(name))
         .chain(dir.ancestors().take_while(|dir| *dir != above).map(Path::to_owned));
     let _ = made.try_for_each(std::fs::remove_dir);
 }

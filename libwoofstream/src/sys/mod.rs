@@ -1,10 +1,12 @@
-//! What the library asks of the system: the time, which boot this is, names of users, files written whole, and files locked.
+//! What the library asks of the system: the time, which boot this is, names of users, files written whole, files locked, and files that no link leads away from.
 
 pub mod base64;
+mod inside;
 mod lock;
 mod replace;
 pub mod users;
 
+pub use inside::{link_to, open_beneath, open_exactly, path_of};
 pub use lock::lock_alone;
 pub use replace::replace;
 

@@ -36,6 +36,12 @@ const PROGRAM: &str = "/woofstream/woof";
 const COMMANDS_DIR: &str = "/woofstream/bin";
 const AGENT_SOCKET: &str = "/woofstream/agent.sock";
 
+/// Whether the mounts of a process (`/proc/PID/mountinfo`) are those of a container with our agent.
+#[cfg(feature = "net")]
+pub(crate) fn is_of_agent(mounts: &str) -> bool {
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(AGENT_SOCKET))
+}
+
 /// Where Docker's engine is, if nobody says otherwise.
 pub const DEFAULT_ENGINE: &str = "unix:///var/run/docker.sock";
 

@@ -5,10 +5,8 @@
 
 use crate::error::{Code, Error, Result};
 use crate::limits::CONTAINER_FILE_MAX;
-use crate::name::STATE_DIR;
-use crate::sys;
+use crate::name::{STATE_DIR, StateDir};
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The name of the file in the state directory.
@@ -59,26 +57,18 @@ impl Settings {
     /// # Errors
     /// When they cannot be read or understood. The object of the error is the file.
     pub fn load(namespace: &Path) -> Result<Option<Settings>> {
-        let path = namespace.join(STATE_DIR).join(FILE);
-        let shown = || path.display().to_string();
-        // Not through a link: the file may be another's.
-        let open = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&path);
-        let text = match open {
-            Ok(file) => {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::Read::take(file, CONTAINER_FILE_MAX), &mut text)
-                    .map_err(|err| Error::io(shown(), "read", err))?;
-                text
-            }
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(Error::io(shown(), "open", err)),
-        };
+        match StateDir::of(namespace) {
+            Err(err) if err.code() == Code::NotFound => Ok(None),
+            state => Settings::load_from(&state?),
+        }
+    }
+
+    /// As [`Settings::load`], of a namespace that is open.
+    pub(in crate::handler) fn load_from(state: &StateDir) -> Result<Option<Settings>> {
+        let Some(text) = state.read(FILE, CONTAINER_FILE_MAX)? else { return Ok(None) };
         let settings: Settings = serde_json::from_slice(&text)
-            .map_err(|err| Error::new(Code::Invalid, shown(), err.to_string()))?;
-        settings.check().map_err(|err| err.of(shown()))?;
+            .map_err(|err| Error::new(Code::Invalid, state.shown(FILE), err.to_string()))?;
+        settings.check().map_err(|err| err.of(state.shown(FILE)))?;
         Ok(Some(settings))
     }
 
@@ -90,7 +80,7 @@ impl Settings {
         self.check()?;
         let text =
             serde_json::to_string(self).map_err(|err| Error::new(Code::Invalid, "", err.to_string()))?;
-        sys::replace(&namespace.join(STATE_DIR).join(FILE), format!("{text}\n").as_bytes(), 0o644)
+        StateDir::of(namespace)?.replace(FILE, format!("{text}\n").as_bytes(), 0o644)
     }
 
     /// Takes the settings of a namespace away.

@@ -1,10 +1,13 @@
 //! Tests of a dispatcher step by step.
 
-use super::super::bindings::Binding;
+use super::super::bindings::{self, Binding, Input};
 use super::super::{Failure, OnWritten, Outcome, Run, Started};
 use super::*;
 use crate::log::{self, Options};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// Tells what it runs, and runs until it is told to end.
 struct Waits {
@@ -210,4 +213,100 @@ fn what_was_not_claimed_for_want_of_a_place_is_looked_at_again_whatever_happens_
     assert_eq!(dispatcher.due(), Some(until));
     dispatcher.claim();
     assert_eq!(dispatcher.due(), None);
+}
+
+#[test]
+fn a_group_waits_for_a_woof_that_is_there_and_cannot_be_opened() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    bindings::remove(dir.path(), "temp", None).unwrap();
+    let more = dir.path().join("more");
+    log::create(&more, &Options::default()).unwrap();
+    for woof in ["temp", "more"] {
+        let binding = Binding { group: Some("g".to_owned()), ..Binding::new(woof, "h") };
+        bindings::add(dir.path(), &binding, None).unwrap();
+    }
+    dispatcher.take(Event::Reload);
+    log::remove(&more).unwrap();
+    std::fs::write(&more, "no woof").unwrap();
+    log::open(&dir.path().join("temp")).unwrap().appender().unwrap().append(b"two").unwrap();
+    dispatcher.take(Event::Reload);
+    dispatcher.step().unwrap();
+    assert!(!dispatcher.is_running(), "what is in the other may be older");
+    std::fs::remove_file(&more).unwrap();
+    dispatcher.take(Event::Reload);
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    assert_eq!(dispatcher.counts.done, 2);
+}
+
+/// What starts programs only when it is told to, as where a container is to be started before, and then has nowhere to; whatever else it is to run is done
+/// at once.
+struct SlowToStart {
+    starting: AtomicUsize,
+    began: Sender<usize>,
+    told: Mutex<Receiver<()>>,
+    done: Sender<String>,
+}
+
+impl Runner for SlowToStart {
+    fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> std::result::Result<Started, Failure> {
+        let at_once = self.starting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.began.send(at_once).unwrap();
+        // Not for ever, so that who waits for this fails and does not hang.
+        let told = self.told.lock().unwrap().recv_timeout(LONG / 3);
+        self.starting.fetch_sub(1, Ordering::SeqCst);
+        Err(told.map_or(Failure::Failed("not told".to_owned()), |()| Failure::NotReady("nowhere".to_owned())))
+    }
+
+    fn run(&self, run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
+        self.done.send(run.binding.woof.clone()).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_long_lived_handler_that_is_to_end_is_not_waited_for_and_none_begins_in_its_place_before_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let farm = dir.path();
+    std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
+    let put = |woof: &str| log::open(&farm.join(woof)).unwrap().appender().unwrap().append(b"x").unwrap();
+    let stream = Binding { input: Input::Stream, ..Binding::new("temp", "h") };
+    log::create(&farm.join("temp"), &Options::default()).unwrap();
+    log::create(&farm.join("other"), &Options::default()).unwrap();
+    bindings::add(farm, &stream, None).unwrap();
+    bindings::add(farm, &Binding::new("other", "h"), None).unwrap();
+    put("temp");
+    let ((began, begins), (tell, told), (did, done)) = (channel(), channel(), channel());
+    let runner = SlowToStart { starting: AtomicUsize::new(0), began, told: Mutex::new(told), done: did };
+    let runner = Arc::new(runner);
+    let starting = || runner.starting.load(Ordering::SeqCst);
+    let mut dispatcher = Dispatcher::open(farm, Arc::<SlowToStart>::clone(&runner)).unwrap();
+    dispatcher.step().unwrap();
+    assert_eq!(begins.recv_timeout(LONG), Ok(1));
+    // Its binding is removed while it is being started, and is made again.
+    bindings::remove(farm, "temp", None).unwrap();
+    dispatcher.take(Event::Reload);
+    put("other");
+    bindings::add(farm, &stream, Some(1)).unwrap();
+    dispatcher.take(Event::Reload);
+    dispatcher.step().unwrap();
+    assert_eq!((done.recv_timeout(LONG), starting()), (Ok("other".to_owned()), 1), "others go on meanwhile");
+    let held_back = |dispatcher: &Dispatcher| {
+        let queue = dispatcher.queues.iter().find(|queue| queue.is_stream()).unwrap();
+        (queue.open_count(), queue.running)
+    };
+    assert_eq!(held_back(&dispatcher), (1, 0), "two would be at the same element");
+    tell.send(()).unwrap();
+    // It says so when it has ended, which is after its last answers.
+    while !matches!(dispatcher.events.1.recv_timeout(LONG).unwrap(), Event::More) {}
+    dispatcher.step().unwrap();
+    assert_eq!(begins.recv_timeout(LONG), Ok(1));
+    // At the end, all of them have ended, also those that were told to before.
+    bindings::remove(farm, "temp", None).unwrap();
+    dispatcher.take(Event::Reload);
+    tell.send(()).unwrap();
+    dispatcher.end();
+    assert_eq!(starting(), 0);
 }
