@@ -265,6 +265,10 @@ fn without_an_engine_handlers_that_need_one_wait_and_that_is_said() {
     assert_eq!(ran.status, 2);
     let said = "no container engine answers at unix:///nowhere/docker.sock: ";
     assert!(ran.stderr.contains(said), "{ran:?}");
+    assert!(
+        ran.stderr.contains("handlers cannot run: their triggers wait"),
+        "it ends, and tries nothing again: {ran:?}"
+    );
     assert_eq!((farm.count(0, "pending"), farm.count(0, "dead"), farm.count(0, "failed")), (2, 0, 0));
     let again = farm.sh(&format!("{engine} wserve --once --log-level error farm"));
     assert_eq!((again.status, farm.log("done").len()), (2, 0));

@@ -181,7 +181,7 @@ fn a_woof_full_of_what_is_not_done_refuses_by_name_or_waits() {
     );
     assert_eq!(farm.count(0, "pending"), 10);
     let server = farm.serve();
-    farm.sh("seq 11 200 | wput --wait-handlers 2m farm/temp").done();
+    farm.sh("seq 11 200 | wput -q --wait-handlers 2m farm/temp").done();
     farm.until("all are done", || farm.lines("notes").len() == 200);
     server.kill();
     let mut notes: Vec<u64> = farm.lines("notes").iter().map(|line| line.parse().unwrap()).collect();

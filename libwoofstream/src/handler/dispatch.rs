@@ -123,6 +123,8 @@ pub struct Dispatcher {
     stopping: bool,
     /// Set when it ends, for the attempts that still run.
     pub(super) over: Arc<AtomicBool>,
+    /// It ends when nothing is pending, or there is nowhere to run it.
+    pub(super) once: bool,
     /// Why there is nowhere to run handlers, and until when it is not tried again.
     pub(super) put_off: Option<(String, Instant)>,
     /// Until when nothing was claimed for that reason, the last time it was tried.
@@ -179,6 +181,7 @@ impl Dispatcher {
             counts: Ended::default(),
             stopping: false,
             over: Arc::default(),
+            once: false,
             put_off: None,
             refused_until: None,
             _lock: lock,
@@ -197,6 +200,7 @@ impl Dispatcher {
     /// # Errors
     /// When the log of triggers cannot be written, or there is nowhere to run handlers.
     pub fn run_pending(mut self) -> Result<Ended> {
+        self.once = true;
         loop {
             let more = self.step()?;
             let idle =

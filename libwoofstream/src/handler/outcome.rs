@@ -122,7 +122,8 @@ impl Dispatcher {
     /// Begins no attempt for a while, as there is nowhere to run one.
     fn put_off(&mut self, reason: String) {
         if self.put_off.as_ref().is_none_or(|(before, _)| *before != reason) {
-            tracing::error!(namespace = %self.namespace.display(), reason, "handlers cannot run: trying again");
+            let then = if self.once { "their triggers wait" } else { "trying again" };
+            tracing::error!(namespace = %self.namespace.display(), reason, "handlers cannot run: {then}");
         }
         self.put_off = Some((reason, Instant::now() + TRY_AGAIN));
     }

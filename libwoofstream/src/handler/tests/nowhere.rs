@@ -70,7 +70,7 @@ impl Runner for Counts {
         Err(Failure::NotReady("it has no programs".to_owned()))
     }
 
-    fn run(&self, _run: &Run<'_>, _line: OnLine<'_>) -> Outcome {
+    fn run(&self, _run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
         *self.runs.lock().unwrap() += 1;
         if *self.ready.lock().unwrap() { Ok(()) } else { Err(Failure::NotReady("nowhere".to_owned())) }
     }
