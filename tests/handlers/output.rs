@@ -39,10 +39,10 @@ fn commands_of_ours_in_a_handler_leave_readable_lines_in_the_log() {
     let farm = Farm::with("--type i64");
     // `command`, as a user has it who redirects nothing.
     farm.handler("h", "echo begun; wput copies 7; wget temp; wget nosuch; echo ended");
-    farm.sh("wcreate farm/copies; wbind farm/temp h --retries 0; wput farm/temp 42").done();
+    farm.sh("wcreate farm/copies; wbind farm/temp h --retries 0; wput farm/temp 4711").done();
     let ran = farm.sh("wserve --once . 2>&1");
     let log = ran.done();
-    for said in ["begun", "42", "wget: nosuch: no such woof", "ended"] {
+    for said in ["begun", "4711", "wget: nosuch: no such woof", "ended"] {
         let lines = log.lines().filter(|line| line.contains("1-1") && line.contains(said));
         assert_eq!(lines.count(), 1, "{said}: {log}");
     }
