@@ -5,7 +5,7 @@ mod sources;
 
 use crate::support::output::Context;
 use crate::support::prelude::*;
-use batch::{Batch, Settling, Target, over_limit, report};
+use batch::{Batch, Own, Settling, Target, over_limit, report};
 use libwoofstream::chan::Split;
 use libwoofstream::content::ContentType;
 use libwoofstream::space::Trigger;
@@ -25,7 +25,7 @@ fn define(command: clap::Command) -> clap::Command {
             "Appends each DATA, or without any each data message of its input, to a woof; of raw input each line is one, without its \
              newline. Numbers are read as decimals into woofs of numbers. What does not fit is refused by name and the \
              rest goes on. Into a pipe it sends the sequence number of each element, once it is in (with --sync: once \
-             it is durable).",
+             it is durable). When elements of one put are gone before it ends, as the woof keeps no more, that is said.",
         )
         .arg(flags::operand("NAME", "Which woof"))
         .arg(flags::data("DATA", "What to append, one element each"))
@@ -35,7 +35,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
         .arg(flags::option("handler", '\0', "HANDLER", "Have this handler of the namespace run for each element"))
         .arg(flags::duration("wait-handlers", '\0', "Where the woof is full of elements whose handlers are not done, wait so long"))
-        .args([flags::timeout(), flags::wait()])
+        .args([flags::timeout(), flags::wait(), flags::quiet()])
         .after_long_help(
             "EXAMPLES\n  wput farm/temp 21.5\n  seq 100 | wput farm/temp\n  \
              wtail farm/temp --where 'value > 70' | wput --create farm/alerts\n  wput --sync orders '{\"id\":7}' | wcat",
@@ -54,10 +54,26 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
         wait: args.number("wait-handlers").map_or(Duration::ZERO, Duration::from_nanos),
     };
-    let mut target = Target { name, create, sync: args.has("sync"), trigger, spaces: &spaces, put: None };
+    let mut target = Target {
+        name,
+        create,
+        sync: args.has("sync"),
+        trigger,
+        spaces: &spaces,
+        put: None,
+        own: Own::default(),
+    };
+    let done = put(args, env, out, &mut target);
+    if let Some(gone) = target.gone().filter(|_| !args.has("quiet")) {
+        env.messages().note(&gone);
+    }
+    done
+}
+
+fn put(args: &Args, env: &mut Env, out: &mut Output, target: &mut Target<'_>) -> Run {
     let mut data = args.bytes("DATA").peekable();
     if data.peek().is_some() {
-        let mut batch = Batch::new(&mut target, out);
+        let mut batch = Batch::new(target, out);
         for item in data {
             batch.add(item, ContentType::Text)?;
         }
@@ -66,7 +82,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     }
     out.show_progress_of_work();
     // That there is no such woof is told before any input is waited for.
-    if create.is_none() {
+    if target.create.is_none() {
         target.open(None)?;
     }
     let mut input = env.input(args)?;
@@ -78,14 +94,17 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     if let Some(delimiter) = delimiter
         && input.detect(out)?
     {
-        raw_lines(&mut input, delimiter, &mut target, out)?;
+        raw_lines(&mut input, delimiter, target, out)?;
         target.open(None)?;
-        Settling { target: &mut target, out }.settle()?;
+        Settling { target, out }.settle()?;
     } else {
         // Made also when nothing came, of the type that would have come.
-        let content = messages(&mut input, delimiter, &mut target, out)?;
-        target.open(content)?;
-        Batch::new(&mut target, out).settle()?;
+        let (content, failed) = messages(&mut input, delimiter, target, out)?;
+        // But not for a source that could not send what it was to.
+        if !failed || target.put.is_some() {
+            target.open(content)?;
+        }
+        Batch::new(target, out).settle()?;
     }
     Ok(Outcome::Done)
 }
@@ -124,11 +143,10 @@ fn lines_as_they_are(
     out: &mut Output,
     number: &mut u64,
 ) -> Result<(), Failure> {
-    let name = target.name;
+    let (name, before, mut own) = (target.name, *number, target.own);
     let put = target.open(None)?;
     let max = put.element_max().unwrap_or(u64::MAX);
     put.data_is(ContentType::Text);
-    let before = *number;
     let mut refused = Vec::new();
     let mut fitting = lines(block, delimiter).filter(|line| {
         *number += 1;
@@ -140,10 +158,12 @@ fn lines_as_they_are(
     });
     let mut told = Ok(());
     let done = put.put(&mut fitting, &mut |what| {
+        own.take(&what);
         if told.is_ok() {
             told = report(out, name, true, &what);
         }
     });
+    target.own = own;
     done?;
     told?;
     out.moved(*number - before, block.len() as u64);
@@ -169,30 +189,31 @@ fn lines(block: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Appends the data messages of a stream; all that have come are one batch.
+/// Appends the data messages of a stream; all that have come are one batch. Gives what its elements are, and whether it ended with an error.
 fn messages(
     input: &mut Reader,
     delimiter: Option<u8>,
     target: &mut Target<'_>,
     out: &mut Output,
-) -> Result<Option<ContentType>, Failure> {
+) -> Result<(Option<ContentType>, bool), Failure> {
     let mut batch = Batch::new(target, out);
     let mut context = Context::default();
     let taken = take(input, delimiter, &mut batch, &mut context);
     // Also of a stream that was cut or is damaged, what came before is put.
     let put = batch.settle();
-    taken?;
+    let failed = taken?;
     put?;
-    Ok((!context.woof.is_empty()).then_some(context.content))
+    Ok(((!context.woof.is_empty()).then_some(context.content), failed))
 }
 
-/// Takes the messages of a stream into a batch, to its end or to where it goes wrong.
+/// Takes the messages of a stream into a batch, to its end or to where it goes wrong; gives whether it ended with an error.
 fn take(
     input: &mut Reader,
     delimiter: Option<u8>,
     batch: &mut Batch<'_, '_>,
     context: &mut Context,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let mut failed = false;
     loop {
         match input.next(batch)? {
             Input::Message(raw) => match raw.kind {
@@ -231,9 +252,10 @@ fn take(
             },
             Input::End(status) => {
                 batch.append()?;
+                failed |= status.is_err();
                 batch.out.ended(status)?;
             }
-            Input::Eof => return Ok(()),
+            Input::Eof => return Ok(failed),
         }
     }
 }

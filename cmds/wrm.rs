@@ -29,7 +29,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         match spaces.remove(name) {
             Err(error) if error.code() == Code::NotFound && args.has("force") => done += 1,
             Err(error) => {
-                env.error(&error);
+                env.error(&advised(error, name, env));
                 failed += 1;
             }
             Ok(()) => {
@@ -43,6 +43,17 @@ fn run(args: &Args, env: &mut Env) -> Run {
         }
     }
     Ok(Outcome::of_items(done, failed))
+}
+
+/// The same error, with what else removes a woof that is damaged.
+fn advised(error: Error, name: &str, env: &Env) -> Error {
+    let is_here = env.local_path(name).is_ok_and(|path| path.is_some());
+    if error.code() != Code::Damaged || !is_here {
+        return error;
+    }
+    let text =
+        format!("{}: it stays, as programs that have it open cannot be told; rm removes it", error.text());
+    Error::new(error.code(), name, text)
 }
 
 /// The elements of a woof here that are kept for handlers.

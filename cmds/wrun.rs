@@ -96,7 +96,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         stream::whole(&job, input, out)
     };
     match (&ran, signals.and_then(|signals| signals.signal())) {
-        (Err(_), Some(signal)) => Ok(Outcome::Status(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX))),
+        (Err(_), Some(signal)) => Ok(Outcome::Status(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
         _ => ran,
     }
 }

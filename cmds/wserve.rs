@@ -132,7 +132,7 @@ fn limits_of(args: &Args) -> Result<Limits, Failure> {
 fn run(args: &Args, env: &mut Env) -> Run {
     // Before anything is opened, as both ask for.
     let passed = sockets::passed()?;
-    let signals = Signals::block()?;
+    let signals = Signals::catch()?;
     let limits = limits_of(args)?;
     log::start(args, env.messages().color())?;
     if let Err(error) = sys::raise_open_files() {

@@ -6,12 +6,12 @@ use super::args::Args;
 use super::command::Failure;
 use super::range::{Bound, SeqRange};
 use super::{time, units};
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, value_parser};
 use libwoofstream::chan::Split;
 use libwoofstream::content::ContentType;
 use libwoofstream::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// A flag without a value. `short` may be 0 for none.
 pub fn flag(id: &'static str, short: char, help: &'static str) -> Arg {
@@ -134,7 +134,29 @@ pub fn filter() -> Arg {
 /// `--type`: a content type.
 pub fn content_type() -> Arg {
     option("type", '\0', "TYPE", "Content type: text, json, msgpack, i64, f64 or bytes")
-        .value_parser(ContentType::parse)
+        .value_parser(ContentTypes)
+        .hide_possible_values(true)
+}
+
+/// Reads a content type, and knows them all, so that shells can complete one.
+#[derive(Clone, Copy, Debug)]
+struct ContentTypes;
+
+impl TypedValueParser for ContentTypes {
+    type Value = ContentType;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<ContentType, clap::Error> {
+        ContentType::parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(ContentType::ALL.into_iter().map(|content| PossibleValue::new(content.as_str()))))
+    }
 }
 
 /// `--timeout`: how long a server may take.

@@ -148,6 +148,12 @@ mod tests {
             for command in COMMANDS {
                 assert!(text.contains(command.name), "{shell}: {}", command.name);
             }
+            let types = match shell {
+                "bash" => "\"text json msgpack i64 f64 bytes\"",
+                "zsh" => "(text json msgpack i64 f64 bytes)",
+                _ => "msgpack\\t''",
+            };
+            assert!(text.contains(types), "{shell}: no content types");
         }
         assert_eq!(completions("zsh", clap::Command::new("woof"), COMMANDS).matches("#compdef").count(), 1);
     }

@@ -6,7 +6,8 @@
 //! Failure contract: a terminal that cannot be written to is left alone.
 
 use super::units;
-use nix::sys::signal::{SigSet, Signal, raise};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::emulate_default_handler;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -96,25 +97,19 @@ fn wipe() {
 
 /// Has the signals that end a program come to us first, so that the line is wiped.
 fn watch_signals(over: Sender<()>) {
-    let mut set = SigSet::empty();
-    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-        set.add(signal);
-    }
-    // Blocked in this thread and those it starts from here on.
-    if set.thread_block().is_err() {
-        return;
-    }
+    // Where they cannot be caught they end the program at once.
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
+    let handle = signals.handle();
     let waiting = std::thread::Builder::new().spawn(move || {
-        if let Ok(signal) = set.wait() {
+        for signal in signals.forever() {
             let _ = over.send(());
             // Wiped by then, or nobody wipes it any more.
             std::thread::sleep(Duration::from_millis(50));
-            let _ = set.thread_unblock();
-            let _ = raise(signal);
+            let _ = emulate_default_handler(signal);
         }
     });
     if waiting.is_err() {
-        let _ = set.thread_unblock();
+        handle.close();
     }
 }
 

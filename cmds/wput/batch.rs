@@ -27,6 +27,41 @@ pub(super) fn report(out: &mut Output, name: &str, lines: bool, what: &Told) -> 
     }
 }
 
+/// Which elements are those of this put, as far as it is known that they are in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Own {
+    first: u64,
+    last: u64,
+    count: u64,
+}
+
+impl Own {
+    /// Takes what became of elements.
+    pub(super) fn take(&mut self, what: &Told) {
+        let Told::In(run) = what else { return };
+        if run.count > 0 {
+            self.first = if self.count == 0 { run.first } else { self.first.min(run.first) };
+            self.last = self.last.max(run.first + run.count - 1);
+            self.count += run.count;
+        }
+    }
+
+    /// What is to be said of those that are gone, where the woof keeps its elements from `kept` on.
+    fn gone(&self, kept: u64) -> Option<String> {
+        let gone =
+            kept.min(self.last + 1).checked_sub(self.first).filter(|gone| *gone > 0 && self.count > 0)?;
+        // Others may have put elements in between.
+        let which = if self.last - self.first + 1 == self.count {
+            format!("{gone} of these {} elements", self.count)
+        } else {
+            format!("elements of this put before {kept}")
+        };
+        Some(format!(
+            "{which} gone already: the woof keeps no more (wcreate --history and --capacity set how much)"
+        ))
+    }
+}
+
 /// Of how many elements this tells.
 fn count(what: &Told) -> u64 {
     match what {
@@ -44,6 +79,7 @@ pub(super) struct Target<'a> {
     pub(super) sync: bool,
     pub(super) trigger: Trigger,
     pub(super) put: Option<Box<dyn Put>>,
+    pub(super) own: Own,
 }
 
 impl Target<'_> {
@@ -59,6 +95,12 @@ impl Target<'_> {
             }
             _ => self.name.to_owned(),
         })
+    }
+
+    /// What is to be said of elements of this put that the woof has forgotten.
+    pub(super) fn gone(&self) -> Option<String> {
+        let gone = self.own.gone(self.put.as_ref()?.first_kept()?)?;
+        Some(format!("{}: {gone}", self.name))
     }
 
     /// True for an open woof of bytes.
@@ -96,7 +138,9 @@ impl Settling<'_, '_> {
     pub(super) fn settle(&mut self) -> error::Result<()> {
         let Some(put) = &mut self.target.put else { return Ok(()) };
         let (mut told, name, out) = (Ok(()), self.target.name, &mut *self.out);
+        let own = &mut self.target.own;
         put.settle(&mut |what| {
+            own.take(&what);
             if told.is_ok() {
                 told = report(out, name, true, &what);
             }
@@ -246,7 +290,9 @@ impl<'b, 'a> Batch<'b, 'a> {
         });
         let (out, name) = (&mut *self.out, self.target.name);
         let (mut told, arrived, lines) = (Ok(()), &mut self.arrived, self.lines);
+        let own = &mut self.target.own;
         let mut report = |what: Told| {
+            own.take(&what);
             *arrived += count(&what);
             if told.is_ok() {
                 told = report(out, name, lines, &what);
@@ -274,7 +320,9 @@ impl<'b, 'a> Batch<'b, 'a> {
         let Some(put) = &mut self.target.put else { return Ok(()) };
         let (out, name) = (&mut *self.out, self.target.name);
         let (mut told, arrived, lines) = (Ok(()), &mut self.arrived, self.lines);
+        let own = &mut self.target.own;
         let done = put.settle(&mut |what| {
+            own.take(&what);
             *arrived += count(&what);
             if told.is_ok() {
                 told = report(out, name, lines, &what);

@@ -9,7 +9,6 @@ use super::stop::Stop;
 use crate::support::position::{Place, Position};
 use crate::support::prelude::*;
 use libwoofstream::log::{self, Item, Woken};
-use nix::sys::signal::Signal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -154,9 +153,9 @@ pub(super) fn element(
 }
 
 /// Whoever sends a TERM asked for a clean end and got it; a ^C ends the script around us too.
-pub(super) fn stopped(signal: Signal) -> Outcome {
+pub(super) fn stopped(signal: i32) -> Outcome {
     match signal {
-        Signal::SIGINT => Outcome::Status(130),
+        signal_hook::consts::SIGINT => Outcome::Status(130),
         _ => Outcome::Done,
     }
 }

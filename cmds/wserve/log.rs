@@ -44,10 +44,26 @@ pub(super) fn start(args: &Args, color: Color) -> Result<(), Failure> {
     };
     tracing_subscriber::fmt()
         .with_max_level(level(args))
-        .with_writer(std::io::stderr)
+        .with_writer(|| PassedOver(std::io::stderr()))
+        .log_internal_errors(false)
         .event_format(form)
         .try_init()
         .map_err(|err| Error::new(Code::Failed, "--log", err.to_string()).into())
+}
+
+/// Standard error; what it does not take is gone, and everything goes on.
+struct PassedOver(std::io::Stderr);
+
+impl std::io::Write for PassedOver {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // As a whole, so that lines of two threads do not mix.
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn level(args: &Args) -> LevelFilter {
@@ -122,12 +138,15 @@ struct Text {
 impl Text {
     fn put(&mut self, field: &Field, value: &str) {
         let quoted = format!("{value:?}");
-        // Quoting changes nothing but adds the quotes: nothing in it needs to be escaped.
-        let plain = quoted.get(1..quoted.len() - 1) == Some(value);
         if field.name() == "message" {
-            self.message = if plain { value.to_owned() } else { quoted };
+            // What handlers write is read as they wrote it, as long as it is text and a line.
+            let is_text =
+                |c: char| matches!(c, '"' | '\'' | '\\' | '\t') || c.escape_debug().eq(std::iter::once(c));
+            self.message = if value.chars().all(is_text) { value.to_owned() } else { quoted };
             return;
         }
+        // Quoting changes nothing but adds the quotes: nothing in it needs to be escaped.
+        let plain = quoted.get(1..quoted.len() - 1) == Some(value);
         let bare = plain && !value.is_empty() && !value.contains([' ', '=']);
         // Writing to a string does not fail.
         let _ = write!(self.fields, " {}={}", field.name(), if bare { value } else { &quoted });
@@ -233,6 +252,15 @@ mod tests {
                 "name": FORGED, "limit": 3})
         );
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn what_a_handler_wrote_is_read_as_it_wrote_it() {
+        let written = "{\"a\":\"b\tc\",'d':\"\\\\n é\"}";
+        let event = || tracing::info!(trigger = "1-1", "{written}");
+        assert_eq!(logged(Form::Text { color: false }, event), format!("T INFO  {written} trigger=1-1\n"));
+        let json: Value = serde_json::from_str(&logged(Form::Json, event)).unwrap();
+        assert_eq!(json["message"], written);
     }
 
     #[test]

@@ -1,25 +1,24 @@
 //! What signals have the server do: SIGTERM and SIGINT stop it cleanly, a second one ends the process, SIGHUP reads the keys again.
 //!
-//! Failure contract: signals are blocked before anything is open, so that none is lost while the server starts. After the second one to
-//! stop, whatever the server is doing, its handlers are killed, for which there is a second at most, and then that signal does what it does
-//! to any process: death by it, which a shell shows as 143 or 130.
+//! Failure contract: signals are caught before anything is open, so that none is lost while the server starts. After the second one to
+//! stop, whatever the server is doing, its handlers are killed, for which there is a second at most, and then that signal does what it does to any
+//! process: death by it, which a shell shows as 143 or 130. None is blocked, as the programs that are started would inherit that.
 
 use libwoofstream::error::{Error, Result};
-use nix::sys::signal::{SigSet, Signal, raise};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 /// The signals that are waited for.
 #[derive(Debug)]
-pub(super) struct Signals(SigSet);
+pub(super) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Keeps the signals of this thread, and of those it starts from here on, for [`Signals::handle`].
+    /// Keeps the signals that come from here on for [`Signals::handle`].
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn block() -> Result<Signals> {
-        let set = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
-        set.thread_block().map_err(|err| failed(err.into()))?;
-        Ok(Signals(set))
+    pub(super) fn catch() -> Result<Signals> {
+        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Signals).map_err(failed)
     }
 
     /// Starts the thread that acts on them: `stop` is called at the first to stop, `kill` at the second, `reload` each time.
@@ -27,34 +26,27 @@ impl Signals {
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn handle(
-        self,
+        mut self,
         stop: impl FnOnce() + Send + 'static,
         kill: impl Fn() + Send + 'static,
         reload: impl Fn() + Send + 'static,
     ) -> Result<()> {
         let run = move || {
             let mut stop = Some(stop);
-            while let Ok(signal) = self.0.wait() {
-                if signal == Signal::SIGHUP {
+            for signal in self.0.forever() {
+                if signal == SIGHUP {
                     reload();
-                    continue;
-                }
-                let Some(stop) = stop.take() else {
-                    kill();
-                    // It finds this thread without a block, and does what signals do.
-                    let dies = SigSet::from_iter([signal]).thread_unblock().and_then(|()| raise(signal));
-                    tracing::error!(
-                        signal = signal.as_str(),
-                        ?dies,
-                        "told to end at once, by a signal that is ignored"
+                } else if let Some(stop) = stop.take() {
+                    tracing::info!(
+                        signal = signal_name(signal),
+                        "asked to stop; a second signal ends the server at once"
                     );
-                    continue;
-                };
-                tracing::info!(
-                    signal = signal.as_str(),
-                    "asked to stop; a second signal ends the server at once"
-                );
-                stop();
+                    stop();
+                } else {
+                    kill();
+                    // Nothing else is left to do if even that is refused.
+                    let _ = emulate_default_handler(signal);
+                }
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(run).map_err(failed)?;

@@ -195,7 +195,7 @@ fn a_read_only_file_system_is_named() {
     assert_eq!(
         ran.stderr,
         "wcreate: disk/w: create: read-only file system\n\
-         wcreate: disk/farm/w: create: read-only file system\n"
+         wcreate: disk/farm/w: create: no directory can be made in disk: read-only file system\n"
     );
 }
 
@@ -267,4 +267,20 @@ fn a_symbolic_link_does_not_lead_out_of_a_namespace() {
     assert_eq!(sandbox.run("wget", &["farm/../outside", "-u"], b"").done(), "secret\n");
     assert_eq!(elements(&sandbox, "outside"), ["secret"]);
     assert_eq!(left(&sandbox), ["farm", "outside"]);
+}
+
+#[test]
+fn where_nothing_can_be_made_no_advice_is_given_that_does_not_help() {
+    let sandbox = Sandbox::new();
+    for (args, text) in [
+        (&["/proc/x/y"][..], "create: no directory /proc/x"),
+        (&["-p", "/proc/x/y"], "create: no directory can be made in /proc: no such file or directory"),
+        (
+            &["--namespace", "/proc/x/y"],
+            "create: no directory can be made in /proc: no such file or directory",
+        ),
+    ] {
+        let ran = sandbox.run("wcreate", args, b"");
+        assert_eq!((ran.status, ran.stderr), (2, format!("wcreate: /proc/x/y: {text}\n")), "{args:?}");
+    }
 }

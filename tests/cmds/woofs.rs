@@ -79,15 +79,20 @@ pub(crate) fn bad(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
     .into()
 }
 
+/// What `wrm` says of a damaged woof besides what is wrong with it.
+const RM_ADVICE: &str = ": it stays, as programs that have it open cannot be told; rm removes it";
+
 /// Runs a command on everything that is no woof: each time one line that names it, and status 2.
 pub(crate) fn refuses_what_is_no_woof(sandbox: &Sandbox, command: &str, more: &[&str]) {
     for (name, text) in bad(sandbox) {
         let ran = sandbox.run(command, &[&[name], more].concat(), b"");
+        let is_damaged = text.starts_with("truncated") || text.starts_with("damaged");
+        let advice = if command == "wrm" && is_damaged { RM_ADVICE } else { "" };
         // Where the output is a stream, it is said at its end.
         let seen = sandbox.run("wcat", &["-u"], &ran.stdout);
         assert_eq!(
             (ran.status, format!("{}{}", ran.stderr, seen.stderr), seen.text()),
-            (2, format!("{command}: {name}: {text}\n"), ""),
+            (2, format!("{command}: {name}: {text}{advice}\n"), ""),
             "{command} {name}"
         );
     }

@@ -195,3 +195,37 @@ fn on_a_read_only_file_system_appending_is_refused_and_reading_works() {
     let refused = "wput: disk/w: append: it can only be read, by its mode or its file system\n";
     assert_eq!(ran.stderr, format!("{refused}{refused}wrm: disk/w: open: read-only file system\n"));
 }
+
+#[test]
+fn that_the_woof_has_forgotten_elements_of_the_same_put_is_said_in_one_line() {
+    let sandbox = Sandbox::new();
+    sandbox.sh("wcreate w --history 10; wcreate n --history 10 --type i64; wcreate kept").done();
+    let said = |gone: &str| {
+        format!(
+            "wput: {gone} gone already: the woof keeps no more (wcreate --history and --capacity set how much)\n"
+        )
+    };
+    for (script, stderr) in [
+        ("seq 25 | wput w > out", said("w: 15 of these 25 elements")),
+        ("seq 25 | wput n > out", said("n: 15 of these 25 elements")),
+        ("seq 25 | wcat | wput w > out", said("w: 15 of these 25 elements")),
+        ("wput w $(seq 11) > out", said("w: 1 of these 11 elements")),
+        ("wput w $(seq 10) > out", String::new()),
+        ("seq 25 | wput -q w > out", String::new()),
+        ("seq 25 | wput kept > out", String::new()),
+    ] {
+        let ran = sandbox.sh(script);
+        assert_eq!((ran.status, ran.stderr), (0, stderr), "{script}");
+    }
+}
+
+#[test]
+fn no_woof_is_made_for_a_source_that_could_send_nothing() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.sh("wget missing | wput --create new > out");
+    assert_eq!((ran.status, ran.stderr.as_str()), (2, "wget: missing: no such woof\n"));
+    assert_eq!(sandbox.sh("wput --create new -i missing").status, 2);
+    assert!(!sandbox.dir().join("new").exists());
+    sandbox.sh("wcreate empty --type i64; wget empty .. | wput --create new > out").done();
+    assert!(sandbox.sh("wstat new").done().contains("i64"));
+}

@@ -175,7 +175,7 @@ fn closed_input_is_empty_and_closed_output_hears_nothing() {
 #[test]
 fn a_listener_that_goes_away_is_no_failure_and_all_is_put_all_the_same() {
     let sandbox = sandbox();
-    let ran = sandbox.bash("seq 30000 | wput w --json | head -n 2; echo ${PIPESTATUS[@]:1}");
+    let ran = sandbox.bash("seq 30000 | wput w -q --json | head -n 2; echo ${PIPESTATUS[@]:1}");
     assert_eq!(
         ran.done(),
         "{\"type\":\"seqno\",\"woof\":\"w\",\"seqno\":1}\n{\"type\":\"seqno\",\"woof\":\"w\",\"seqno\":2}\n0 0\n"

@@ -7,7 +7,7 @@ use crate::woofs::{put, refuses_what_is_no_woof};
 fn it_says_what_a_woof_is_and_what_is_in_it() {
     let sandbox = Sandbox::new();
     sandbox.run("wcreate", &["w", "--history", "3", "--element-size", "10", "--sync"], b"").done();
-    put(&sandbox, &["w", "a", "b", "c", "d"], b"");
+    put(&sandbox, &["-q", "w", "a", "b", "c", "d"], b"");
     let ran = sandbox.run("wstat", &["w", "--json"], b"");
     let json: serde_json::Value = serde_json::from_str(ran.done()).unwrap();
     for (name, value) in [

@@ -143,7 +143,7 @@ fn overtaken_by_the_ring_it_says_what_is_gone_and_goes_on() {
     let (wtail, mut out) = following(&sandbox, &["w", "--json"]);
     // Its output is a pipe that nobody reads meanwhile, so it cannot keep up.
     let lines: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
-    sandbox.run("wput", &["w", "-u"], lines.as_bytes()).done();
+    sandbox.run("wput", &["w", "-q", "-u"], lines.as_bytes()).done();
     put(&sandbox, &["w", "end"], b"");
     let (mut next, mut gone) = (1, 0);
     loop {

@@ -57,7 +57,7 @@ fn results_are_written_down_on_a_full_disk_and_dead_letters_once_there_is_room()
     on_a_small_disk(
         "no room for dead letters",
         "wcreate farm/bad --history 100 --capacity 64KiB
-         handler fails 'exit 7'
+         handler fails 'echo x >> ../../fails; exit 7'
          wbind farm/bad fails --retries 0
          wserve . 2> $log & server=$!
          wput farm/temp 1 > acks
@@ -68,14 +68,20 @@ fn results_are_written_down_on_a_full_disk_and_dead_letters_once_there_is_room()
          wput farm/bad x > acks || exit 5
          until_so 'grep -q \"the dead-letter woof cannot be written.*no space left on device\" $log'
          [ $(count 2 dead) = 0 ] || exit 6
+         until_so '[ $(grep -c \"the dead-letter woof cannot be written\" $log) -ge 3 ]'
+         [ $(wc -l < ../fails) = 1 ] || exit 10
+         said=$(grep -c 'the dead-letter woof cannot be written' $log)
          wput farm/temp 4 > acks
          until_so 'notes \"1 2 3 4\"'
+         until_so '[ $(count 1 done) = 4 ]'
          kill -9 $server; wait $server 2>/dev/null
          wserve . 2>> $log & server=$!
-         until_so '[ $(grep -c \"the dead-letter woof cannot be written\" $log) -ge 2 ]'
+         until_so '[ $(grep -c \"the dead-letter woof cannot be written\" $log) -gt $said ]'
          rm fill
          until_so '[ $(count 2 dead) = 1 ]'
          [ $(wget farm/.woof/dead -u | grep -c 'exit status 7') = 1 ] || exit 7
+         # Once for each server.
+         [ $(wc -l < ../fails) = 2 ] || exit 11
          fill
          wbind retry farm 2>../said && exit 8
          grep -q 'no space left on device' ../said || exit 9
@@ -104,7 +110,7 @@ fn bindings_that_cannot_be_written_stay_as_they_are_and_so_does_what_is_held() {
          done
          wbind list farm | cmp - before || exit 6
          # Of the one nothing is held; of the others still all.
-         seq 50 | wput farm/free > ../acks || exit 7
+         seq 50 | wput -q farm/free > ../acks || exit 7
          seq 50 | wput farm/held > ../acks 2>../said && exit 7
          grep -q 'full of elements whose handlers are not done: the oldest is 1' ../said || { cat ../said; exit 7; }
          wput farm/temp 1 2 > ../acks || exit 8

@@ -90,6 +90,15 @@ fn a_handler_that_is_killed_or_never_ends_fails() {
 }
 
 #[test]
+fn output_that_finds_no_room_until_the_time_limit_fails_and_says_what_for() {
+    let farm = Farm::new();
+    farm.handler("h", "seq 5");
+    let full = "wcreate farm/into --history 2 --element-size 8 && wbind farm/into h && wbind pause farm/into";
+    let expected = "output: into: woof is full of elements whose handlers are not done: the oldest is 1";
+    assert_eq!(given_up_after(&farm, "--into into --limit 300ms", full), expected);
+}
+
+#[test]
 fn a_long_lived_handler_that_only_writes_is_killed_at_its_limit() {
     let farm = Farm::new();
     farm.handler("h", "while :; do echo x; done");
@@ -172,7 +181,7 @@ fn a_woof_full_of_what_is_not_done_refuses_by_name_or_waits() {
     );
     assert_eq!(farm.count(0, "pending"), 10);
     let server = farm.serve();
-    farm.sh("seq 11 200 | wput --wait-handlers 2m farm/temp").done();
+    farm.sh("seq 11 200 | wput -q --wait-handlers 2m farm/temp").done();
     farm.until("all are done", || farm.lines("notes").len() == 200);
     server.kill();
     let mut notes: Vec<u64> = farm.lines("notes").iter().map(|line| line.parse().unwrap()).collect();

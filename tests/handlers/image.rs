@@ -2,6 +2,7 @@
 
 use super::support::woof;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,10 +40,14 @@ impl Image {
         if !programs.is_empty() {
             libraries(woof()).iter().for_each(|library| copy_below(library, root.path()));
         }
+        // Where anybody could write, if the image could be written.
+        let open = root.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
         Image::import(root.path())
     }
 
-    /// An image with nothing in it.
+    /// An image with no program in it.
     pub(crate) fn empty() -> Image {
         Image::of(&[])
     }

@@ -15,6 +15,7 @@ mod own;
 mod pending;
 mod plain;
 mod predicates;
+mod proxy;
 mod replaced;
 mod runs;
 mod stops;

@@ -1,4 +1,4 @@
-//! Handlers that write more than anybody wants to have.
+//! Handlers that write more than anybody wants to have, or has room for.
 
 use crate::farm::Farm;
 
@@ -39,10 +39,10 @@ fn commands_of_ours_in_a_handler_leave_readable_lines_in_the_log() {
     let farm = Farm::with("--type i64");
     // `command`, as a user has it who redirects nothing.
     farm.handler("h", "echo begun; wput copies 7; wget temp; wget nosuch; echo ended");
-    farm.sh("wcreate farm/copies; wbind farm/temp h --retries 0; wput farm/temp 42").done();
+    farm.sh("wcreate farm/copies; wbind farm/temp h --retries 0; wput farm/temp 4711").done();
     let ran = farm.sh("wserve --once . 2>&1");
     let log = ran.done();
-    for said in ["begun", "42", "wget: nosuch: no such woof", "ended"] {
+    for said in ["begun", "4711", "wget: nosuch: no such woof", "ended"] {
         let lines = log.lines().filter(|line| line.contains("1-1") && line.contains(said));
         assert_eq!(lines.count(), 1, "{said}: {log}");
     }
@@ -86,4 +86,59 @@ fn a_long_lived_handler_answers_with_lines_whatever_our_commands_write_in_betwee
     farm.once().done();
     assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (3, 0));
     assert_eq!(farm.sh("wget farm/out .. -u").done(), "ok\nfailed\nthree\n");
+}
+
+#[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let farm = Farm::new();
+    farm.handler("h", "read v; echo said $v");
+    farm.sh("wbind farm/temp h; wput farm/temp 1; wserve --once . 2> /dev/full").done();
+    assert_eq!(farm.count(0, "done"), 1);
+    // Its reader is gone before the first line.
+    farm.sh(
+        "wput farm/temp 2; mkfifo log; exec 9<> log; exec 8> log; exec 9>&-; wserve --once . --log json 2>&8",
+    )
+    .done();
+    assert_eq!(farm.count(0, "done"), 2);
+}
+
+#[test]
+fn output_into_a_woof_that_is_full_waits_for_the_handlers_of_that() {
+    for (options, script) in
+        [("", "seq 30"), ("--stream", "wcat -u | while read v; do seq 30; echo ok; done")]
+    {
+        let farm = Farm::with("--type text");
+        farm.handler("many", script);
+        farm.handler("note", "read v; echo $v >> notes");
+        farm.sh(&format!(
+            "wcreate farm/small --history 3 --element-size 8; wbind farm/temp many --into small {options}
+             wbind farm/small note; wput farm/temp x"
+        ))
+        .done();
+        farm.once().done();
+        let mut notes: Vec<u64> = farm.lines("notes").iter().map(|line| line.parse().unwrap()).collect();
+        notes.sort_unstable();
+        assert_eq!(notes, (1..=30).collect::<Vec<_>>(), "{options}");
+        assert_eq!((farm.count(0, "done"), farm.count(0, "failed")), (1, 0), "{options}");
+    }
+}
+
+#[test]
+fn the_output_of_a_long_lived_handler_has_limits_for_each_element() {
+    let farm = Farm::with("--type text");
+    let much = "yes 'some line that a handler writes' | head -c 3000000";
+    farm.handler("much", &format!("wcat -u | while read v; do {much}; echo ok; done"));
+    farm.sh("wbind farm/temp much --stream; wput farm/temp 1 2; wserve --once . 2> log").done();
+    let log = std::fs::read_to_string(farm.sandbox.dir().join("log")).unwrap();
+    assert_eq!(log.matches("more output is not logged").count(), 2);
+    farm.handler(
+        "more",
+        &format!("wcat -u | while read v; do for n in 1 2 3 4 5 6; do {much}; done; echo ok; done"),
+    );
+    farm.sh("wbind remove farm/temp; wcreate farm/out; wbind farm/temp more --stream --retries 0 --into out")
+        .done();
+    farm.sh("wput farm/temp 3").done();
+    assert_eq!(farm.once().status, 1);
+    let reason = "output of more than 16777216 bytes, the limit of what goes into a woof";
+    assert_eq!(farm.log("dead")[0]["reason"], reason);
 }

@@ -76,3 +76,21 @@ fn letters_are_still_dead_until_they_are_put_back_and_when_they_died_again() {
         "id|woof|handler|pending|running|done|failed attempts|given up|still dead|lost|oldest"
     );
 }
+
+#[test]
+fn a_log_of_triggers_that_is_removed_under_a_server_is_made_again_and_nothing_is_run_twice() {
+    let farm = Farm::with("--type text");
+    farm.handler("note", "read v; echo $v >> notes");
+    farm.sh("wbind farm/temp note").done();
+    let server = farm.serve();
+    farm.sh("wput farm/temp one").done();
+    farm.until("the first is done", || farm.count(0, "done") == 1);
+    std::fs::remove_file(farm.path(".woof/triggers")).unwrap();
+    farm.sh("wput farm/temp two").done();
+    farm.until("both are known to be done", || farm.count(0, "done") == 2);
+    server.kill();
+    farm.once().done();
+    assert_eq!((farm.lines("notes"), farm.count(0, "done")), (vec!["one".to_owned(), "two".to_owned()], 2));
+    let log = farm.server_log();
+    assert_eq!(log.matches("the log of triggers was removed: made again").count(), 1, "{log}");
+}

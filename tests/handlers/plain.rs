@@ -258,3 +258,16 @@ fn a_put_through_a_server_can_name_a_handler() {
     assert!(ran.stderr.contains("its name has no \"/\""), "{ran:?}");
     server.kill();
 }
+
+#[test]
+fn handlers_are_started_with_no_signal_blocked_whatever_runs_them() {
+    let farm = Farm::new();
+    farm.handler("masks", "sed -n 's/^SigBlk:.//p' /proc/self/status >> masks; echo ok");
+    farm.sh("wbind farm/temp masks; wcreate farm/more; wbind farm/more masks --stream").done();
+    farm.sh(
+        "wput farm/temp 1; wput farm/more 1; wserve --once . 2> log; wrun --at farm masks < /dev/null > out",
+    )
+    .done();
+    farm.sh("wrun --on farm/temp --from 1 -n 1 farm/handlers/masks > out; cat masks >> farm/masks").done();
+    assert_eq!(farm.lines("masks"), ["0000000000000000"; 4]);
+}

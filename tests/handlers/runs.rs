@@ -2,6 +2,7 @@
 
 use crate::farm::Farm;
 use crate::image::Image;
+use crate::proxy::Proxy;
 use crate::support::Sandbox;
 
 #[test]
@@ -72,6 +73,42 @@ fn a_container_goes_with_the_wrun_that_is_killed() {
     child.kill().unwrap();
     child.wait().unwrap();
     until(&|| image.containers().is_empty());
+}
+
+#[test]
+fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_none_that_has_one() {
+    let Some(image) = Image::for_test("wrun --in that is killed early") else { return };
+    let farm = Farm::with("--type i64");
+    farm.handler("note", "echo x > /namespace/note");
+    farm.sh(&format!("wattr farm container {}; wbind farm/temp note; wput farm/temp 1", image.name)).done();
+    let sandbox = &farm.sandbox;
+    let proxy = Proxy::keeping("/start", &sandbox.dir().join("engine.sock"));
+    let made = || {
+        let mut wrun = sandbox.command("wrun");
+        wrun.args(["--in", &image.name, "--", "cat"]).env("DOCKER_HOST", proxy.address());
+        let child = wrun.stdin(std::process::Stdio::null()).spawn().unwrap();
+        proxy.wait();
+        child
+    };
+    let killed = |mut child: std::process::Child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    killed(made());
+    let first = image.containers();
+    assert_eq!((first.len(), image.running().len()), (1, 0));
+    let second_maker = made();
+    let second = image.containers();
+    assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
+    // One more beside it, which leaves it alone.
+    sandbox.sh(&format!("echo x | wrun --in {} cat | wcat > /dev/null", image.name)).done();
+    assert_eq!(image.containers(), second);
+    farm.sh("chmod 777 farm; wserve --once --log-level error farm").done();
+    assert_eq!(image.containers(), second);
+    killed(second_maker);
+    // A server does it too.
+    farm.sh("wput farm/temp 2; wserve --once --log-level error farm").done();
+    assert_eq!(image.containers(), [""; 0]);
 }
 
 #[test]

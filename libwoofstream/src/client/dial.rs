@@ -10,8 +10,8 @@ use crate::error::{Code, Error, Result};
 use crate::keys::{ClientKeys, Us, explain, server_name};
 use crate::name::{Address, Host, STATE_DIR};
 use crate::space::Stop;
-use crate::sys;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use crate::sys::{self, poll_for};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -148,14 +148,6 @@ impl Dial for Dialer {
 
     fn random(&self) -> u64 {
         sys::random_u64()
-    }
-}
-
-/// A time as the kernel takes it.
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(time.subsec_nanos()),
     }
 }
 
@@ -332,8 +324,7 @@ impl Transport for Socket {
         if let Some(stopped) = &self.stopped {
             fds.push(PollFd::from_borrowed_fd(stopped.as_fd(), PollFlags::IN));
         }
-        let timeout = timeout.map(timespec);
-        let count = poll(&mut fds, timeout.as_ref())?;
+        let count = poll_for(&mut fds, timeout)?;
         if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
             return Ok(Waited::Stopped);
         }
@@ -345,7 +336,7 @@ impl Transport for Socket {
         let own = PollFd::from_borrowed_fd(self.stream.as_fd(), self.events(write));
         let mut fds = vec![own];
         fds.extend(others.iter().cloned());
-        Ok(if poll(&mut fds, Some(&timespec(timeout)))? == 0 { Waited::TimedOut } else { Waited::Ready })
+        Ok(if poll_for(&mut fds, Some(timeout))? == 0 { Waited::TimedOut } else { Waited::Ready })
     }
 
     fn is_proven(&self) -> bool {

@@ -3,16 +3,15 @@
 use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::element::{self, Element};
-use super::journal::open_woof;
-use super::logged::Logged;
-use super::run::{self, Channel, Failure, Run, Runner};
+use super::output::{Output, Patience};
+use super::run::{self, Failure, Run, Runner};
 use super::written::Written;
-use crate::content::{ContentType, convert};
-use crate::limits::HANDLER_OUTPUT_MAX;
-use crate::log::{Appender, Mark, Woof};
-use crate::name::Namespace;
-use std::path::{Path, PathBuf};
+use crate::content::ContentType;
+use crate::log::{Mark, Woof};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// Why an element of the greatest depth is not handled.
 pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
@@ -32,6 +31,8 @@ pub(super) struct Attempt {
     /// A dead letter that was put back: its element is in it.
     pub(super) letter: Option<DeadLetter>,
     pub(super) runner: Arc<dyn Runner>,
+    /// Set once the dispatcher has ended: its output is not waited with any more.
+    pub(super) over: Arc<AtomicBool>,
 }
 
 /// What became of an attempt.
@@ -101,84 +102,17 @@ impl Attempt {
             asked: None,
             args: &[],
         };
-        let mut output = match Output::open(&self.namespace, &run) {
+        let patience = Patience { until: Instant::now() + self.binding.timeout(), over: &self.over };
+        let mut output = match Output::open(&self.namespace, &self.binding, run.depth) {
             Ok(output) => output,
             Err(reason) => return Became::Failed(reason),
         };
-        match self.runner.run(&run, &mut |channel, written| output.take(channel, written)) {
+        let handler = &self.binding.handler;
+        let mut take =
+            |channel, written: Written<'_>| output.take(&self.trigger, handler, channel, written, patience);
+        match self.runner.run(&run, &mut take) {
             Ok(()) => Became::Done,
             Err(failure) => failure.into(),
         }
-    }
-}
-
-/// Where the output of an attempt goes.
-pub(super) struct Output<'a> {
-    run: &'a Run<'a>,
-    logged: Logged,
-    into: Option<Into>,
-}
-
-/// A woof that output is appended to.
-struct Into {
-    name: String,
-    appender: Appender,
-    content: ContentType,
-    bytes: u64,
-}
-
-impl<'a> Output<'a> {
-    pub(super) fn open(namespace: &Path, run: &'a Run<'a>) -> Result<Output<'a>, String> {
-        let into = run.binding.into.as_deref().map(|name| {
-            let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
-            let woof = Namespace::exactly(namespace).and_then(|namespace| open_woof(&namespace, name));
-            let woof = woof.map_err(failed)?;
-            let mut appender = woof.appender().map_err(failed)?;
-            appender.set_mark(Mark::new(0, run.depth));
-            Ok::<_, String>(Into {
-                name: name.to_owned(),
-                appender,
-                content: woof.options().content,
-                bytes: 0,
-            })
-        });
-        Ok(Output { run, logged: Logged::default(), into: into.transpose()? })
-    }
-
-    pub(super) fn take(&mut self, channel: Channel, written: Written<'_>) -> Result<(), String> {
-        if let (Channel::Out, Some(into)) = (channel, &mut self.into) {
-            match written {
-                Written::Line(line) => return into.append(ContentType::Text, line),
-                Written::Data(content, data) => return into.append(content, data),
-                // As `wput` does it: the newline is not the line's, but of bytes nobody knows.
-                Written::Bytes(data) if into.content == ContentType::Bytes => {
-                    return into.append(ContentType::Bytes, data);
-                }
-                Written::Bytes(data) => {
-                    return into.append(ContentType::Text, data.strip_suffix(b"\n").unwrap_or(data));
-                }
-                Written::Broken(why) => return Err(format!("output: {why}")),
-                // Where it belongs is the log.
-                Written::Error(_) => {}
-            }
-        }
-        self.logged.written(self.run.trigger, &self.run.binding.handler, channel, written);
-        Ok(())
-    }
-}
-
-impl Into {
-    fn append(&mut self, content: ContentType, data: &[u8]) -> Result<(), String> {
-        self.bytes = self.bytes.saturating_add(data.len() as u64 + 1);
-        if self.bytes > HANDLER_OUTPUT_MAX {
-            return Err(format!(
-                "output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"
-            ));
-        }
-        let mut element = Vec::with_capacity(data.len());
-        convert(data, content, self.content, &mut element)
-            .and_then(|()| self.appender.append(&element))
-            .map(|_| ())
-            .map_err(|err| format!("output: {}", err.of(&*self.name)))
     }
 }

@@ -137,6 +137,7 @@ impl Dispatcher {
             cause: trigger.cause.text(),
             letter: None,
             runner: Arc::clone(&self.runner),
+            over: Arc::clone(&self.over),
         };
         let id = queue.binding.id;
         let send = self.events.0.clone();

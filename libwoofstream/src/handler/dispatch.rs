@@ -30,6 +30,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -114,6 +115,8 @@ pub struct Dispatcher {
     refused: Option<Seen>,
     /// When bindings and woofs are looked at again, after that failed for a reason that may pass.
     look_again: Option<Instant>,
+    /// When dead letters that could not be written are tried again.
+    pub(super) letters_again: Option<Instant>,
     pub(super) pool: Pool,
     pub(super) events: (Sender<Event>, Receiver<Event>),
     /// Where it is found while it serves.
@@ -126,6 +129,10 @@ pub struct Dispatcher {
     stopping: Option<Instant>,
     /// Its directory is not at its place any more.
     is_abandoned: bool,
+    /// Set when it ends, for the attempts that still run.
+    pub(super) over: Arc<AtomicBool>,
+    /// It ends when nothing is pending, or there is nowhere to run it.
+    pub(super) once: bool,
     /// Why there is nowhere to run handlers, and until when it is not tried again.
     pub(super) put_off: Option<(String, Instant)>,
     /// Until when nothing was claimed for that reason, the last time it was tried.
@@ -174,6 +181,7 @@ impl Dispatcher {
             seen: None,
             refused: None,
             look_again: None,
+            letters_again: None,
             pool: Pool::new(),
             events: channel(),
             place: Place::default(),
@@ -182,6 +190,8 @@ impl Dispatcher {
             counts: Ended::default(),
             stopping: None,
             is_abandoned: false,
+            over: Arc::default(),
+            once: false,
             put_off: None,
             refused_until: None,
             lock,
@@ -206,10 +216,16 @@ impl Dispatcher {
     /// # Errors
     /// When the log of triggers cannot be written, or there is nowhere to run handlers.
     pub fn run_pending(mut self) -> Result<Ended> {
+        self.once = true;
         loop {
             let more = self.step()?;
             let idle =
                 |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
+            if self.is_abandoned {
+                let object = self.namespace.display().to_string();
+                self.end();
+                return Err(Error::new(Code::NotFound, object, "it was moved, removed or replaced"));
+            }
             if let Some(until) = self.stopping {
                 if !self.is_running() {
                     self.checkpoint()?;
@@ -225,7 +241,7 @@ impl Dispatcher {
                 return Err(err);
             }
             if !more && !self.is_running() && self.queues.iter().all(idle) {
-                self.journal.flush()?;
+                self.write_down()?;
                 self.raise_holds();
                 self.checkpoint()?;
                 return Ok(self.counts);
@@ -245,6 +261,9 @@ impl Dispatcher {
             return ControlFlow::Break(());
         }
         let stepped = self.step();
+        if self.is_abandoned {
+            return ControlFlow::Break(());
+        }
         if let Err(err) = &stepped {
             tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
         }
@@ -257,6 +276,7 @@ impl Dispatcher {
 
     /// Ends it, whatever runs.
     pub(super) fn end(mut self) -> Ended {
+        self.over.store(true, Ordering::Release);
         if self.is_abandoned {
             self.runner.abandon();
             // What is known goes where the log went, and nothing to where it was.
@@ -273,6 +293,8 @@ impl Dispatcher {
             );
             self.runner.end_all();
         }
+        // Nobody else can read any more what is in a woof that was removed.
+        while self.look_for_ended() && self.checkpoint().is_ok() {}
         if let Err(err) = self.checkpoint() {
             tracing::error!(error = %err, "the log of triggers cannot be written");
         }
@@ -284,8 +306,16 @@ impl Dispatcher {
         if self.look_again.take_if(|at| *at <= Instant::now()).is_some() {
             self.take(Event::Reload);
         }
-        let (mut more, mut idle) = (false, Vec::new());
+        if self.letters_again.take_if(|at| *at <= Instant::now()).is_some() {
+            self.write_letters();
+        }
+        let (mut more, mut idle) = (self.look_for_ended(), Vec::new());
         for queue in &mut self.queues {
+            if queue.is_over() {
+                // What is left in it is lost, and not found.
+                more = true;
+                continue;
+            }
             if self.journal.is_due() {
                 // What all of them find at once may be more than the log has room for behind its hold.
                 more = true;
@@ -302,7 +332,7 @@ impl Dispatcher {
         let before = self.journal.waiting();
         let claims = if self.stopping.is_some() { Vec::new() } else { self.claim() };
         let noted = self.journal.waiting() - before;
-        if let Err(err) = self.journal.flush() {
+        if let Err(err) = self.write_down() {
             // They are claimed anew, however often that fails.
             self.journal.take_back(noted);
             for (index, seqno, _) in claims {
@@ -312,6 +342,10 @@ impl Dispatcher {
                 }
             }
             return Err(err);
+        }
+        if self.is_abandoned {
+            // They are claimed in its own log, for who has that next.
+            return Ok(false);
         }
         for run in claims.chunk_by(|(a, ..), (b, ..)| a == b) {
             let Some(index) = run.first().map(|(index, ..)| *index) else { continue };
@@ -371,7 +405,7 @@ impl Dispatcher {
         let queues = self.queues.iter().filter(|queue| !queue.binding.paused).filter_map(Queue::due);
         // What is due while nothing is claimed is looked at when something is again.
         let due = self.refused_until.or_else(|| queues.min()).filter(|_| self.running < ATTEMPTS_MAX);
-        due.into_iter().chain(self.look_again).min()
+        due.into_iter().chain(self.look_again).chain(self.letters_again).min()
     }
 
     pub(super) fn take(&mut self, event: Event) {
@@ -380,7 +414,6 @@ impl Dispatcher {
                 if let Some(watch) = self.watches.get_mut(&id) {
                     watch.woke();
                 }
-                self.look_for_ended();
             }
             Event::More => {}
             Event::Reload => {
@@ -392,19 +425,16 @@ impl Dispatcher {
                     }
                     tracing::error!(error = %err, "bindings cannot be read: those read before stay in force");
                 }
-                self.look_for_woofs();
+                // Those that are not done with yet are looked for again with the next step.
+                let _ = self.look_for_woofs();
             }
             Event::Stop(within) => self.stop(within),
             Event::Abandon => self.is_abandoned = true,
             Event::Ended { binding, seqno, became, element, took } => {
                 self.running -= 1;
                 self.ended(binding, seqno, became, element, took);
-                self.look_for_ended();
             }
-            Event::Answers { binding, answers } => {
-                self.answered(binding, answers);
-                self.look_for_ended();
-            }
+            Event::Answers { binding, answers } => self.answered(binding, answers),
         }
     }
 
@@ -420,13 +450,9 @@ impl Dispatcher {
         }
     }
 
-    /// Looks for new woofs where one came to its end and nothing of it runs any more.
-    fn look_for_ended(&mut self) {
-        let ended =
-            |queue: &Queue| queue.running == 0 && queue.source.as_ref().is_some_and(Source::has_ended);
-        if self.queues.iter().any(ended) {
-            self.look_for_woofs();
-        }
+    /// Looks for new woofs where one came to its end and nothing of it runs any more. True when that is to go on.
+    fn look_for_ended(&mut self) -> bool {
+        self.queues.iter().any(Queue::is_over) && self.look_for_woofs()
     }
 
     /// Has each woof hold only what its bindings have not done, if the bindings are still those that were read.
@@ -475,7 +501,29 @@ impl Dispatcher {
         positions
     }
 
+    /// Writes what was noted into the log of triggers, which is made again if somebody removed it.
+    fn write_down(&mut self) -> Result<()> {
+        if self.journal.waiting() > 0 && self.journal.is_gone() {
+            if self.is_in_place() {
+                return self.checkpoint();
+            }
+            // Not the log was removed, but all that is here. Another's log has no place for it.
+            self.is_abandoned = true;
+        }
+        self.journal.flush()
+    }
+
+    /// Whether what it has locked is still found under its name.
+    fn is_in_place(&self) -> bool {
+        let found = self.namespace.join(STATE_DIR).join(files::LOCK).symlink_metadata();
+        found.is_ok_and(|meta| self.locked_file().is_ok_and(|locked| locked == (meta.dev(), meta.ino())))
+    }
+
     fn checkpoint(&mut self) -> Result<()> {
+        if self.journal.is_gone() && self.is_in_place() {
+            self.journal.open_again(&self.namespace)?;
+            tracing::error!(namespace = %self.namespace.display(), "the log of triggers was removed: made again, with all positions");
+        }
         let positions: Vec<Record> = self.queues.iter().map(Queue::record).collect();
         self.journal.checkpoint(positions)
     }
@@ -521,25 +569,38 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Opens woofs that were missing or came to their end.
-    fn look_for_woofs(&mut self) {
+    /// Opens woofs that were missing or came to their end. True when more is to be looked at in one that did, before it is given up.
+    fn look_for_woofs(&mut self) -> bool {
+        let mut more = false;
         for queue in &mut self.queues {
             queue.look_at_name();
-            let ended = queue.source.as_ref().is_none_or(Source::has_ended);
-            if !ended || queue.running > 0 {
+            if (queue.source.is_some() && !queue.is_over()) || queue.running > 0 {
                 continue;
+            }
+            if queue.source.is_some() && self.journal.is_due() {
+                // The log has room for what is lost after a checkpoint.
+                more = true;
+                continue;
+            }
+            match queue.look_for_woof(&mut self.journal) {
+                Ok(true) => {
+                    more = true;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(err) => {
+                    tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
+                    self.look_again = Some(Instant::now() + TRY_AGAIN);
+                }
             }
             self.watches.remove(&queue.binding.id);
             self.streams.end(queue.binding.id);
-            if let Err(err) = queue.look_for_woof(&mut self.journal) {
-                tracing::error!(woof = queue.binding.woof, error = %err, "the woof of a binding cannot be opened: trying again");
-                self.look_again = Some(Instant::now() + TRY_AGAIN);
-            }
         }
         if let Err(err) = self.watch() {
             tracing::error!(error = %err, "elements are not waited for: trying again");
             self.look_again = Some(Instant::now() + TRY_AGAIN);
         }
+        more
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) fn to_the_end(started: Started, limit: Duration, on_written: OnWritte
                 break;
             }
             running.kill();
-            return Err(Failure::Failed(format!("not done after {limit:?}, the time limit: killed")));
+            // What went wrong before may be why it is late.
+            let late = || format!("not done after {limit:?}, the time limit: killed");
+            return Err(Failure::Failed(failed.err().unwrap_or_else(late)));
         }
         let mut polled: Vec<PollFd<'_>> = pipes
             .iter()

@@ -1,6 +1,7 @@
 //! The log of triggers of a namespace, as its dispatcher writes and reads it.
 //!
-//! Failure contract: what [`Journal::flush`] returned for is in the log. What a recovery needs is held, and not overwritten.
+//! Failure contract: what [`Journal::flush`] returned for is in the log. What a recovery needs is held, and not overwritten. Whether the file is still the one
+//! of its name is the caller's to ask ([`Journal::is_gone`]).
 
 use super::record::Record;
 use crate::content::ContentType;
@@ -8,6 +9,8 @@ use crate::error::{Code, Error, Result};
 use crate::log::{self, Appender, Item, Options, Woof};
 use crate::name::{Namespace, StateDir};
 use rustix::io::Errno;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// How many elements the log keeps.
 const HISTORY: u64 = 65_536;
@@ -20,6 +23,9 @@ const DUE_BYTES: u64 = CAPACITY / 4;
 /// An open log of triggers.
 pub(super) struct Journal {
     name: String,
+    path: PathBuf,
+    /// Which file it is.
+    file: (u64, u64),
     woof: Woof,
     appender: Appender,
     /// Records that are not in the log yet, and where each ends.
@@ -72,6 +78,8 @@ impl Journal {
         }
         let appender = woof.appender().map_err(named)?;
         Ok(Journal {
+            path: PathBuf::from(&name),
+            file: woof.identity().map_err(named)?,
             woof,
             appender,
             name,
@@ -82,6 +90,22 @@ impl Journal {
             #[cfg(test)]
             refuses: false,
         })
+    }
+
+    /// Whether the log was removed, or another file has its name: what is appended is seen by nobody.
+    pub(super) fn is_gone(&self) -> bool {
+        match self.path.symlink_metadata() {
+            Ok(meta) => (meta.dev(), meta.ino()) != self.file,
+            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Opens the log anew, and makes it if it is not there. What was taken is kept; a checkpoint is due, before which it says nothing of the rest.
+    pub(super) fn open_again(&mut self, namespace: &Path) -> Result<()> {
+        let new = Journal::open(&StateDir::exactly(namespace)?)?;
+        (self.woof, self.appender, self.file) = (new.woof, new.appender, new.file);
+        (self.elements, self.bytes) = (DUE_ELEMENTS, 0);
+        Ok(())
     }
 
     /// Reads the records that a recovery needs, in order.

@@ -39,12 +39,12 @@ impl Logged {
         // Each line has its time and its trigger in the log too.
         self.bytes = before.saturating_add(line.len() as u64 + LINE_COST);
         if self.bytes <= HANDLER_LOGGED_MAX {
-            // As text that cannot do harm to who reads the log.
+            // Whoever writes the log sees to it that it is one line and does no harm to who reads it.
             let text = String::from_utf8_lossy(&line);
             if is_error {
-                tracing::warn!(trigger, handler, "{}", text.escape_debug());
+                tracing::warn!(trigger, handler, "{text}");
             } else {
-                tracing::info!(trigger, handler, "{}", text.escape_debug());
+                tracing::info!(trigger, handler, "{text}");
             }
         } else if before <= HANDLER_LOGGED_MAX {
             tracing::warn!(trigger, handler, limit = HANDLER_LOGGED_MAX, "more output is not logged");

@@ -24,6 +24,7 @@ mod journal;
 mod lines;
 mod logged;
 mod outcome;
+mod output;
 mod pool;
 mod process;
 mod program;

@@ -78,32 +78,52 @@ impl Dispatcher {
                 add(queue, Record { reason: Some(reason), again_ms, ..record(What::Failed) });
             }
             Became::Failed(reason) | Became::Hopeless(reason) => {
-                let dead = Record { reason: Some(reason.clone()), ..record(What::Dead) };
-                let letter = self.letter(index, seqno, &trigger, &reason, element.as_ref());
-                let Some(queue) = self.queues.get_mut(index) else { return };
-                // A dead letter whose handler is given up stays what it is: another one would go to the same handler, without end.
-                let is_kept = letter.woof == dead_letters();
-                if !is_kept
-                    && let Err(err) =
-                        StateDir::exactly(&self.namespace).and_then(|state| letter.append(&state))
-                {
-                    tracing::error!(trigger = shown, handler, error = %err, "the dead-letter woof cannot be written: trying again");
-                    queue.wait(seqno, Instant::now() + TRY_AGAIN);
-                    return;
-                }
-                tracing::error!(trigger = shown, handler, reason, "trigger given up");
-                queue.close(seqno);
-                self.counts.dead += 1;
-                queue.totals.count(&dead);
-                self.journal.add(&dead);
+                let dead = Record { reason: Some(reason), ..record(What::Dead) };
+                self.give_up(index, dead, element.as_ref());
             }
         }
+    }
+
+    /// Gives up the trigger of a record. False when its dead letter cannot be written: that is tried again, and no attempt is made for it.
+    fn give_up(&mut self, index: usize, dead: Record, element: Option<&Element>) -> bool {
+        let seqno = dead.seqno;
+        let trigger = self.queues.get(index).and_then(|queue| queue.trigger(seqno)).cloned();
+        let Some(trigger) = trigger else { return true };
+        let reason = dead.reason.clone().unwrap_or_default();
+        let letter = self.letter(index, seqno, &trigger, &reason, element);
+        let Some(queue) = self.queues.get_mut(index) else { return true };
+        let (shown, handler) = (&letter.trigger, &letter.handler);
+        // A dead letter whose handler is given up stays what it is: another one would go to the same handler, without end.
+        let is_kept = letter.woof == dead_letters();
+        if !is_kept
+            && let Err(err) = StateDir::exactly(&self.namespace).and_then(|state| letter.append(&state))
+        {
+            tracing::error!(trigger = shown, handler, error = %err, "the dead-letter woof cannot be written: trying again");
+            queue.give_up_later(dead);
+            self.letters_again = Some(Instant::now() + TRY_AGAIN);
+            return false;
+        }
+        tracing::error!(trigger = shown, handler, reason, "trigger given up");
+        queue.close(seqno);
+        self.counts.dead += 1;
+        queue.totals.count(&dead);
+        self.journal.add(&dead);
+        true
+    }
+
+    /// Writes the dead letters that could not be written, as far as that goes.
+    pub(super) fn write_letters(&mut self) {
+        let of = |(index, queue): (usize, &Queue)| queue.dying().into_iter().map(move |dead| (index, dead));
+        let dying: Vec<(usize, Record)> = self.queues.iter().enumerate().flat_map(of).collect();
+        // What one has no room for the others have none for either.
+        let _ = dying.into_iter().all(|(index, dead)| self.give_up(index, dead, None));
     }
 
     /// Begins no attempt for a while, as there is nowhere to run one.
     fn put_off(&mut self, reason: String) {
         if self.put_off.as_ref().is_none_or(|(before, _)| *before != reason) {
-            tracing::error!(namespace = %self.namespace.display(), reason, "handlers cannot run: trying again");
+            let then = if self.once { "their triggers wait" } else { "trying again" };
+            tracing::error!(namespace = %self.namespace.display(), reason, "handlers cannot run: {then}");
         }
         self.put_off = Some((reason, Instant::now() + TRY_AGAIN));
     }

@@ -11,7 +11,7 @@ use super::trigger::{Cause, State, Trigger};
 use crate::content::ContentType;
 use crate::error::{Code, Result};
 use crate::limits::TRIGGERS_OPEN_MAX;
-use crate::log::{Cursor, Item, Mark, Woof};
+use crate::log::{Cursor, Item, Mark, Woken, Woof};
 use crate::name::Namespace;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
@@ -129,6 +129,20 @@ pub(super) fn is_trigger(
         && predicate.is_none_or(|predicate| predicate.matches(subject))
 }
 
+/// Why what is left in a woof that came to its end is lost.
+const REMOVED: &str = "the woof was removed";
+const MADE_ANEW: &str = "the woof was made anew";
+
+/// What an element is.
+enum Looked {
+    /// A trigger, with the time at which it was put.
+    Trigger(u64, u64),
+    /// None, or lost.
+    Other,
+    /// All that are there were looked at.
+    End,
+}
+
 /// How a look at further elements ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scan {
@@ -151,6 +165,8 @@ pub(super) struct Queue {
     open: BTreeMap<u64, Trigger>,
     ready: BTreeSet<u64>,
     waiting: BTreeSet<(Instant, u64)>,
+    /// Triggers that are given up and whose dead letters could not be written yet, each with its record for then.
+    dying: BTreeMap<u64, Record>,
     pub(super) running: usize,
     pub(super) totals: Totals,
     /// The elements are dead letters that were put back.
@@ -176,6 +192,7 @@ impl Queue {
             open: BTreeMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            dying: BTreeMap::new(),
             running: 0,
             totals: Totals::default(),
             retries: binding.id == 0,
@@ -207,7 +224,7 @@ impl Queue {
         let woof = match woof {
             Ok(woof) => woof,
             Err(err) if err.code() == Code::NotFound => {
-                self.lose_all(journal, "the woof was removed");
+                self.lose_all(journal, REMOVED);
                 // The next one of this name begins with its first element.
                 self.upto = 0;
                 journal.add(&self.record());
@@ -226,7 +243,7 @@ impl Queue {
             file.is_some_and(|file| file != found) || (!after_loss && self.upto >= woof.next_seqno());
         let lost = after_loss || is_copy;
         if anew {
-            self.lose_all(journal, "the woof was made anew");
+            self.lose_all(journal, MADE_ANEW);
             // The one that was bound may have been away; what it holds is what was not done.
             let is_back = self.binding.made == status.created_ns;
             self.upto = if is_back { held.max(self.binding.from) - 1 } else { 0 };
@@ -245,9 +262,7 @@ impl Queue {
             }
             // Numbers from the hold on may belong to other elements now.
             self.upto = held - 1;
-            self.open.retain(|seqno, _| *seqno < held);
-            self.ready.retain(|seqno| *seqno < held);
-            self.waiting.retain(|(_, seqno)| *seqno < held);
+            self.forget_from(held);
         } else {
             // All before the hold is done.
             self.upto = self.upto.max(held - 1);
@@ -277,16 +292,56 @@ impl Queue {
         Ok(())
     }
 
-    /// Opens the woof again where it was removed or another was put in its place.
-    pub(super) fn look_for_woof(&mut self, journal: &mut Journal) -> Result<()> {
-        let ended = self.source.as_ref().is_none_or(Source::has_ended);
-        if ended && self.running == 0 {
-            let (made, file) = self.source.take().map(|source| (source.made, source.file)).unzip();
-            let opened = self.open_woof(journal, made.or(Some(0)), None, file);
-            self.unread = opened.is_err();
-            return opened;
+    /// Whether its woof came to its end and nothing of it runs any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.running == 0 && self.source.as_ref().is_some_and(Source::has_ended)
+    }
+
+    /// Opens the woof again where there was none, or the one that is over is known to be lost to its end. True when there may be more in
+    /// that: then this is to be called again.
+    pub(super) fn look_for_woof(&mut self, journal: &mut Journal) -> Result<bool> {
+        if (self.source.is_some() && !self.is_over()) || self.running > 0 {
+            return Ok(false);
         }
-        Ok(())
+        if !self.is_there_again() && self.lose_with_woof(journal) {
+            return Ok(true);
+        }
+        let (made, file) = self.source.take().map(|source| (source.made, source.file)).unzip();
+        let opened = self.open_woof(journal, made.or(Some(0)), None, file);
+        self.unread = opened.is_err();
+        opened.map(|()| false)
+    }
+
+    /// Whether the woof, or a copy of it, has its name again by now: what is open in it is not lost.
+    fn is_there_again(&self) -> bool {
+        let Some(source) = self.source.as_ref().filter(|source| source.has_no_name) else { return false };
+        let found = Namespace::exactly(&self.namespace)
+            .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
+        found.is_ok_and(|woof| woof.status().created_ns == source.made)
+    }
+
+    /// Loses what is open, and what further elements are triggers, with a woof that is over. True when there may be more.
+    fn lose_with_woof(&mut self, journal: &mut Journal) -> bool {
+        let Some(mut source) = self.source.take() else { return false };
+        let reason = if source.woof.ended() == Some(Woken::Reset) { MADE_ANEW } else { REMOVED };
+        self.lose_all(journal, reason);
+        let (mut runs, mut more): (Vec<(u64, u64)>, _) = (Vec::new(), true);
+        for _ in 0..TURN {
+            match self.look(&mut source, journal) {
+                Looked::Trigger(seqno, _) => match runs.last_mut() {
+                    Some((_, last)) if *last + 1 == seqno => *last = seqno,
+                    _ => runs.push((seqno, seqno)),
+                },
+                Looked::Other => {}
+                Looked::End => {
+                    more = false;
+                    break;
+                }
+            }
+        }
+        runs.into_iter().for_each(|(from, to)| self.lose(journal, from, to, reason));
+        self.source = Some(source);
+        more
     }
 
     /// Looks whether the woof still has its name.
@@ -318,16 +373,17 @@ impl Queue {
     /// Notes that all triggers from this element on that are open are lost.
     fn lose_from(&mut self, journal: &mut Journal, from: u64, reason: &str) {
         for seqno in self.open.split_off(&from).into_keys() {
-            self.totals.lost += 1;
-            journal.add(&Record {
-                woof: Some(self.binding.woof.clone()),
-                handler: Some(self.binding.handler.clone()),
-                reason: Some(reason.to_owned()),
-                ..Record::new(What::Lost, self.binding.id, seqno)
-            });
+            self.lose(journal, seqno, seqno, reason);
         }
+        self.forget_from(from);
+    }
+
+    /// Forgets what was to become of triggers from this element on.
+    fn forget_from(&mut self, from: u64) {
+        self.open.retain(|seqno, _| *seqno < from);
         self.ready.retain(|seqno| *seqno < from);
         self.waiting.retain(|(_, seqno)| *seqno < from);
+        self.dying.retain(|seqno, _| *seqno < from);
     }
 
     fn insert(&mut self, seqno: u64, trigger: Trigger) {
@@ -348,28 +404,14 @@ impl Queue {
                 scan = Scan::More;
                 break;
             }
-            let (content, named) = (source.content, self.binding.named);
-            match source.cursor.next() {
-                Some(Item::Elem { seqno, time_ns, mark, data, .. }) => {
-                    self.upto = seqno;
-                    let subject = subject(content, &source.dir, seqno, time_ns, data);
-                    let matches = is_trigger(named, self.predicate.as_ref(), mark, &subject);
-                    if !matches {
-                        continue;
-                    }
+            match self.look(&mut source, journal) {
+                Looked::Trigger(seqno, time_ns) => {
                     let cause = if self.retries { Cause::Asked } else { Cause::Put };
                     self.insert(seqno, Trigger::found(time_ns, cause));
                     found.push((seqno, time_ns));
                 }
-                Some(Item::Gone { from, to }) => {
-                    self.upto = to;
-                    self.lost(journal, from, to, "overwritten before they were looked at");
-                }
-                Some(Item::Damaged { seqno }) => {
-                    self.upto = seqno;
-                    self.lost(journal, seqno, seqno, "damaged");
-                }
-                None => break,
+                Looked::Other => {}
+                Looked::End => break,
             }
         }
         self.source = Some(source);
@@ -390,6 +432,28 @@ impl Queue {
         scan
     }
 
+    /// Looks at the next element.
+    fn look(&mut self, source: &mut Source, journal: &mut Journal) -> Looked {
+        match source.cursor.next() {
+            Some(Item::Elem { seqno, time_ns, mark, data, .. }) => {
+                self.upto = seqno;
+                let subject = subject(source.content, &source.dir, seqno, time_ns, data);
+                let matches = is_trigger(self.binding.named, self.predicate.as_ref(), mark, &subject);
+                return if matches { Looked::Trigger(seqno, time_ns) } else { Looked::Other };
+            }
+            Some(Item::Gone { from, to }) => {
+                self.upto = to;
+                self.lost(journal, from, to, "overwritten before they were looked at");
+            }
+            Some(Item::Damaged { seqno }) => {
+                self.upto = seqno;
+                self.lost(journal, seqno, seqno, "damaged");
+            }
+            None => return Looked::End,
+        }
+        Looked::Other
+    }
+
     /// The dead letter that an element of those that were put back is.
     pub(super) fn dead_letter(&self, seqno: u64) -> Option<DeadLetter> {
         let element = super::element::read(&self.source.as_ref()?.woof, seqno).ok()?;
@@ -398,6 +462,11 @@ impl Queue {
 
     fn lost(&mut self, journal: &mut Journal, from: u64, to: u64, reason: &str) {
         tracing::error!(woof = self.binding.woof, from, to, reason, "elements lost to their handler");
+        self.lose(journal, from, to, reason);
+    }
+
+    /// Notes that elements are lost.
+    fn lose(&mut self, journal: &mut Journal, from: u64, to: u64, reason: &str) {
         let record = Record {
             to: Some(to).filter(|to| *to != from),
             woof: Some(self.binding.woof.clone()),
@@ -463,11 +532,26 @@ impl Queue {
         }
     }
 
-    /// Notes that an attempt ended and nothing more is to be done.
+    /// Notes that nothing more is to be done for a trigger: its attempt ended, or its dead letter is written.
     pub(super) fn close(&mut self, seqno: u64) {
-        if self.open.remove(&seqno).is_some() {
+        self.dying.remove(&seqno);
+        if self.open.remove(&seqno).is_some_and(|trigger| trigger.state == State::Running) {
             self.running -= 1;
         }
+    }
+
+    /// Notes that the trigger of this record is given up, and that its dead letter is still to be written. No attempt begins any more.
+    pub(super) fn give_up_later(&mut self, dead: Record) {
+        let Some(trigger) = self.open.get_mut(&dead.seqno) else { return };
+        if std::mem::replace(&mut trigger.state, State::Dying) == State::Running {
+            self.running -= 1;
+        }
+        self.dying.insert(dead.seqno, dead);
+    }
+
+    /// The records of the triggers whose dead letters are still to be written.
+    pub(super) fn dying(&self) -> Vec<Record> {
+        self.dying.values().cloned().collect()
     }
 
     /// Notes that an attempt failed; the next one begins at `until`, if the trigger is not given up. Gives how many failed.

@@ -12,11 +12,12 @@
 //! A thread for each starts the program, takes its answers and sees to its time limit. A few elements for a program that is there are written to it by
 //! who hands them over, so that a trigger waits for no other thread.
 
-use super::attempt::{Became, Output};
+use super::attempt::Became;
 use super::bindings::Binding;
 use super::dispatch::Event;
 use super::element::Element;
 use super::follow::{self, Pipe};
+use super::output::{Output, Patience};
 use super::run::{Channel, Failure, Run, Runner, Running, Started};
 use super::written::Written;
 use crate::content::ContentType;
@@ -264,6 +265,8 @@ impl Feed {
 struct Program {
     running: Box<dyn Running>,
     pipes: [Pipe; 2],
+    /// Where its output goes, once there is some.
+    output: Option<Output>,
 }
 
 struct Worker {
@@ -365,7 +368,7 @@ impl Worker {
             depth,
             deadline: Instant::now() + binding.timeout(),
         };
-        Ok((Program { running, pipes }, fed))
+        Ok((Program { running, pipes, output: None }, fed))
     }
 
     /// How long there is nothing to do unless somebody wakes it.
@@ -447,6 +450,9 @@ impl Worker {
         let (Some(program), Some(fed)) = (&mut self.program, &mut feed.program) else { return };
         let (given, answers, depth) = (&mut fed.given, &mut self.answers, fed.depth);
         let before = answers.len();
+        // Without an element to answer it has no time limit of its own.
+        let until = if given.is_empty() { Instant::now() + binding.timeout() } else { fed.deadline };
+        let patience = Patience { until, over: &self.shared.closed };
         let mut wrong = None;
         for pipe in &mut program.pipes {
             let mut take = |channel, written: Written<'_>| {
@@ -455,23 +461,18 @@ impl Worker {
                     _ => None,
                 };
                 let Some(answer) = answer else {
-                    let seqno = given.front().copied().unwrap_or(0);
-                    let trigger = format!("{}-{seqno}", binding.id);
-                    let run = Run {
-                        namespace,
-                        binding,
-                        trigger: &trigger,
-                        depth,
-                        attempt: None,
-                        asked: None,
-                        args: &[],
+                    let trigger = format!("{}-{}", binding.id, given.front().copied().unwrap_or(0));
+                    let output = match &mut program.output {
+                        Some(output) => output,
+                        None => program.output.insert(Output::open(namespace, binding, depth)?),
                     };
-                    return Output::open(namespace, &run)?.take(channel, written);
+                    return output.take(&trigger, &binding.handler, channel, written, patience);
                 };
                 match given.pop_front() {
                     Some(seqno) => answers.push((seqno, answer)),
                     None => return Err("an answer too many".to_owned()),
                 }
+                program.output.as_mut().map(Output::of_the_next);
                 Ok(())
             };
             // As much as is there, so that what it wrote before its end is not lost; a pipe holds 64 KiB.

@@ -2,7 +2,9 @@
 
 mod clock;
 mod groups;
+mod into;
 mod links;
+mod nowhere;
 mod own;
 mod prefixes;
 

@@ -34,6 +34,8 @@ pub(super) enum State {
     Running,
     /// Until then.
     Waiting(Instant),
+    /// Given up; its dead letter is still to be written.
+    Dying,
 }
 
 /// A trigger that is not done.

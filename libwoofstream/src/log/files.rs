@@ -252,6 +252,17 @@ fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Unnamed> 
     Ok(unnamed)
 }
 
+/// Whether a directory that is not there can be made, as far as can be told without trying.
+fn can_be_made(dir: &Path) -> bool {
+    use rustix::fs::{Access, PROC_SUPER_MAGIC, access, statfs};
+    let above = dir.ancestors().skip(1).map(|above| above.join(".")).find(|above| above.exists());
+    above.is_some_and(|above| {
+        // Nobody makes directories among those of processes, whatever their mode is.
+        access(&above, Access::WRITE_OK).is_ok()
+            && statfs(&above).is_ok_and(|of| of.f_type != PROC_SUPER_MAGIC)
+    })
+}
+
 /// The same of a woof whose number, time and boot are given: made again, it has the same bytes.
 pub(super) fn made_as(
     path: &Path,
@@ -261,11 +272,10 @@ pub(super) fn made_as(
 ) -> Result<Unnamed> {
     let dir = dir_of(path);
     let created = |err: std::io::Error| match err.kind() {
-        std::io::ErrorKind::NotFound => Error::new(
-            Code::NotFound,
-            "",
-            format!("create: no directory {} (wcreate -p makes it)", dir.display()),
-        ),
+        std::io::ErrorKind::NotFound => {
+            let advice = if can_be_made(dir) { " (wcreate -p makes it)" } else { "" };
+            Error::new(Code::NotFound, "", format!("create: no directory {}{advice}", dir.display()))
+        }
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => {
             let failed = Error::io("", "create", err);
             Error::new(

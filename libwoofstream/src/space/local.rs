@@ -125,7 +125,16 @@ impl Space for Local {
 
 /// Makes a directory and all above it, with the state directory and that for handlers in it.
 fn make_namespace(dir: &Path) -> Result<()> {
-    let make = |name| std::fs::create_dir_all(dir.join(name)).map_err(|err| Error::io("", "create", err));
+    let make = |name| {
+        let made = dir.join(name);
+        std::fs::create_dir_all(&made).map_err(|err| {
+            let above = match existing_above(&made) {
+                here if here.as_os_str().is_empty() => Path::new("."),
+                above => above,
+            };
+            Error::io("", &format!("create: no directory can be made in {}", above.display()), err)
+        })
+    };
     make(STATE_DIR)?;
     make(HANDLERS_DIR)
 }
@@ -163,6 +172,10 @@ impl Put for LocalPut {
 
     fn element_max(&self) -> Option<u64> {
         Some(self.appender.element_max())
+    }
+
+    fn first_kept(&self) -> Option<u64> {
+        Some(self.woof.first_seqno())
     }
 
     fn set_sync(&mut self, sync: bool) {

@@ -107,6 +107,10 @@ pub trait Put {
     fn content(&self) -> Option<ContentType>;
     /// The largest element, in bytes, where it is known here.
     fn element_max(&self) -> Option<u64>;
+    /// The oldest element that the woof keeps, where that is known here.
+    fn first_kept(&self) -> Option<u64> {
+        None
+    }
     /// Says what the data of later puts is, where [`Put::content`] is not known. Text, to begin with.
     fn data_is(&mut self, _content: ContentType) {}
     /// Makes every later put durable before it is reported.

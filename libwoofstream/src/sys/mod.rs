@@ -1,13 +1,18 @@
-//! What the library asks of the system: the time, which boot this is, names of users, files written whole, files locked, and files that no link leads away from.
+//! What the library asks of the system: the time, which boot this is, names of users, files written whole, files locked, files that no link leads away from, and who is
+//! still there.
 
+mod alive;
 pub mod base64;
 mod inside;
 mod lock;
+mod poll;
 mod replace;
 pub mod users;
 
+pub use alive::{is_gone, own_identity};
 pub use inside::{link_to, open_beneath, open_exactly, path_of};
 pub use lock::lock_alone;
+pub(crate) use poll::poll_for;
 pub use replace::replace;
 
 use crate::error::{Error, Result};

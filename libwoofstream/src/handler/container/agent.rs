@@ -172,3 +172,110 @@ impl Agent {
 fn how(status: ExitStatus) -> Ended {
     status.signal().map_or_else(|| Ended::Exited(status.code().unwrap_or(-1)), Ended::Killed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::order::{pair, send_order, take_answer};
+    use super::*;
+    use rustix::net::{Shutdown, shutdown};
+    use std::fs::File;
+    use std::io::Write as _;
+
+    /// An agent that takes orders, without a container, and may start so many more threads.
+    fn agent(threads: usize) -> (OwnedFd, Arc<Agent>) {
+        let (server, control) = pair().unwrap();
+        let (idle, threads) = (AtomicUsize::new(0), AtomicUsize::new(AGENT_THREADS_MAX - threads));
+        let agent = Arc::new(Agent { control, idle, threads, path: "/usr/bin:/bin".into() });
+        agent.more_threads().unwrap();
+        (server, agent)
+    }
+
+    /// A program that was ordered: it makes a file and waits for a line.
+    struct Ordered {
+        stdin: File,
+        end: OwnedFd,
+    }
+
+    impl Ordered {
+        fn new(server: &OwnedFd, dir: &Path, name: &str) -> Ordered {
+            let script = format!("echo > began-{name}; read line");
+            Ordered::program(server, dir, &["/bin/sh", "-c", &script])
+        }
+
+        fn program(server: &OwnedFd, dir: &Path, argv: &[&str]) -> Ordered {
+            let order = Order {
+                argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
+                env: Vec::new(),
+                dir: dir.to_str().unwrap().to_owned(),
+                memory: 1 << 30,
+                trigger: None,
+            };
+            let (stdin, feed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+            let null = || File::options().write(true).open("/dev/null").unwrap().into();
+            let (end, theirs) = pair().unwrap();
+            send_order(server, &order, &[stdin, null(), null(), theirs]).unwrap();
+            Ordered { stdin: feed.into(), end }
+        }
+
+        /// Lets it go on; how it ended.
+        fn go(mut self) -> Ended {
+            self.stdin.write_all(b"line\n").unwrap();
+            wait_for(&self.end);
+            take_answer(&self.end)
+        }
+    }
+
+    fn wait_for(end: &OwnedFd) {
+        let limit = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&limit)), Ok(1), "it does not end");
+    }
+
+    fn until(what: &str, is: impl Fn() -> bool) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is() {
+            assert!(std::time::Instant::now() < end, "never: {what}");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn each_order_that_nobody_waits_for_has_a_thread_of_its_own_and_threads_are_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, agent) = agent(AGENT_THREADS_MAX);
+        let threads = || agent.threads.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            let ordered: Vec<_> = (0..5).map(|n| Ordered::new(&server, dir.path(), &n.to_string())).collect();
+            until("all five run", || (0..5).all(|n| dir.path().join(format!("began-{n}")).exists()));
+            assert_eq!(threads(), 6, "five run, and one waits for orders");
+            for one in ordered {
+                assert_eq!(one.go(), Ended::Exited(0));
+            }
+            until("all wait for orders", || agent.idle.load(Ordering::Relaxed) == 6);
+            (0..5).for_each(|n| std::fs::remove_file(dir.path().join(format!("began-{n}"))).unwrap());
+        }
+    }
+
+    #[test]
+    fn orders_over_the_limit_wait_for_a_thread_and_those_that_are_taken_back_meanwhile_never_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, agent) = agent(2);
+        let there = |name: &str| dir.path().join(name).exists();
+        let running = ["a", "b"].map(|name| Ordered::new(&server, dir.path(), name));
+        until("both run", || there("began-a") && there("began-b"));
+        // One that cannot be started, which would be answered.
+        let taken_back = Ordered::program(&server, dir.path(), &["/no/such/program"]);
+        let waits = Ordered::new(&server, dir.path(), "d");
+        shutdown(&taken_back.end, Shutdown::Write).unwrap();
+        assert_eq!(agent.threads.load(Ordering::Relaxed), AGENT_THREADS_MAX);
+        let [first, second] = running;
+        assert!(!there("began-d"), "there is no thread for it");
+        assert_eq!(first.go(), Ended::Exited(0));
+        until("the last one runs", || there("began-d"));
+        // It was let go of, and nobody tried to start it.
+        wait_for(&taken_back.end);
+        assert_eq!(take_answer(&taken_back.end), Ended::Gone);
+        assert_eq!((waits.go(), second.go()), (Ended::Exited(0), Ended::Exited(0)));
+        until("both wait for orders", || agent.idle.load(Ordering::Relaxed) == 2);
+        assert_eq!(agent.threads.load(Ordering::Relaxed), AGENT_THREADS_MAX);
+    }
+}

@@ -34,6 +34,9 @@ use std::time::{Duration, Instant};
 const LABEL: &str = "woofstream.namespace";
 const OTHER_LABEL: &str = "woofstream.run";
 
+/// Which process made it.
+const MAKER_LABEL: &str = "woofstream.maker";
+
 /// How often it is looked whether a container that starts has ended instead.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -213,6 +216,11 @@ pub(super) fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     let image = &*spec.settings.image;
     let engine = Engine { stop: Some(&spec.stop), ..Engine::at(&spec.engine) };
     check_at(engine, image)?;
+    if (spec.first || !spec.serves)
+        && let Err(err) = remove_orphans(engine)
+    {
+        tracing::warn!(image, error = %err, "containers whose makers were killed could not be removed");
+    }
     if let Some(namespace) = spec.namespace.as_ref().filter(|_| spec.first) {
         remove_left(engine, namespace, None).map_err(|refused| refused.error(image))?;
     }
@@ -326,7 +334,10 @@ fn body(spec: &Spec, socket: &Path, program: &Path) -> ContainerCreateBody {
         cmd: Some(Vec::new()),
         user: Some(format!("{uid}:{gid}")),
         working_dir: Some(if spec.namespace.is_some() { NAMESPACE } else { "/tmp" }.to_owned()),
-        labels: Some(HashMap::from([(if spec.serves { LABEL } else { OTHER_LABEL }.to_owned(), of)])),
+        labels: Some(HashMap::from([
+            (if spec.serves { LABEL } else { OTHER_LABEL }.to_owned(), of),
+            (MAKER_LABEL.to_owned(), sys::own_identity()),
+        ])),
         stop_signal: Some("SIGKILL".to_owned()),
         host_config: Some(host),
         ..ContainerCreateBody::default()
@@ -351,6 +362,22 @@ fn remove_left(engine: Engine<'_>, namespace: &Path, but: Option<&str>) -> std::
             let names = container.names.unwrap_or_default();
             let is_kept = but.is_some_and(|but| names.iter().any(|name| name.trim_start_matches('/') == but));
             if let Some(id) = container.id.filter(|_| !is_kept) {
+                remove(&docker, &id).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Removes the containers whose makers were killed before they started them, so that no agent would end them.
+fn remove_orphans(engine: Engine<'_>) -> std::result::Result<(), Refused> {
+    let filters = HashMap::from([("label", vec![MAKER_LABEL]), ("status", vec!["created"])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    engine.call(async |docker| {
+        for container in docker.list_containers(Some(options)).await? {
+            let labels = container.labels.unwrap_or_default();
+            let is_orphan = labels.get(MAKER_LABEL).is_some_and(|maker| sys::is_gone(maker));
+            if let Some(id) = container.id.filter(|_| is_orphan) {
                 remove(&docker, &id).await?;
             }
         }

@@ -145,7 +145,7 @@ fn a_woof_that_cannot_be_opened_is_looked_for_again() {
     let path = dir.path().join("temp");
     log::remove(&path).unwrap();
     std::fs::write(&path, "no woof").unwrap();
-    dispatcher.take(Event::Woken(1));
+    dispatcher.step().unwrap();
     assert!(dispatcher.queues[0].source.is_none() && dispatcher.look_again.is_some());
     std::fs::remove_file(&path).unwrap();
     log::create(&path, &Options::default()).unwrap();
@@ -309,4 +309,255 @@ fn a_long_lived_handler_that_is_to_end_is_not_waited_for_and_none_begins_in_its_
     tell.send(()).unwrap();
     dispatcher.end();
     assert_eq!(starting(), 0);
+}
+
+/// The records of a kind in the log of triggers: of which binding, and of which elements.
+fn records(dir: &std::path::Path, what: super::super::What) -> Vec<(u32, u64, u64)> {
+    let woof = log::open(&dir.join(STATE_DIR).join(files::TRIGGERS)).unwrap();
+    let (mut records, mut cursor) = (Vec::new(), woof.cursor(1));
+    while let Some(log::Item::Elem { data, .. }) = cursor.next() {
+        let record = Record::parse(data).unwrap();
+        if record.what == what {
+            records.push((record.binding, record.seqno, record.to.unwrap_or(record.seqno)));
+        }
+    }
+    records
+}
+
+#[test]
+fn each_trigger_of_a_woof_that_is_removed_before_it_was_looked_at_has_its_record() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    let long = Binding { filter: Some("size > 1".to_owned()), ..Binding::new("temp", "long") };
+    bindings::add(dir.path(), &long, None).unwrap();
+    dispatcher.take(Event::Reload);
+    dispatcher.step().unwrap();
+    let path = dir.path().join("temp");
+    let mut appender = log::open(&path).unwrap().appender().unwrap();
+    // More than is looked at in a turn.
+    appender.extend(std::iter::repeat_n(b"x".as_slice(), 9_998), |_| ()).unwrap();
+    assert_eq!(appender.append(b"long").unwrap(), 10_000);
+    log::remove(&path).unwrap();
+    // What has its name by then is not what they are of.
+    log::create(&path, &Options::default()).unwrap();
+    while dispatcher.step().unwrap() {}
+    assert!(!dispatcher.is_running());
+    dispatcher.journal.flush().unwrap();
+    let lost = records(dir.path(), super::super::What::Lost);
+    let of = |id| lost.iter().filter(move |(binding, ..)| *binding == id).map(|(_, from, to)| (*from, *to));
+    assert_eq!(of(1).map(|(from, to)| to - from + 1).sum::<u64>(), 9_999, "{lost:?}");
+    assert_eq!((of(1).next().unwrap().0, of(1).next_back().unwrap().1), (2, 10_000), "{lost:?}");
+    assert_eq!(of(2).collect::<Vec<_>>(), [(10_000, 10_000)]);
+    let totals: Vec<u64> = dispatcher.queues.iter().map(|queue| queue.totals.lost).collect();
+    assert_eq!((totals, dispatcher.queues[0].looks_at()), (vec![9_999, 1], 1));
+}
+
+#[test]
+fn more_is_lost_with_a_woof_than_the_log_of_triggers_has_room_for() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    let path = dir.path().join("large");
+    log::create(&path, &Options::default()).unwrap();
+    for handler in 0..40 {
+        // No two in a row, so each has a record of its own: in one turn of all of them more than the log keeps.
+        let filter = Some("seqno % 2 == 0".to_owned());
+        let every_second = Binding { filter, ..Binding::new("large", &format!("h{handler}")) };
+        bindings::add(dir.path(), &every_second, None).unwrap();
+    }
+    dispatcher.take(Event::Reload);
+    let mut appender = log::open(&path).unwrap().appender().unwrap();
+    appender.extend(std::iter::repeat_n(b"x".as_slice(), 10_000), |_| ()).unwrap();
+    log::remove(&path).unwrap();
+    // It also is what a dispatcher does that ends.
+    for _ in 0..3 {
+        assert!(dispatcher.step().unwrap());
+    }
+    let namespace = dispatcher.namespace.as_path().to_owned();
+    dispatcher.end();
+    let left = super::super::Summary::of(&namespace).unwrap();
+    let lost = left.bindings.iter().map(|binding| binding.totals.lost);
+    assert_eq!(lost.sum::<u64>(), 200_000);
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_written_is_tried_again_and_its_handler_is_not() {
+    let (dir, mut dispatcher, started, end) = dispatcher_that_tells();
+    let other = Binding { retries: 0, ..Binding::new("temp", "dies") };
+    bindings::add(dir.path(), &other, Some(1)).unwrap();
+    bindings::remove(dir.path(), "temp", Some("h")).unwrap();
+    dispatcher.take(Event::Reload);
+    let dead = dir.path().join(STATE_DIR).join(files::DEAD);
+    std::fs::create_dir(&dead).unwrap();
+    // Who is told nothing fails.
+    drop(end);
+    to_the_end(&mut dispatcher);
+    assert_eq!(started.try_recv(), Ok(1));
+    for _ in 0..3 {
+        assert!(dispatcher.due().is_some(), "it is tried again");
+        dispatcher.letters_again = Some(Instant::now());
+        to_the_end(&mut dispatcher);
+        assert!(started.try_recv().is_err(), "the handler runs again");
+    }
+    let queue = &dispatcher.queues[0];
+    assert_eq!((queue.open_count(), queue.position(), dispatcher.counts.dead), (1, 0, 0));
+    std::fs::remove_dir(&dead).unwrap();
+    dispatcher.letters_again = Some(Instant::now());
+    to_the_end(&mut dispatcher);
+    let queue = &dispatcher.queues[0];
+    assert_eq!((queue.open_count(), queue.position(), dispatcher.counts.dead), (0, 1, 1));
+    assert_eq!((queue.totals.failed, queue.totals.dead, dispatcher.due()), (1, 1, None));
+    let woof = log::open(&dead).unwrap();
+    let letter = super::super::element::read(&woof, 1).unwrap();
+    let letter: super::super::DeadLetter = serde_json::from_slice(&letter.data).unwrap();
+    let expected = ("2-1", 1, Some("one"), "receiving on a closed channel");
+    assert_eq!((&*letter.trigger, letter.attempts, letter.data.as_deref(), &*letter.reason), expected);
+    assert_eq!(woof.next_seqno(), 2);
+}
+
+#[test]
+fn a_log_of_triggers_that_is_removed_is_made_again_with_all_that_a_recovery_needs() {
+    let (dir, mut dispatcher, started, end) = dispatcher_that_tells();
+    let woof = log::open(&dir.path().join("temp")).unwrap();
+    woof.appender().unwrap().append(b"two").unwrap();
+    dispatcher.step().unwrap();
+    assert!(matches!((started.recv(), started.recv()), (Ok(1), Ok(2)) | (Ok(2), Ok(1))));
+    let path = dir.path().join(STATE_DIR).join(files::TRIGGERS);
+    std::fs::remove_file(&path).unwrap();
+    // One of them is done.
+    end.send(()).unwrap();
+    let event = dispatcher.events.1.recv().unwrap();
+    dispatcher.take(event);
+    dispatcher.step().unwrap();
+    use super::super::What::{Claimed, Done, Position};
+    let done = records(dir.path(), Done);
+    assert_eq!((done.len(), records(dir.path(), Position).len()), (1, 1));
+    // What was found after that is there too.
+    woof.appender().unwrap().append(b"three").unwrap();
+    dispatcher.step().unwrap();
+    assert_eq!(started.recv(), Ok(3));
+    assert_eq!(records(dir.path(), Claimed), [(1, 3, 3)]);
+    // As if it was killed: another one finds what is open, and runs nothing that is done.
+    let copy = std::fs::read(&path).unwrap();
+    drop((dispatcher, end));
+    std::fs::write(&path, copy).unwrap();
+    let ((tell, started), (end, told)) = (channel(), channel());
+    let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
+    let mut dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
+    (0..2).for_each(|_| end.send(()).unwrap());
+    to_the_end(&mut dispatcher);
+    let mut again: Vec<u64> = started.try_iter().collect();
+    again.sort_unstable();
+    let left = 3 - done[0].1;
+    assert_eq!((again, dispatcher.counts.done), (vec![left, 3], 2));
+    assert_eq!(woof.held(), Some(4));
+}
+
+#[test]
+fn a_log_of_triggers_that_cannot_be_made_again_keeps_what_it_is_to_say() {
+    let (dir, mut dispatcher, end) = dispatcher();
+    let path = dir.path().join(STATE_DIR).join(files::TRIGGERS);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    for _ in 0..3 {
+        dispatcher.step().unwrap_err();
+        assert!(!dispatcher.is_running());
+    }
+    std::fs::remove_dir(&path).unwrap();
+    end.send(()).unwrap();
+    to_the_end(&mut dispatcher);
+    use super::super::What::{Claimed, Done, Put};
+    let what = [Put, Claimed, Done].map(|what| records(dir.path(), what));
+    assert_eq!(what, [[(1, 1, 1)], [(1, 1, 1)], [(1, 1, 1)]]);
+}
+
+/// Has somewhere to run handlers only from a moment on; tells which attempts it ran then.
+struct ReadyLater {
+    is_ready: AtomicBool,
+    ran: Sender<(u64, u32)>,
+}
+
+impl Runner for ReadyLater {
+    fn start(&self, _run: &Run<'_>, _stdin: std::os::fd::OwnedFd) -> std::result::Result<Started, Failure> {
+        Err(Failure::NotReady("it has no programs".to_owned()))
+    }
+
+    fn run(&self, run: &Run<'_>, _: OnWritten<'_>) -> Outcome {
+        if !self.is_ready.load(Ordering::SeqCst) {
+            return Err(Failure::NotReady("no engine".to_owned()));
+        }
+        let attempt = run.attempt.unwrap();
+        self.ran.send((attempt.seqno, attempt.number)).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn one_trigger_finds_out_for_all_whether_there_is_somewhere_to_run_them_and_no_attempt_is_counted() {
+    let (dir, dispatcher, _end) = dispatcher();
+    drop(dispatcher);
+    let woof = log::open(&dir.path().join("temp")).unwrap();
+    let mut appender = woof.appender().unwrap();
+    appender.extend(std::iter::repeat_n(b"more".as_slice(), 8), |_| ()).unwrap();
+    let (tell, ran) = channel();
+    let runner = Arc::new(ReadyLater { is_ready: AtomicBool::new(false), ran: tell });
+    let mut dispatcher = Dispatcher::open(dir.path(), Arc::<ReadyLater>::clone(&runner)).unwrap();
+    dispatcher.step().unwrap();
+    assert_eq!(dispatcher.queues[0].running, 4, "nothing is known to be wrong");
+    to_the_end(&mut dispatcher);
+    for _ in 0..2 {
+        let (reason, until) = dispatcher.put_off.as_mut().unwrap();
+        assert_eq!(reason, "no engine");
+        let now = Instant::now();
+        *until = now;
+        dispatcher.step().unwrap();
+        assert_eq!(dispatcher.queues[0].running, 1);
+        assert!(dispatcher.put_off.as_ref().unwrap().1 > now, "the next one only after a while");
+        to_the_end(&mut dispatcher);
+    }
+    runner.is_ready.store(true, Ordering::SeqCst);
+    dispatcher.put_off.as_mut().unwrap().1 = Instant::now();
+    dispatcher.step().unwrap();
+    assert_eq!(dispatcher.queues[0].running, 1);
+    let event = dispatcher.events.1.recv().unwrap();
+    dispatcher.take(event);
+    dispatcher.step().unwrap();
+    assert_eq!((dispatcher.queues[0].running, &dispatcher.put_off), (4, &None), "it is known that there is");
+    to_the_end(&mut dispatcher);
+    let mut ran: Vec<(u64, u32)> = ran.try_iter().collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (1..=9).map(|seqno| (seqno, 1)).collect::<Vec<_>>());
+    assert_eq!((dispatcher.queues[0].totals.failed, dispatcher.counts.done), (0, 9));
+}
+
+#[test]
+fn dead_letters_that_are_put_back_run_as_they_died_where_there_are_groups_and_at_once_where_there_are_none() {
+    for (group, at_once) in [(Some("g".to_owned()), 1), (None, 3)] {
+        let (dir, mut dispatcher, _, end) = dispatcher_that_tells();
+        bindings::remove(dir.path(), "temp", None).unwrap();
+        let binding = Binding { group, retries: 0, at_once: 1, ..Binding::new("temp", "h") };
+        bindings::add(dir.path(), &binding, Some(1)).unwrap();
+        let mut appender = log::open(&dir.path().join("temp")).unwrap().appender().unwrap();
+        appender.extend([b"two".as_slice(), b"three"], |_| ()).unwrap();
+        dispatcher.take(Event::Reload);
+        // Who is told nothing fails.
+        drop(end);
+        to_the_end(&mut dispatcher);
+        assert_eq!(dispatcher.counts.dead, 3);
+        drop(dispatcher);
+        assert_eq!(super::super::retry(dir.path(), &[]).unwrap(), 3);
+        let ((tell, started), (end, told)) = (channel(), channel());
+        let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
+        let mut dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
+        dispatcher.step().unwrap();
+        let running =
+            |dispatcher: &Dispatcher| dispatcher.queues.iter().map(|queue| queue.running).sum::<usize>();
+        assert_eq!(at_once, running(&dispatcher));
+        (0..3).for_each(|_| end.send(()).unwrap());
+        to_the_end(&mut dispatcher);
+        let order: Vec<u64> = started.try_iter().collect();
+        assert!(at_once > 1 || order == [1, 2, 3], "{order:?}");
+        assert_eq!((order.len(), dispatcher.counts.done), (3, 3));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Code;
-use crate::handler::attempt::Output;
+use crate::handler::output::{Output, Patience};
 use crate::handler::serve;
 use crate::handler::written::Written;
 use crate::handler::{RunOptions, Runners};
@@ -25,15 +25,6 @@ fn a_woof_that_is_exchanged_for_a_link_all_the_time_is_never_another_ones() {
     log::open(&secret).unwrap().appender().unwrap().append(b"x").unwrap();
     symlink("../secret", farm.join("link")).unwrap();
     let binding = Binding { into: Some("temp".into()), memory: HANDLER_MEMORY, ..Binding::new("other", "h") };
-    let run = Run {
-        namespace: &farm,
-        binding: &binding,
-        trigger: "1-1",
-        depth: 1,
-        attempt: None,
-        asked: None,
-        args: &[],
-    };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -43,9 +34,11 @@ fn a_woof_that_is_exchanged_for_a_link_all_the_time_is_never_another_ones() {
         });
         let (mut opened, mut refused) = (0, 0);
         while opened < 300 || refused < 300 {
-            match Output::open(&farm, &run) {
+            match Output::open(&farm, &binding, 1) {
                 Ok(mut output) => {
-                    output.take(super::super::Channel::Out, Written::Line(b"line")).unwrap();
+                    let patience = Patience { until: std::time::Instant::now(), over: &stop };
+                    let channel = super::super::Channel::Out;
+                    output.take("1-1", "h", channel, Written::Line(b"line"), patience).unwrap();
                     opened += 1;
                 }
                 Err(reason) => {
@@ -124,6 +117,7 @@ fn a_directory_that_became_a_link_is_not_the_namespace_that_was_found() {
     assert_eq!(log::open(&root.join("other/temp")).unwrap().held(), None);
 }
 
+#[cfg(feature = "net")]
 #[test]
 fn a_handler_named_in_a_put_is_not_bound_in_the_namespace_that_a_link_leads_to() {
     let (dir, farm) = namespace(&Options::default());

@@ -93,6 +93,8 @@ fn a_woof_is_not_made_over_anything_that_is_there() {
     assert_eq!(std::fs::read(&text).unwrap(), b"precious");
     let missing = dir.path().join("none/w");
     assert!(create(&missing, &Options::default()).unwrap_err().text().contains("(wcreate -p makes it)"));
+    let kernel = create(Path::new("/proc/none/w"), &Options::default()).unwrap_err();
+    assert_eq!(kernel.text(), "create: no directory /proc/none");
     let left: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
