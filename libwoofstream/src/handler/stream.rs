@@ -421,10 +421,9 @@ impl Worker {
         self.take_answers(false);
         if exited {
             self.take_answers(true);
-            let status = self.program.as_mut().map(|program| program.running.end());
-            match status {
-                Some(Err(failure @ Failure::NotReady(_))) => self.fail(failure),
-                Some(Err(failure)) => self.fail(format!("ended without an answer: {}", failure.reason())),
+            match self.program.as_mut().map(|program| program.running.end()) {
+                Some(Err(Failure::Failed(how))) => self.fail(format!("ended without an answer: {how}")),
+                Some(Err(not_ready)) => self.fail(not_ready),
                 _ => self.fail("ended without an answer: exit status 0".to_owned()),
             }
         } else if self.is_late() {
@@ -502,8 +501,8 @@ impl Worker {
         if let Some(seqno) = given.pop_front() {
             self.answers.push((seqno, failure.into()));
         } else {
-            let reason = failure.reason();
-            tracing::warn!(handler = self.shared.setup.binding.handler, reason, "a long-lived handler ended");
+            let (handler, reason) = (&self.shared.setup.binding.handler, failure.reason());
+            tracing::warn!(handler, reason, "a long-lived handler ended");
         }
         self.answers.extend(given.into_iter().map(|seqno| (seqno, Became::Returned)));
         self.give_back();
