@@ -85,3 +85,19 @@ fn a_second_signal_ends_the_server_with_its_handlers_and_is_no_failure_of_theirs
         assert_eq!((farm.count(0, "pending"), farm.count(0, "dead")), (1, 0));
     }
 }
+
+#[test]
+fn what_left_its_group_is_killed_by_the_next_dispatcher_in_words_that_are_true() {
+    let farm = Farm::new();
+    // It ends once the child has left the group.
+    farm.handler(
+        "h",
+        "setsid sh -c 'echo $$ > pids; exec sleep 600' > /dev/null 2>&1 & until [ -s pids ]; do sleep 0.1; done",
+    );
+    farm.sh("wbind farm/temp h; wput farm/temp 1").done();
+    // The server looks twice, as handlers may have put something.
+    let ran = farm.sh("wserve --once .");
+    assert!(ran.stderr.contains("killed what attempts before had left running"), "{ran:?}");
+    assert!(!ran.stderr.contains("earlier server"), "{ran:?}");
+    assert_all_are_gone(&farm);
+}
