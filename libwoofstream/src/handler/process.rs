@@ -4,10 +4,10 @@
 //!
 //! Failure contract: whatever the program does, and whatever it leaves behind, no process of its group outlives it.
 
-use super::asked::ON_DEMAND;
 use super::environment;
 use super::program::program;
-use super::run::{Failure, Outcome, Run, Runner, Running, Started};
+use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
+use super::runner::Runner;
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
 use std::ffi::{OsStr, OsString};

@@ -12,7 +12,8 @@ use super::container::{Container, Ended, NAMESPACE, Program, Remote, Settings, S
 use super::environment;
 use super::process::{ProcessRunner, kill_left};
 use super::program::program;
-use super::run::{Failure, Outcome, Run, Runner, Running, Started};
+use super::run::{Failure, Outcome, Run, Running, Started};
+use super::runner::Runner;
 use crate::error::{Code, Error, Result};
 use crate::name::{STATE_DIR, StateDir};
 use rustix::pipe::{PipeFlags, pipe_with};

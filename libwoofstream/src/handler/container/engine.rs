@@ -449,7 +449,7 @@ impl Rendezvous {
         let until = Instant::now() + CONTAINER_START_TIMEOUT;
         loop {
             let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
-            let _ = poll(&mut polled, Some(&crate::handler::follow::timespec(LOOK)));
+            let _ = poll(&mut polled, Some(&crate::sys::timespec(LOOK)));
             match accept_with(&self.listener, SocketFlags::CLOEXEC) {
                 Ok(control) => return Ok(control),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
