@@ -40,8 +40,8 @@ fn define(command: clap::Command) -> clap::Command {
              (wattr). Programs on this machine need no server: they and the server use the same woofs at once.\n\n\
              On the machine of the authority the server makes itself a certificate for localhost, the host name and the addresses it \
              listens on; elsewhere it needs one of wkey host.\n\n\
-             SIGTERM and SIGINT end it cleanly, with status 0: what was accepted is finished, followers are told, and --stop-timeout bounds \
-             how long that takes. A second one ends it at once, by that signal. SIGHUP has it read the keys again; so does every new \
+             SIGTERM and SIGINT end it cleanly, with status 0: what was accepted is finished, handlers that run are waited for, followers \
+             are told, and --stop-timeout bounds how long that takes. A second one kills the handlers and ends it at once, by that signal. SIGHUP has it read the keys again; so does every new \
              connection when they changed.\n\n\
              The log goes to standard error, a line for each event. With a service manager that hands over sockets (LISTEN_FDS) it serves \
              those too: Unix sockets, TCP with TLS, and what is called metrics; it says when it is ready (NOTIFY_SOCKET).",
@@ -97,7 +97,7 @@ fn limits() -> [clap::Arg; 10] {
         flags::duration(
             "stop-timeout",
             '\0',
-            "How long what is going on may take when the server stops [default: 10s]",
+            "How long what is going on, also handlers, may take when the server stops [default: 10s]",
         ),
     ]
 }
@@ -143,13 +143,13 @@ fn run(args: &Args, env: &mut Env) -> Run {
     let runners = Arc::new(Runners::new(run_options(args)?));
     if args.has("once") {
         let stop = Stop::default();
-        let (stopped, starting) = (stop.clone(), Arc::clone(&runners));
+        let (stopped, starting, killed) = (stop.clone(), Arc::clone(&runners), Arc::clone(&runners));
         let told = move || {
             stopped.stop();
             starting.call_off();
         };
-        signals.handle(told, || {})?;
-        let ended = handler::run_pending(site.root(), &runners, &stop);
+        signals.handle(told, move || killed.kill_all(), || {})?;
+        let ended = handler::run_pending(site.root(), &runners, &stop, site.limits().stop);
         runners.end_all();
         let ended = ended?;
         let all = ended.dead + ended.lost == 0 && !stop.is_stopped();
@@ -191,16 +191,18 @@ fn run(args: &Args, env: &mut Env) -> Run {
         None => None,
     };
     site.run_handlers(Arc::clone(&runners));
-    let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners))?;
+    let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners), site.limits().stop)?;
     let server = Server::new(Arc::clone(&site));
     let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));
-    let starting = Arc::clone(&runners);
+    let (starting, killed, stopping) = (Arc::clone(&runners), Arc::clone(&runners), dispatchers.stopping());
     let stop = move || {
         tell_manager(&[NotifyState::Stopping]);
         starting.call_off();
+        // At the same time, as one limit holds for all.
+        stopping.stop();
         stopped.stop();
     };
-    signals.handle(stop, move || reloaded.reload_keys())?;
+    signals.handle(stop, move || killed.kill_all(), move || reloaded.reload_keys())?;
     server.run(listeners, || {
         let tls = if args.has("insecure") { "insecure" } else { "tls" };
         let addresses = addresses.join(",");
@@ -218,6 +220,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
     })?;
     dispatchers.stop();
     runners.end_all();
+    server.log_stopped();
     Ok(Outcome::Done)
 }
 

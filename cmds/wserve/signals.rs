@@ -1,8 +1,8 @@
 //! What signals have the server do: SIGTERM and SIGINT stop it cleanly, a second one ends the process, SIGHUP reads the keys again.
 //!
-//! Failure contract: signals are caught before anything is open, so that none is lost while the server starts. The second one to
-//! stop does what it does to any process, whatever the server is doing: death by that signal, which a shell shows as 143 or 130.
-//! None is blocked, as the programs that are started would inherit that.
+//! Failure contract: signals are caught before anything is open, so that none is lost while the server starts. After the second one to
+//! stop, whatever the server is doing, its handlers are killed, for which there is a second at most, and then that signal does what it does
+//! to any process: death by it, which a shell shows as 143 or 130. None is blocked, as the programs that are started would inherit that.
 
 use libwoofstream::error::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -21,13 +21,14 @@ impl Signals {
         signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Signals).map_err(failed)
     }
 
-    /// Starts the thread that acts on them: `stop` is called once, `reload` each time.
+    /// Starts the thread that acts on them: `stop` is called at the first to stop, `kill` at the second, `reload` each time.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn handle(
         mut self,
         stop: impl FnOnce() + Send + 'static,
+        kill: impl Fn() + Send + 'static,
         reload: impl Fn() + Send + 'static,
     ) -> Result<()> {
         let run = move || {
@@ -42,6 +43,7 @@ impl Signals {
                     );
                     stop();
                 } else {
+                    kill();
                     // Nothing else is left to do if even that is refused.
                     let _ = emulate_default_handler(signal);
                 }

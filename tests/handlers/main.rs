@@ -16,7 +16,9 @@ mod pending;
 mod plain;
 mod predicates;
 mod proxy;
+mod replaced;
 mod runs;
+mod stops;
 #[path = "../cmds/support.rs"]
 #[expect(dead_code, reason = "helpers of the tests of commands, not all of them used here")]
 mod support;

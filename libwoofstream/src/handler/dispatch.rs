@@ -41,9 +41,6 @@ pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a stop waits for attempts that run.
-const STOP: Duration = Duration::from_secs(10);
-
 pub(super) enum Event {
     /// A woof has more, or came to its end.
     Woken(u32),
@@ -51,7 +48,10 @@ pub(super) enum Event {
     More,
     /// The bindings, or woofs, may be others.
     Reload,
-    Stop,
+    /// It is to end, and waits for so long for attempts that run.
+    Stop(Duration),
+    /// The directory that it is of has another place, or none.
+    Abandon,
     /// What a long-lived handler answered.
     Answers {
         binding: u32,
@@ -82,10 +82,15 @@ pub struct Ended {
 pub struct Stopper(Sender<Event>);
 
 impl Stopper {
-    /// Has it end once what runs has ended, or after 10 s.
-    pub fn stop(&self) {
+    /// Has it begin no more attempts, and end once what runs has ended, or after this time.
+    pub fn stop(&self, within: Duration) {
         // Without a receiver it has ended.
-        let _ = self.0.send(Event::Stop);
+        let _ = self.0.send(Event::Stop(within));
+    }
+
+    /// Has it end at once, with what runs: its directory was moved, removed or replaced, so all that it would do under that name is another's.
+    pub(super) fn abandon(&self) {
+        let _ = self.0.send(Event::Abandon);
     }
 
     /// Has it look for bindings, and for woofs that were missing.
@@ -120,7 +125,10 @@ pub struct Dispatcher {
     /// Whose turn it is.
     pub(super) turn: usize,
     pub(super) counts: Ended,
-    stopping: bool,
+    /// Until when it waits for attempts that run, once it is to end.
+    stopping: Option<Instant>,
+    /// Its directory is not at its place any more.
+    is_abandoned: bool,
     /// Set when it ends, for the attempts that still run.
     pub(super) over: Arc<AtomicBool>,
     /// It ends when nothing is pending, or there is nowhere to run it.
@@ -130,11 +138,12 @@ pub struct Dispatcher {
     /// Until when nothing was claimed for that reason, the last time it was tried.
     pub(super) refused_until: Option<Instant>,
     /// Locked as long as this lives.
-    _lock: File,
+    lock: File,
 }
 
 impl Dispatcher {
-    /// The dispatcher of a namespace, given by its directory, with what runs its handlers. What an earlier one left running is killed.
+    /// The dispatcher of a namespace, given by its directory, with what runs its handlers. What attempts before left running is killed, whether
+    /// their dispatcher was killed or they were done and had left their process group.
     ///
     /// # Errors
     /// When another one has the namespace, its bindings are not understood, or its log of triggers cannot be written.
@@ -156,7 +165,7 @@ impl Dispatcher {
             tracing::warn!(
                 namespace = shown,
                 processes = left_running,
-                "killed what an earlier server left running"
+                "killed what attempts before had left running"
             );
         }
         let mut journal = Journal::open(&state)?;
@@ -179,15 +188,22 @@ impl Dispatcher {
             running: 0,
             turn: 0,
             counts: Ended::default(),
-            stopping: false,
+            stopping: None,
+            is_abandoned: false,
             over: Arc::default(),
             once: false,
             put_off: None,
             refused_until: None,
-            _lock: lock,
+            lock,
         };
         dispatcher.reload(&mut left)?;
         Ok(dispatcher)
+    }
+
+    /// Which file it has locked: the numbers of the device and of the file on it.
+    pub(super) fn locked_file(&self) -> Result<(u64, u64)> {
+        let failed = |err| Error::io(self.namespace.display().to_string(), "look at its lock", err);
+        self.lock.metadata().map(|meta| (meta.dev(), meta.ino())).map_err(failed)
     }
 
     /// A handle to stop it with.
@@ -205,9 +221,14 @@ impl Dispatcher {
             let more = self.step()?;
             let idle =
                 |queue: &Queue| queue.open_count() == 0 || queue.binding.paused || queue.source.is_none();
-            if self.stopping && !self.is_running() {
-                self.checkpoint()?;
-                return Ok(self.counts);
+            if let Some(until) = self.stopping {
+                if !self.is_running() {
+                    self.checkpoint()?;
+                    return Ok(self.counts);
+                }
+                if Instant::now() >= until {
+                    return Ok(self.end());
+                }
             }
             if let (Some((reason, _)), false) = (&self.put_off, self.is_running()) {
                 let err = Error::new(Code::Failed, self.namespace.display().to_string(), reason);
@@ -220,7 +241,7 @@ impl Dispatcher {
                 self.checkpoint()?;
                 return Ok(self.counts);
             }
-            self.wait(more, false);
+            self.wait(more, self.stopping.is_some());
         }
     }
 
@@ -229,28 +250,37 @@ impl Dispatcher {
         shared::serve(self)
     }
 
-    /// Does what can be done now; gives for how long there is nothing more, if it goes on. Once it is to stop, it goes on until `deadline`.
-    pub(super) fn turn(&mut self, deadline: &mut Option<Instant>) -> ControlFlow<(), Option<Duration>> {
+    /// Does what can be done now; gives for how long there is nothing more, if it goes on.
+    pub(super) fn turn(&mut self) -> ControlFlow<(), Option<Duration>> {
+        if self.is_abandoned {
+            return ControlFlow::Break(());
+        }
         let stepped = self.step();
         if let Err(err) = &stepped {
             tracing::error!(error = %err, "the log of triggers cannot be written: trying again");
         }
-        if self.stopping {
-            let until = *deadline.get_or_insert_with(|| Instant::now() + STOP);
-            if !self.is_running() || Instant::now() >= until {
-                return ControlFlow::Break(());
-            }
+        if self.stopping.is_some_and(|until| !self.is_running() || Instant::now() >= until) {
+            return ControlFlow::Break(());
         }
-        let soon = stepped.is_err() || self.stopping;
+        let soon = stepped.is_err() || self.stopping.is_some();
         ControlFlow::Continue(self.time_to_wait(stepped.unwrap_or(false), soon))
     }
 
     /// Ends it, whatever runs.
     pub(super) fn end(mut self) -> Ended {
         self.over.store(true, Ordering::Release);
+        if self.is_abandoned {
+            self.runner.abandon();
+            // What is known goes where the log went, and nothing to where it was.
+            if let Err(err) = self.journal.flush() {
+                tracing::error!(error = %err, "the log of triggers cannot be written");
+            }
+            return self.counts;
+        }
         if self.is_running() {
             tracing::warn!(
-                attempts = self.queues.iter().map(|queue| queue.running).sum::<usize>(),
+                namespace = %self.namespace.display(),
+                attempts = self.attempts(),
                 "stopped in the middle of attempts: they will be made again"
             );
             self.runner.end_all();
@@ -286,14 +316,13 @@ impl Dispatcher {
             let scan = queue.scan(&mut self.journal);
             more |= scan == Scan::More;
             // A woof that came to its end wakes at once whoever waits for it; what runs of it tells when it has ended.
-            let is_last = queue.running > 0
-                && queue.source.as_ref().is_some_and(|source| source.woof.ended().is_some());
+            let is_last = queue.running > 0 && queue.source.as_ref().is_some_and(Source::has_ended);
             if scan == Scan::Idle && !is_last {
                 idle.push((queue.binding.id, queue.looks_at()));
             }
         }
         let before = self.journal.waiting();
-        let claims = if self.stopping { Vec::new() } else { self.claim() };
+        let claims = if self.stopping.is_some() { Vec::new() } else { self.claim() };
         let noted = self.journal.waiting() - before;
         if let Err(err) = self.write_down() {
             // They are claimed anew, however often that fails.
@@ -332,6 +361,11 @@ impl Dispatcher {
         self.queues.iter().any(|queue| queue.running > 0)
     }
 
+    /// How many run.
+    fn attempts(&self) -> usize {
+        self.queues.iter().map(|queue| queue.running).sum()
+    }
+
     /// Waits for something to do.
     fn wait(&mut self, more: bool, soon: bool) {
         let time = self.time_to_wait(more, soon);
@@ -346,7 +380,10 @@ impl Dispatcher {
     fn time_to_wait(&self, more: bool, soon: bool) -> Option<Duration> {
         match (more, soon) {
             (true, _) => Some(Duration::ZERO),
-            (_, true) => Some(TRY_AGAIN.min(STOP / 20)),
+            (_, true) => {
+                let left = self.stopping.map(|until| until.saturating_duration_since(Instant::now()));
+                Some(TRY_AGAIN.min(left.unwrap_or(TRY_AGAIN)))
+            }
             _ => self.due().map(|due| due.saturating_duration_since(Instant::now())),
         }
     }
@@ -379,12 +416,25 @@ impl Dispatcher {
                 // Those that are not done with yet are looked for again with the next step.
                 let _ = self.look_for_woofs();
             }
-            Event::Stop => self.stopping = true,
+            Event::Stop(within) => self.stop(within),
+            Event::Abandon => self.is_abandoned = true,
             Event::Ended { binding, seqno, became, element, took } => {
                 self.running -= 1;
                 self.ended(binding, seqno, became, element, took);
             }
             Event::Answers { binding, answers } => self.answered(binding, answers),
+        }
+    }
+
+    /// Begins no more attempts, and waits for those that run.
+    fn stop(&mut self, within: Duration) {
+        if self.stopping.replace(Instant::now() + within).is_none() && self.is_running() {
+            tracing::info!(
+                namespace = %self.namespace.display(),
+                attempts = self.attempts(),
+                limit = within.as_secs_f64(),
+                "stopping: waiting for attempts"
+            );
         }
     }
 
@@ -432,7 +482,7 @@ impl Dispatcher {
             let found = queue.source.as_ref().map(|source| (queue.position(), source));
             let entry = positions.entry(&queue.binding.woof).or_insert(found);
             *entry = match (*entry, found) {
-                (Some((a, one)), Some((b, other))) if one.made == other.made => Some((a.min(b), one)),
+                (Some((a, one)), Some((b, other))) if one.is(other) => Some((a.min(b), one)),
                 _ => None,
             };
         }
@@ -501,6 +551,7 @@ impl Dispatcher {
     fn look_for_woofs(&mut self) -> bool {
         let mut more = false;
         for queue in &mut self.queues {
+            queue.look_at_name();
             if (queue.source.is_some() && !queue.is_over()) || queue.running > 0 {
                 continue;
             }
@@ -541,7 +592,7 @@ fn lock(state: &StateDir) -> Result<File> {
     Ok(file)
 }
 
-/// Ends what an earlier dispatcher left running, so that no trigger runs twice at once; gives how many processes there were.
+/// Ends what attempts of an earlier dispatcher left running, so that no trigger runs twice at once; gives how many processes there were.
 fn end_left(namespace: &Path) -> usize {
     let first = kill_left(namespace, None);
     let mut left = first;

@@ -18,6 +18,7 @@ mod dispatch;
 mod element;
 mod environment;
 mod follow;
+mod groups;
 mod input;
 mod journal;
 mod lines;
@@ -57,7 +58,7 @@ pub use record::{Record, Totals, What};
 pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Running, Started};
 pub use runner::Runner;
 pub use runners::{RunOptions, Runners};
-pub use serve::{Dispatchers, run_pending};
+pub use serve::{Dispatchers, Stopping, run_pending};
 pub use summary::{BindingSummary, Summary};
 #[cfg(feature = "net")]
 pub(crate) use written::Splitter;

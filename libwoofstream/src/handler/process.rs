@@ -5,6 +5,7 @@
 //! Failure contract: whatever the program does, and whatever it leaves behind, no process of its group outlives it.
 
 use super::environment;
+use super::groups::Groups;
 use super::program::program;
 use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
@@ -16,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs handlers as processes.
@@ -23,7 +25,12 @@ use std::time::Duration;
 pub(super) struct ProcessRunner {
     /// The `PATH` of handlers.
     pub(super) path: OsString,
+    /// What of it runs, and of others.
+    pub(super) groups: Arc<Groups>,
 }
+
+/// Why a handler that was killed, or not started, is not to blame.
+const OVER: &str = "the server was told to end at once";
 
 impl Runner for ProcessRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> Result<Started, Failure> {
@@ -35,9 +42,14 @@ impl Runner for ProcessRunner {
         command.env("WOOF_NAMESPACE", run.namespace);
         command.current_dir(run.namespace);
         let mark = Mark { namespace: run.namespace.to_owned(), trigger: run.trigger.to_owned() };
+        let over = || Failure::NotReady(OVER.to_owned());
+        let starting = self.groups.starting().ok_or_else(over)?;
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let failed = |err: std::io::Error| format!("start: {err}");
-        let mut process = launch(&mut command, run.binding.memory, Some(mark)).map_err(failed)?;
+        let mut process = launch(&mut command, run.binding.memory, Some(mark.clone())).map_err(failed)?;
+        self.groups.note(process.pid, mark);
+        process.groups = Some(Arc::clone(&self.groups));
+        drop(starting);
         let pipe = |fd: Option<OwnedFd>| fd.ok_or_else(|| "start: it has no pipe".to_owned());
         let stdout = pipe(process.child.stdout.take().map(Into::into))?;
         let stderr = pipe(process.child.stderr.take().map(Into::into))?;
@@ -46,6 +58,7 @@ impl Runner for ProcessRunner {
 }
 
 /// What all processes of a handler have in their environment.
+#[derive(Clone, Debug)]
 pub(super) struct Mark {
     pub(super) namespace: PathBuf,
     pub(super) trigger: String,
@@ -80,6 +93,8 @@ pub(super) struct Process {
     reaped: bool,
     status: Option<u8>,
     mark: Option<Mark>,
+    /// Where it is noted.
+    groups: Option<Arc<Groups>>,
 }
 
 impl Process {
@@ -89,7 +104,9 @@ impl Process {
             .ok_or_else(|| std::io::Error::other("its process number cannot be"))
             .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
         match opened {
-            Ok((pid, pidfd)) => Ok(Process { child, pid, pidfd, reaped: false, status: None, mark }),
+            Ok((pid, pidfd)) => {
+                Ok(Process { child, pid, pidfd, reaped: false, status: None, mark, groups: None })
+            }
             Err(err) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -115,6 +132,9 @@ impl Process {
     /// Ends its group and takes its status. Its number is not given to another before that.
     pub(super) fn reap(&mut self) -> std::io::Result<ExitStatus> {
         let _ = kill_process_group(self.pid, Signal::KILL);
+        if let Some(groups) = &self.groups {
+            groups.forget(self.pid);
+        }
         self.reaped = true;
         self.child.wait()
     }
@@ -131,7 +151,12 @@ impl Running for Process {
             .code()
             .or(status.signal().map(|signal| 128 + signal))
             .and_then(|status| status.try_into().ok());
-        failure(status).map_or(Ok(()), |why| Err(Failure::Failed(why)))
+        let is_over = self.groups.as_ref().is_some_and(|groups| groups.is_over());
+        match failure(status) {
+            None => Ok(()),
+            Some(_) if is_over => Err(Failure::NotReady(OVER.to_owned())),
+            Some(why) => Err(Failure::Failed(why)),
+        }
     }
 
     fn status(&self) -> Option<u8> {

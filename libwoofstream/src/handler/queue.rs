@@ -16,6 +16,8 @@ use crate::name::Namespace;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -35,6 +37,22 @@ pub(super) struct Source {
     /// When the woof was made.
     pub(super) made: u64,
     recoveries: u64,
+    /// Which file it is.
+    file: (u64, u64),
+    /// It does not have its name any more: it was moved or removed as any file can be, or another one was put in its place.
+    has_no_name: bool,
+}
+
+impl Source {
+    /// Whether it came to its end for whoever goes by its name.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_no_name || self.woof.ended().is_some()
+    }
+
+    /// Whether this is the same woof, in the same file.
+    pub(super) fn is(&self, other: &Source) -> bool {
+        (self.made, self.file) == (other.made, other.file)
+    }
 }
 
 /// What the log of triggers says of a binding.
@@ -188,12 +206,18 @@ impl Queue {
         for (seqno, (attempts, failures)) in left.open {
             queue.insert(seqno, Trigger::left(attempts, failures));
         }
-        queue.open_woof(journal, Some(made), left.recoveries)?;
+        queue.open_woof(journal, Some(made), left.recoveries, None)?;
         Ok(queue)
     }
 
-    /// Opens the woof, if it is there. `made` and `recoveries` are those of when it was known last.
-    fn open_woof(&mut self, journal: &mut Journal, made: Option<u64>, recoveries: Option<u64>) -> Result<()> {
+    /// Opens the woof, if it is there. `made`, `recoveries` and `file` are those of when it was known last.
+    fn open_woof(
+        &mut self,
+        journal: &mut Journal,
+        made: Option<u64>,
+        recoveries: Option<u64>,
+        file: Option<(u64, u64)>,
+    ) -> Result<()> {
         // By now it may be a link: handlers can make some.
         let woof = Namespace::exactly(&self.namespace)
             .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
@@ -208,21 +232,39 @@ impl Queue {
             }
             Err(err) => return Err(err.of(&*self.binding.woof)),
         };
-        let status = woof.status();
+        let (status, found) = (woof.status(), woof.identity().map_err(|err| err.of(&*self.binding.woof))?);
         let held = match woof.held() {
             Some(held) => held,
             None => woof.hold(Some(woof.first_seqno()))?,
         };
         let anew = made != Some(status.created_ns);
-        let lost = recoveries.is_some_and(|before| before != status.recoveries);
+        let after_loss = recoveries.is_some_and(|before| before != status.recoveries);
+        let is_copy =
+            file.is_some_and(|file| file != found) || (!after_loss && self.upto >= woof.next_seqno());
+        let lost = after_loss || is_copy;
         if anew {
             self.lose_all(journal, MADE_ANEW);
-            self.upto = 0;
+            // The one that was bound may have been away; what it holds is what was not done.
+            let is_back = self.binding.made == status.created_ns;
+            self.upto = if is_back { held.max(self.binding.from) - 1 } else { 0 };
         } else if lost {
+            if is_copy {
+                tracing::warn!(
+                    woof = self.binding.woof,
+                    from = held,
+                    "a copy of the woof is in its place: handling again what it holds"
+                );
+                self.lose_from(
+                    journal,
+                    woof.next_seqno(),
+                    "not in the copy of the woof that is in its place",
+                );
+            }
             // Numbers from the hold on may belong to other elements now.
             self.upto = held - 1;
             self.open.retain(|seqno, _| *seqno < held);
             self.ready.retain(|seqno| *seqno < held);
+            self.waiting.retain(|(_, seqno)| *seqno < held);
         } else {
             // All before the hold is done.
             self.upto = self.upto.max(held - 1);
@@ -240,6 +282,8 @@ impl Queue {
             cursor: woof.cursor(self.upto + 1),
             made: status.created_ns,
             recoveries: status.recoveries,
+            file: found,
+            has_no_name: false,
             woof,
         });
         if anew || lost || recoveries.is_none() {
@@ -252,7 +296,17 @@ impl Queue {
 
     /// Whether its woof came to its end and nothing of it runs any more.
     pub(super) fn is_over(&self) -> bool {
-        self.running == 0 && self.source.as_ref().is_some_and(|source| source.woof.ended().is_some())
+        self.running == 0 && self.source.as_ref().is_some_and(Source::has_ended)
+    }
+
+    /// Whether a copy of the woof is in its place: what it has is handled, and not lost.
+    fn is_copied(&self) -> bool {
+        let is_copy = |source: &Source| {
+            let woof = Namespace::exactly(&self.namespace)
+                .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
+            woof.is_ok_and(|woof| woof.status().created_ns == source.made)
+        };
+        self.source.as_ref().is_some_and(|source| source.has_no_name && is_copy(source))
     }
 
     /// Opens the woof again where there was none, or the one that is over is known to be lost to its end. True when there may be more in
@@ -261,11 +315,11 @@ impl Queue {
         if (self.source.is_some() && !self.is_over()) || self.running > 0 {
             return Ok(false);
         }
-        if self.lose_with_woof(journal) {
+        if !self.is_copied() && self.lose_with_woof(journal) {
             return Ok(true);
         }
-        let made = self.source.take().map(|source| source.made);
-        let opened = self.open_woof(journal, made.or(Some(0)), None);
+        let (made, file) = self.source.take().map(|source| (source.made, source.file)).unzip();
+        let opened = self.open_woof(journal, made.or(Some(0)), None, file);
         self.unread = opened.is_err();
         opened.map(|()| false)
     }
@@ -294,13 +348,40 @@ impl Queue {
         more
     }
 
+    /// Looks whether the woof still has its name.
+    pub(super) fn look_at_name(&mut self) {
+        let Some(source) = self.source.as_mut().filter(|source| !source.has_ended()) else { return };
+        // A namespace that is not there is another's to notice.
+        let Ok(namespace) = Namespace::exactly(&self.namespace) else { return };
+        let found = namespace.open(&self.binding.woof, OFlags::PATH).and_then(rustix::fs::fstat);
+        source.has_no_name = match found {
+            Ok(stat) => (stat.st_dev, stat.st_ino) != source.file,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => true,
+            // Nobody knows.
+            Err(_) => false,
+        };
+        if source.has_no_name {
+            tracing::warn!(
+                woof = self.binding.woof,
+                handler = self.binding.handler,
+                open = self.open.len(),
+                "the woof was moved or removed, or another file is in its place"
+            );
+        }
+    }
+
     fn lose_all(&mut self, journal: &mut Journal, reason: &str) {
-        for seqno in std::mem::take(&mut self.open).into_keys() {
+        self.lose_from(journal, 0, reason);
+    }
+
+    /// Notes that all triggers from this element on that are open are lost.
+    fn lose_from(&mut self, journal: &mut Journal, from: u64, reason: &str) {
+        for seqno in self.open.split_off(&from).into_keys() {
             self.lose(journal, seqno, seqno, reason);
         }
-        self.ready.clear();
-        self.waiting.clear();
-        self.dying.clear();
+        self.ready.retain(|seqno| *seqno < from);
+        self.waiting.retain(|(_, seqno)| *seqno < from);
+        self.dying.retain(|seqno, _| *seqno < from);
     }
 
     fn insert(&mut self, seqno: u64, trigger: Trigger) {

@@ -19,6 +19,9 @@ pub trait Runner: Send + Sync {
     /// Kills everything that it started.
     fn end_all(&self) {}
 
+    /// Kills what it started in a directory that is not at its place any more, and nothing of what may be there now.
+    fn abandon(&self) {}
+
     /// Runs a handler for the element of an attempt to its end, or to its time limit.
     ///
     /// # Errors

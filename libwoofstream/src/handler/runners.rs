@@ -10,9 +10,10 @@
 
 use super::container::{Container, Ended, NAMESPACE, Program, Remote, Settings, Spec};
 use super::environment;
-use super::process::{ProcessRunner, kill_left};
+use super::groups::Groups;
+use super::process::{Mark, ProcessRunner, kill_left};
 use super::program::program;
-use super::run::{Failure, Outcome, Run, Running, Started};
+use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
 use crate::error::{Code, Error, Result};
 use crate::name::{STATE_DIR, StateDir};
@@ -56,6 +57,8 @@ impl RunOptions {
 /// The runners of all namespaces.
 pub struct Runners {
     options: RunOptions,
+    /// What of all of them runs as processes.
+    groups: Arc<Groups>,
     known: Mutex<HashMap<PathBuf, Arc<NamespaceRunner>>>,
 }
 
@@ -68,7 +71,7 @@ impl std::fmt::Debug for Runners {
 impl Runners {
     /// None yet.
     pub fn new(options: RunOptions) -> Runners {
-        Runners { options, known: Mutex::default() }
+        Runners { options, groups: Arc::default(), known: Mutex::default() }
     }
 
     /// The runner of a namespace, given by its directory. Its container ends with [`Runners::end_all`], or with these.
@@ -98,7 +101,7 @@ impl Runners {
             namespace: namespace.to_owned(),
             above: namespace.parent().map(|above| self.known(known, above)),
             options: self.options.clone(),
-            process: ProcessRunner { path: self.options.path.clone() },
+            process: ProcessRunner { path: self.options.path.clone(), groups: Arc::clone(&self.groups) },
             state: Mutex::default(),
             stop: Arc::default(),
         });
@@ -109,6 +112,11 @@ impl Runners {
     /// Has nobody wait any more for containers that are starting; none is started from now on.
     pub fn call_off(&self) {
         locked(&self.known).values().for_each(|runner| runner.stop.store(true, Ordering::Relaxed));
+    }
+
+    /// Kills the process groups of all handlers, and has none started any more: for who ends at once. Containers end with this process.
+    pub fn kill_all(&self) {
+        self.groups.kill_all();
     }
 
     /// Ends all containers, whoever may still have their runners.
@@ -201,6 +209,24 @@ impl Runner for NamespaceRunner {
         std::iter::successors(self.above.as_deref(), |above| above.above.as_deref())
             .for_each(|above| above.stop.store(true, Ordering::Relaxed));
         self.end_container();
+    }
+
+    fn abandon(&self) {
+        let is_of_a_trigger = |mark: &Mark| !mark.trigger.starts_with(ON_DEMAND);
+        self.process.groups.kill(|mark| mark.namespace == self.namespace && is_of_a_trigger(mark));
+        if !self.namespace.join(STATE_DIR).exists() {
+            // With those that left their group, as nobody else has the name.
+            kill_left(&self.namespace, None);
+        }
+        // It has the directory that was there; the next one gets that which is.
+        let container = {
+            let mut state = locked(&self.state);
+            let any = state.any;
+            std::mem::replace(&mut *state, State { any, ..State::default() }).container
+        };
+        if let Some(container) = container {
+            container.remove();
+        }
     }
 }
 

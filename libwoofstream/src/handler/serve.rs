@@ -2,6 +2,9 @@
 //!
 //! Directories are watched with inotify, so nothing is looked for on a timer. Where the kernel had to drop events, all is looked at again.
 //!
+//! A dispatcher is of the directory that it was started in, and not of a name: when that is moved, removed or replaced, it ends with all that it runs, and
+//! another one starts wherever there are bindings then. Whether it is so is told by the file that it has locked.
+//!
 //! Failure contract: a namespace whose dispatcher cannot start is told in the log, and hinders no other; it is tried again each second, as a disk that
 //! is full, or another server, is so for a while.
 
@@ -10,32 +13,46 @@ use super::files;
 use super::runners::Runners;
 use crate::error::{Code, Error, Result};
 use crate::limits::WATCHED_DIRS_MAX;
-use crate::name::STATE_DIR;
+use crate::name::{STATE_DIR, StateDir};
 use crate::space::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
+use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// The dispatchers of the namespaces under a directory.
 pub struct Dispatchers {
-    /// Closed to stop.
-    stop: Option<OwnedFd>,
+    stopping: Stopping,
     watcher: Option<JoinHandle<()>>,
 }
 
+/// Has dispatchers stop, from any thread.
+#[derive(Clone)]
+pub struct Stopping(Arc<Mutex<Option<OwnedFd>>>);
+
+impl Stopping {
+    /// Has them begin no more attempts, and end.
+    pub fn stop(&self) {
+        // Closed, it wakes who watches.
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 impl Dispatchers {
-    /// Starts the dispatchers of all namespaces at and under `root`, and of those to come.
+    /// Starts the dispatchers of all namespaces at and under `root`, and of those to come. When they stop, they wait for so long for attempts that run.
     ///
     /// # Errors
     /// When directories cannot be watched.
-    pub fn start(root: &Path, runners: Arc<Runners>) -> Result<Dispatchers> {
+    pub fn start(root: &Path, runners: Arc<Runners>, stop_within: Duration) -> Result<Dispatchers> {
         let failed =
             |err: rustix::io::Errno| Error::io(root.display().to_string(), "watch for bindings", err);
         let root = &without_links(root)?;
@@ -46,18 +63,23 @@ impl Dispatchers {
         watcher.enter_all();
         let thread = std::thread::Builder::new()
             .name("woof-bindings".to_owned())
-            .spawn(move || watcher.run(&stopped))
+            .spawn(move || watcher.run(&stopped, stop_within))
             .map_err(|err| Error::io("", "start a thread to watch for bindings", err))?;
-        Ok(Dispatchers { stop: Some(stop), watcher: Some(thread) })
+        Ok(Dispatchers { stopping: Stopping(Arc::new(Mutex::new(Some(stop)))), watcher: Some(thread) })
     }
 
-    /// Ends them all, once what runs has ended or after 10 s.
+    /// A handle to have them stop with before that is waited for.
+    pub fn stopping(&self) -> Stopping {
+        self.stopping.clone()
+    }
+
+    /// Ends them all, once what runs has ended or the time for that is over.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        self.stop = None;
+        self.stopping.stop();
         if let Some(watcher) = self.watcher.take() {
             // It panics over nothing; if it did there is nothing left to end.
             let _ = watcher.join();
@@ -77,11 +99,40 @@ struct Watcher {
     root: PathBuf,
     /// The watched directories by the number of their watch.
     dirs: HashMap<i32, PathBuf>,
-    running: HashMap<PathBuf, (Stopper, JoinHandle<Ended>)>,
+    running: HashMap<PathBuf, Serving>,
     /// Namespaces whose dispatcher did not start, and what was said about it.
     failed: HashMap<PathBuf, String>,
     runners: Arc<Runners>,
 }
+
+/// A dispatcher that serves a namespace.
+struct Serving {
+    stopper: Stopper,
+    thread: JoinHandle<Ended>,
+    /// The file that it has locked.
+    locked: (u64, u64),
+}
+
+impl Serving {
+    /// Whether the namespace at this path is another one, or none. What cannot be looked at is taken for what it was.
+    fn is_replaced(&self, namespace: &Path) -> bool {
+        match namespace.join(STATE_DIR).join(files::LOCK).symlink_metadata() {
+            Ok(meta) => (meta.dev(), meta.ino()) != self.locked,
+            Err(err) => matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
+    }
+}
+
+/// What is noticed of a watched directory.
+const NOTICED: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::ONLYDIR)
+    .union(WatchFlags::DONT_FOLLOW);
+
+/// What of one that no watched directory has in it.
+const NOTICED_OF_ROOT: WatchFlags = NOTICED.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF);
 
 impl Watcher {
     fn new(inotify: OwnedFd, root: &Path, runners: Arc<Runners>) -> Watcher {
@@ -111,8 +162,7 @@ impl Watcher {
             );
             return;
         }
-        use inotify::WatchFlags;
-        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
+        let flags = if dir == self.root { NOTICED_OF_ROOT } else { NOTICED };
         match inotify::add_watch(&self.inotify, dir, flags) {
             Ok(watch) => drop(self.dirs.insert(watch, dir.to_owned())),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return,
@@ -134,10 +184,10 @@ impl Watcher {
 
     /// Starts the dispatcher of a namespace that has bindings, or has it look again.
     fn look_at(&mut self, namespace: &Path) {
-        if let Some((stopper, thread)) = self.running.get(namespace)
-            && !thread.is_finished()
+        if let Some(serving) = self.running.get(namespace)
+            && !serving.thread.is_finished()
         {
-            stopper.reload();
+            serving.stopper.reload();
             return;
         }
         let before = self.failed.remove(namespace);
@@ -157,7 +207,7 @@ impl Watcher {
         }
     }
 
-    fn run(mut self, stopped: &OwnedFd) {
+    fn run(mut self, stopped: &OwnedFd, stop_within: Duration) {
         loop {
             let mut polled = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
             let soon = Timespec { tv_sec: TRY_AGAIN.as_secs().try_into().unwrap_or(1), tv_nsec: 0 };
@@ -176,46 +226,105 @@ impl Watcher {
                 self.look_at(&namespace);
             }
         }
-        for (stopper, _) in self.running.values() {
-            stopper.stop();
+        for serving in self.running.values() {
+            serving.stopper.stop(stop_within);
         }
-        for (_, (_, thread)) in self.running.drain() {
-            let _ = thread.join();
+        for (_, serving) in self.running.drain() {
+            let _ = serving.thread.join();
+        }
+    }
+
+    /// Ends the dispatchers at and under these paths whose directory is not there any more. What is there instead is looked at.
+    fn end_replaced(&mut self, changed: &HashSet<PathBuf>) {
+        let is_changed =
+            |namespace: &Path| namespace.join(STATE_DIR).ancestors().any(|path| changed.contains(path));
+        let replaced: HashMap<_, _> = self
+            .running
+            .extract_if(|namespace, serving| is_changed(namespace) && serving.is_replaced(namespace))
+            .collect();
+        for (namespace, serving) in &replaced {
+            tracing::warn!(namespace = %namespace.display(), "it was moved, removed or replaced: its handlers end");
+            serving.stopper.abandon();
+        }
+        for (namespace, serving) in replaced {
+            let _ = serving.thread.join();
+            if StateDir::exactly(&namespace).is_ok() {
+                self.look_at(&namespace);
+            }
+        }
+    }
+
+    /// Watches directories no more that were moved: what happens in them happens elsewhere.
+    fn forget(&mut self, moved: &HashSet<PathBuf>) {
+        if moved.is_empty() {
+            return;
+        }
+        for (watch, _) in self.dirs.extract_if(|_, dir| dir.ancestors().any(|path| moved.contains(path))) {
+            // One that is gone by now has no watch any more.
+            let _ = inotify::remove_watch(&self.inotify, watch);
         }
     }
 
     /// Works on what was noticed.
     fn events(&mut self) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let (mut entered, mut changed, mut dropped) = (Vec::new(), HashSet::new(), false);
+        let (mut entered, mut touched, mut dropped) = (Vec::new(), HashSet::new(), false);
+        let (mut changed, mut replaced, mut moved) = (HashSet::new(), HashSet::new(), HashSet::new());
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
         while let Ok(event) = reader.next() {
-            if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) {
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 dropped = true;
                 continue;
             }
-            if event.events().contains(inotify::ReadFlags::IGNORED) {
+            if event.events().contains(ReadFlags::IGNORED) {
                 // It is gone, and its number is not given out again.
                 self.dirs.remove(&event.wd());
                 continue;
             }
             let Some(dir) = self.dirs.get(&event.wd()) else { continue };
+            let is = |flags| event.events().intersects(flags);
+            if is(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) {
+                tracing::error!(dir = %dir.display(), "what is served was moved or removed: start the server again where it is");
+                replaced.insert(dir.clone());
+                continue;
+            }
             let name = OsStr::from_bytes(event.file_name().map_or(b"".as_slice(), std::ffi::CStr::to_bytes));
             if dir.file_name() == Some(OsStr::new(STATE_DIR)) {
                 if name == files::BINDINGS || name == files::RETRIES {
                     changed.extend(dir.parent().map(Path::to_owned));
                 }
-            } else if event.events().contains(inotify::ReadFlags::ISDIR) {
-                entered.push(dir.join(name));
-            } else {
-                // It may be the woof that a binding waits for.
-                changed.extend(crate::name::namespace_of(&dir.join(name)).map(Path::to_owned));
+                if name == files::LOCK {
+                    replaced.insert(dir.clone());
+                }
+                continue;
+            }
+            // It may be, or have in it, the woof of a binding.
+            touched.insert(dir.clone());
+            if is(ReadFlags::ISDIR) {
+                let path = dir.join(name);
+                if is(ReadFlags::MOVED_FROM) {
+                    moved.insert(path.clone());
+                }
+                if is(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+                    entered.push(path.clone());
+                }
+                replaced.insert(path);
             }
         }
+        // Its name stands for any in it.
+        changed.extend(
+            touched
+                .iter()
+                .filter_map(|dir| crate::name::namespace_of(&dir.join(STATE_DIR)).map(Path::to_owned)),
+        );
         if dropped {
             tracing::warn!(dir = %self.root.display(), "too much changed at once to be told of each: looking at all bindings");
+            let all = HashSet::from([self.root.clone()]);
+            self.end_replaced(&all);
             return self.enter_all();
         }
+        self.forget(&moved);
+        self.end_replaced(&replaced);
         for dir in entered {
             self.enter(&dir);
         }
@@ -231,21 +340,22 @@ pub(super) fn open(namespace: &Path, runners: &Runners) -> Result<Dispatcher> {
     Dispatcher::open_exactly(namespace, runners.of_exactly(namespace))
 }
 
-fn start(namespace: &Path, runners: &Runners) -> Result<(Stopper, JoinHandle<Ended>)> {
+fn start(namespace: &Path, runners: &Runners) -> Result<Serving> {
     let dispatcher = open(namespace, runners)?;
-    let stopper = dispatcher.stopper();
+    let (stopper, locked) = (dispatcher.stopper(), dispatcher.locked_file()?);
     let thread = std::thread::Builder::new()
         .name("woof-dispatch".to_owned())
         .spawn(move || dispatcher.serve())
         .map_err(|err| Error::io("", "start a thread for its handlers", err))?;
-    Ok((stopper, thread))
+    Ok(Serving { stopper, thread, locked })
 }
 
-/// Runs what is pending in all namespaces at and under `root`, also what comes of that, and ends; `stop` ends it when what runs has ended.
+/// Runs what is pending in all namespaces at and under `root`, also what comes of that, and ends; `stop` ends it when what runs has ended, or
+/// after `stop_within`.
 ///
 /// # Errors
 /// The first of what went wrong; the other namespaces are worked on all the same.
-pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop) -> Result<Ended> {
+pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop, stop_within: Duration) -> Result<Ended> {
     let (mut all, mut failed) = (Ended::default(), None);
     loop {
         let mut some = false;
@@ -255,7 +365,7 @@ pub fn run_pending(root: &Path, runners: &Runners, stop: &Stop) -> Result<Ended>
             }
             let ended = open(&namespace, runners).and_then(|dispatcher| {
                 let stopper = dispatcher.stopper();
-                stop.on_stop(move || stopper.stop());
+                stop.on_stop(move || stopper.stop(stop_within));
                 dispatcher.run_pending()
             });
             match ended {
@@ -348,9 +458,9 @@ mod tests {
         std::fs::write(other.join(STATE_DIR).join(files::BINDINGS), "").unwrap();
         watcher.events();
         assert!(watcher.running.contains_key(&other));
-        for (_, (stopper, thread)) in watcher.running.drain() {
-            stopper.stop();
-            thread.join().unwrap();
+        for (_, serving) in watcher.running.drain() {
+            serving.stopper.stop(Duration::ZERO);
+            serving.thread.join().unwrap();
         }
     }
 
@@ -376,9 +486,9 @@ mod tests {
         drop(other);
         watcher.look_at(dir.path());
         assert!(watcher.failed.is_empty());
-        for (_, (stopper, thread)) in watcher.running.drain() {
-            stopper.stop();
-            thread.join().unwrap();
+        for (_, serving) in watcher.running.drain() {
+            serving.stopper.stop(Duration::ZERO);
+            serving.thread.join().unwrap();
         }
     }
 }

@@ -44,9 +44,8 @@ pub(super) fn serve(mut dispatcher: Dispatcher) -> Ended {
         Arc::new(Shared { dispatcher: Mutex::new(Some(dispatcher)), is_wanted: AtomicBool::new(false) });
     // Nobody else sets it: a dispatcher serves once.
     let _ = place.set(Arc::downgrade(&shared));
-    let mut deadline = None;
     loop {
-        let turn = shared.lock().as_mut().map(|dispatcher| dispatcher.turn(&mut deadline));
+        let turn = shared.lock().as_mut().map(Dispatcher::turn);
         let Some(ControlFlow::Continue(time)) = turn else { break };
         let Some(first) = next(&events, time) else { continue };
         if let Some(dispatcher) = shared.lock().as_mut() {

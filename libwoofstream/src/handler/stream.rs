@@ -424,11 +424,11 @@ impl Worker {
         if exited {
             self.take_answers(true);
             let status = self.program.as_mut().map(|program| program.running.end());
-            let how = match status {
-                Some(Err(failure)) => failure.reason().to_owned(),
-                _ => "exit status 0".to_owned(),
-            };
-            self.fail(format!("ended without an answer: {how}"));
+            match status {
+                Some(Err(failure @ Failure::NotReady(_))) => self.fail(failure),
+                Some(Err(failure)) => self.fail(format!("ended without an answer: {}", failure.reason())),
+                _ => self.fail("ended without an answer: exit status 0".to_owned()),
+            }
         } else if self.is_late() {
             // Whatever else it has to say: one that never stops writing is never waited for.
             let limit = self.shared.setup.binding.timeout();
@@ -497,12 +497,14 @@ impl Worker {
     }
 
     /// Ends the program: the oldest element without an answer has failed, the others go back.
-    fn fail(&mut self, reason: String) {
+    fn fail(&mut self, failure: impl Into<Failure>) {
+        let failure = failure.into();
         let fed = locked(&self.shared.feed).program.take();
         let mut given = fed.map_or_else(VecDeque::new, |fed| fed.given);
         if let Some(seqno) = given.pop_front() {
-            self.answers.push((seqno, Became::Failed(reason)));
+            self.answers.push((seqno, failure.into()));
         } else {
+            let reason = failure.reason();
             tracing::warn!(handler = self.shared.setup.binding.handler, reason, "a long-lived handler ended");
         }
         self.answers.extend(given.into_iter().map(|seqno| (seqno, Became::Returned)));

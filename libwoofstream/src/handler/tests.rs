@@ -13,6 +13,10 @@ use super::{Dispatcher, Ended, Failure, OnWritten, Outcome, Run, Runner, Started
 use crate::log::{self, Mark, Options};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Longer than anything takes here.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A namespace with a woof `temp`.
 fn namespace(options: &Options) -> (tempfile::TempDir, PathBuf) {
@@ -231,7 +235,7 @@ fn with_nowhere_to_run_handlers_nothing_is_tried_up_or_lost() {
     while held(&farm) != Some(4) {
         std::thread::yield_now();
     }
-    stopper.stop();
+    stopper.stop(LONG);
     assert_eq!(serving.join().unwrap(), Ended { done: 3, dead: 0, lost: 0 });
 }
 
@@ -288,7 +292,7 @@ fn numbers_are_handled_again_also_before_the_first_checkpoint() {
     }
     // What a kill leaves of the log of triggers: there is no checkpoint at the end.
     let triggers = std::fs::read(farm.join(".woof/triggers")).unwrap();
-    stopper.stop();
+    stopper.stop(LONG);
     assert_eq!(serving.join().unwrap().done, 10);
     std::fs::write(farm.join(".woof/triggers"), triggers).unwrap();
     // As above, but as many elements were put since as to reach the numbers that were handled.
@@ -299,6 +303,24 @@ fn numbers_are_handled_again_also_before_the_first_checkpoint() {
     put(&farm, 6..=12);
     notes.runs.lock().unwrap().clear();
     assert_eq!(run(&farm, &notes).1, (6..=12).collect::<Vec<_>>());
+}
+
+#[test]
+fn numbers_that_come_again_after_an_older_copy_was_put_back_are_handled_again() {
+    let (_dir, farm) = namespace(&Options::default());
+    bindings::add(&farm, &Binding::new("temp", "h"), None).unwrap();
+    let notes = Arc::new(Notes::default());
+    put(&farm, 1..=5);
+    run(&farm, &notes);
+    let copy = std::fs::read(farm.join("temp")).unwrap();
+    put(&farm, 6..=10);
+    assert_eq!(run(&farm, &notes).1, (6..=10).collect::<Vec<_>>());
+    std::fs::write(farm.join("temp"), copy).unwrap();
+    put(&farm, 6..=8);
+    assert_eq!(run(&farm, &notes).1, [6, 7, 8]);
+    // Also where more were put than there were before.
+    put(&farm, 9..=12);
+    assert_eq!(run(&farm, &notes).1, [9, 10, 11, 12]);
 }
 
 #[test]

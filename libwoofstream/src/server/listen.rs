@@ -174,17 +174,22 @@ impl Server {
                     "connections were cut: not finished in the seconds of --stop-timeout"
                 );
             }
-            tracing::info!(
-                accepted = metrics.accepted.get(),
-                refused = metrics.refused.get(),
-                requests = metrics.requests.get(),
-                elements = metrics.elements_in.get(),
-                "stopped"
-            );
             Ok(())
         });
         runtime.shutdown_timeout(Duration::from_millis(200));
         served
+    }
+
+    /// Writes into the log that it stopped, and what it did. For whoever has ended all else that is to end with it.
+    pub fn log_stopped(&self) {
+        let metrics = self.site.metrics();
+        tracing::info!(
+            accepted = metrics.accepted.get(),
+            refused = metrics.refused.get(),
+            requests = metrics.requests.get(),
+            elements = metrics.elements_in.get(),
+            "stopped"
+        );
     }
 
     fn listen(self: &Arc<Server>, listener: Listener, tasks: &mut tokio::task::JoinSet<()>) -> Result<()> {
