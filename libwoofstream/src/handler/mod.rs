@@ -45,7 +45,7 @@ pub use asked::{Call, Exit, Pipes, run_here};
 #[cfg(feature = "net")]
 pub(crate) use asked::{start, told_to_stop, user_of};
 pub use bindings::{Binding, Bindings, Input};
-pub use dead::{DeadLetter, retry};
+pub use dead::{DeadLetter, Retried, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
 #[cfg(feature = "net")]
 pub(crate) use logged::Logged;
@@ -55,7 +55,7 @@ pub use record::{Record, Totals, What};
 pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Runner, Running, Started};
 pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, run_pending};
-pub use summary::{BindingSummary, Summary};
+pub use summary::{BindingSummary, Open, Summary};
 #[cfg(feature = "net")]
 pub(crate) use written::Splitter;
 pub use written::Written;

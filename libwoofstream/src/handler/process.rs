@@ -6,7 +6,7 @@
 
 use super::asked::ON_DEMAND;
 use super::environment;
-use super::program::program;
+use super::program::{not_started, program};
 use super::run::{Failure, Outcome, Run, Runner, Running, Started};
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
@@ -27,7 +27,8 @@ pub(super) struct ProcessRunner {
 
 impl Runner for ProcessRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> Result<Started, Failure> {
-        let mut command = Command::new(program(run.namespace, &run.binding.handler)?);
+        let program = program(run.namespace, &run.binding.handler)?;
+        let mut command = Command::new(&program);
         command.args(run.args);
         command.env_clear().env("PATH", &self.path);
         command.envs(environment::variables(run, ""));
@@ -36,7 +37,7 @@ impl Runner for ProcessRunner {
         command.current_dir(run.namespace);
         let mark = Mark { namespace: run.namespace.to_owned(), trigger: run.trigger.to_owned() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let failed = |err: std::io::Error| format!("start: {err}");
+        let failed = |err: std::io::Error| format!("start: {}", not_started(&program, run.namespace, &err));
         let mut process = launch(&mut command, run.binding.memory, Some(mark)).map_err(failed)?;
         let pipe = |fd: Option<OwnedFd>| fd.ok_or_else(|| "start: it has no pipe".to_owned());
         let stdout = pipe(process.child.stdout.take().map(Into::into))?;
