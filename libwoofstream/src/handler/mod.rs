@@ -48,7 +48,7 @@ pub use asked::{Call, Exit, Pipes, run_here};
 #[cfg(feature = "net")]
 pub(crate) use asked::{start, told_to_stop, user_of};
 pub use bindings::{Binding, Bindings, Input};
-pub use dead::{DeadLetter, retry};
+pub use dead::{DeadLetter, Retried, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
 #[cfg(feature = "net")]
 pub(crate) use logged::Logged;
@@ -59,7 +59,7 @@ pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Running
 pub use runner::Runner;
 pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, Stopping, run_pending};
-pub use summary::{BindingSummary, Summary};
+pub use summary::{BindingSummary, Open, Summary};
 #[cfg(feature = "net")]
 pub(crate) use written::Splitter;
 pub use written::Written;

@@ -195,6 +195,9 @@ pub(super) fn check(address: &str, image: &str) -> Result<()> {
 }
 
 fn check_at(engine: Engine<'_>, image: &str) -> Result<()> {
+    if image.is_empty() {
+        return Err(Error::new(Code::Invalid, "\"\"", "the name of the image is empty"));
+    }
     engine
         .call(async |docker| docker.inspect_image(image).await.map(drop))
         .map_err(|refused| no_image(refused, image))
