@@ -248,6 +248,19 @@ fn an_image_without_libraries_is_told_of_a_program_that_needs_some() {
 }
 
 #[test]
+fn an_interpreter_that_the_image_does_not_have_is_said() {
+    let Some(image) = Image::for_test("an interpreter that the image does not have") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler("h", "true");
+    std::fs::write(farm.path("handlers/h"), "#!/usr/bin/env sh\ntrue\n").unwrap();
+    farm.sh("wbind farm/temp h --retries 0; wput farm/temp 1").done();
+    give_away(&farm);
+    assert_eq!(farm.once().status, 1);
+    let reason = "start: the interpreter that its #! line names is not there: /usr/bin/env";
+    assert_eq!(farm.log("dead")[0]["reason"], reason);
+}
+
+#[test]
 fn an_image_that_is_not_there_is_said_at_once() {
     let Some(_image) = Image::for_test("an image that is not there") else { return };
     let farm = Farm::new();

@@ -81,10 +81,14 @@ pub(super) fn state_woof_options() -> Options {
     Options { content: ContentType::Json, ..Options::default() }
 }
 
+/// How the log is made.
+pub(super) fn log_options() -> Options {
+    Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() }
+}
+
 /// Opens the log; it is made if it is not there.
 fn open_log(state: &StateDir) -> Result<Woof> {
-    let options = Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() };
-    make_state_woof(state, super::files::TRIGGERS, &options)
+    make_state_woof(state, super::files::TRIGGERS, &log_options())
 }
 
 /// Appends records that are not the dispatcher's own, whether or not there is one.
