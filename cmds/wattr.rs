@@ -31,8 +31,9 @@ fn define(command: clap::Command) -> clap::Command {
              machine, without a server, the permissions of the files decide.\n\n\
              container IMAGE [memory SIZE] [cpus NUMBER] [network] [user UID:GID]: has the handlers of the namespace run in a \
              container of this image, by the container engine of the machine: 1 GiB of memory and one processor if nothing else is \
-             said, without a network unless allowed, as the owner of the directory (nobody, where that is root). container none has them run as \
-             processes even where wserve --container says otherwise, container default leaves it to wserve, container alone shows \
+             said, without a network unless allowed, as the owner of the directory. Where that is root it is nobody, who can write to none \
+             of root's files: chown -R UID:GID NAME first. container none has them run as processes even where wserve --container says \
+             otherwise, container default leaves it to wserve, container alone shows \
              what is set. This is the file .woof/container, and is set on the machine that has the namespace.",
         )
         .arg(flags::operand("NAME", "The namespace"))

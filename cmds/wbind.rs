@@ -3,7 +3,7 @@
 use crate::support::prelude::*;
 use crate::support::{time, units};
 use libwoofstream::handler::bindings::{self, place_in};
-use libwoofstream::handler::{self, Binding, Bindings, Input as HandlerInput};
+use libwoofstream::handler::{self, Binding, Bindings, Input as HandlerInput, Open};
 use libwoofstream::name::{STATE_DIR, namespace_of};
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,9 @@ fn define(command: clap::Command) -> clap::Command {
              killed when; the handler may see one twice. While its handlers are not done, an element is not overwritten: a woof that is \
              full of such elements refuses others.\n\n\
              NAME HANDLER binds. NAME shows the bindings of a woof or namespace, list [NAMESPACE] those of a namespace. remove, pause and \
-             resume NAME [HANDLER] end a binding, or have it wait and go on. retry NAMESPACE [TRIGGER...] puts back triggers that were given \
-             up, all of them or those with these ids (wtail NAMESPACE/.woof/dead, to which handlers can be bound too).\n\n\
+             resume NAME [HANDLER] end a binding, or have it wait and go on; remove drops triggers that are not done, and says how many. \
+             retry NAMESPACE [TRIGGER...] puts back triggers that were given up, all of them or those with these ids (wtail \
+             NAMESPACE/.woof/dead, to which handlers can be bound too), each once unless it was given up again.\n\n\
              The handler gets the element on its standard input, and in its environment WOOF_NAMESPACE, WOOF_NAME, WOOF_SEQNO, WOOF_TIME, \
              WOOF_ATTEMPT, WOOF_CAUSE, WOOF_DEPTH and WOOF_TRIGGER. It is done when it exits with 0. What it writes goes to the log of the server.",
         )
@@ -55,8 +56,15 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         ["list", name] => list(name, env, out),
         ["remove", name, handlers @ ..] if handlers.len() < 2 => {
             let place = Place::of(name, env)?;
-            let count = bindings::remove(&place.namespace, &place.woof, handlers.first().copied());
-            told(args, env, name, "removed", count.map_err(|err| place.named(err))?)
+            let removed = bindings::remove(&place.namespace, &place.woof, handlers.first().copied())
+                .map_err(|err| place.named(err))?;
+            for open in &removed.dropped {
+                env.messages().note(&format!("{name}: {}", dropped(open)));
+            }
+            if let Some(err) = removed.unsaid {
+                env.error(&err);
+            }
+            told(args, env, name, "removed", removed.count)
         }
         [how @ ("pause" | "resume"), name, handlers @ ..] if handlers.len() < 2 => {
             let place = Place::of(name, env)?;
@@ -72,8 +80,12 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         }
         ["retry", name, triggers @ ..] => {
             let namespace = namespace(name, env)?;
-            let count = handler::retry(&namespace, triggers)?;
-            told(args, env, name, "put back", count)
+            let retried = handler::retry(&namespace, triggers)?;
+            for trigger in retried.already {
+                let text = "put back already, and has not died again since: left as it is";
+                env.error(&Error::new(Code::Exists, trigger, text));
+            }
+            told(args, env, name, "put back", retried.count)
         }
         ["retry"] => Err(Failure::invalid("retry", "takes a namespace, and ids of triggers")),
         [name @ ("remove" | "pause" | "resume"), ..] => {
@@ -133,6 +145,16 @@ fn told(args: &Args, env: &Env, name: &str, what: &str, count: usize) -> Run {
         env.messages().note(&format!("{name}: {count} {what}"));
     }
     Ok(Outcome::Done)
+}
+
+/// What goes with a binding that is removed.
+fn dropped(Open { handler, count, first, last }: &Open) -> String {
+    match count {
+        1 => format!("{handler} removed with a trigger that was not done: element {first}"),
+        _ => format!(
+            "{handler} removed with {count} triggers that were not done: from element {first} to {last}"
+        ),
+    }
 }
 
 fn bind(name: &str, handler: &str, args: &Args, env: &Env) -> Run {

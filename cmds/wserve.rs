@@ -51,7 +51,7 @@ fn define(command: clap::Command) -> clap::Command {
             flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS; may be given several times. Port 0 is any free one")
                 .action(clap::ArgAction::Append),
         )
-        .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up"))
+        .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up or lost"))
         .arg(flags::option(
             "container",
             '\0',

@@ -4,6 +4,7 @@ use crate::support::prelude::*;
 use crate::support::units::{human_size, parse_size};
 use libwoofstream::handler::container::Settings;
 use libwoofstream::name::STATE_DIR;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// `container [IMAGE [memory SIZE] [cpus NUMBER] [network] [user UID:GID]]`, `container none`, `container default`.
@@ -13,7 +14,20 @@ pub(super) fn run(name: &str, words: &[&str], args: &Args, env: &Env, out: &mut 
         [] => return show(name, &namespace, out),
         ["default"] => Settings::remove(&namespace)?,
         ["none"] => Settings::of("").save(&namespace)?,
-        [image, words @ ..] => parse(image, words)?.save(&namespace)?,
+        ["", ..] => {
+            let failure = Failure::invalid("\"\"", "the name of the image is empty");
+            return Err(failure.help("wattr NAME container none has handlers run as processes"));
+        }
+        [image, words @ ..] => {
+            let settings = parse(image, words)?;
+            settings.save(&namespace)?;
+            if settings.user.is_none() && namespace.metadata().is_ok_and(|meta| meta.uid() == 0) {
+                env.messages().note(&format!(
+                    "{name}: root owns it, so its handlers run as nobody, who may not write there: \
+                     chown -R UID:GID {name}, or container {image} user UID:GID of who may"
+                ));
+            }
+        }
     }
     if args.has("verbose") { show(name, &namespace, out) } else { Ok(Outcome::Done) }
 }

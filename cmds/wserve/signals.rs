@@ -1,8 +1,8 @@
 //! What signals have the server do: SIGTERM and SIGINT stop it cleanly, a second one ends the process, SIGHUP reads the keys again.
 //!
 //! Failure contract: signals are caught before anything is open, so that none is lost while the server starts. After the second one to
-//! stop, whatever the server is doing, its handlers are killed, for which there is a second at most, and then that signal does what it does to any
-//! process: death by it, which a shell shows as 143 or 130. None is blocked, as the programs that are started would inherit that.
+//! stop, whatever the server is doing, its handlers are killed, for which there is a second at most, and then that signal does what it does
+//! to any process: death by it, which a shell shows as 143 or 130. None is blocked, as the programs that are started would inherit that.
 
 use libwoofstream::error::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

@@ -7,6 +7,7 @@ use std::path::Path;
 /// A namespace whose handlers run in containers of an image. Root's is given to another user, since no handler runs as root there.
 fn farm(image: &Image, options: &str) -> Farm {
     let farm = Farm::with(options);
+    give_away(&farm);
     farm.sh(&format!("wattr farm container {}", image.name)).done();
     farm
 }
@@ -190,6 +191,7 @@ fn a_time_limit_ends_a_handler_with_its_children_and_the_container_stays() {
 fn memory_and_processes_in_a_container_have_limits() {
     let Some(image) = Image::for_test("limits of a container") else { return };
     let farm = Farm::with("--type i64");
+    give_away(&farm);
     farm.sh(&format!("wattr farm container {} memory 64MiB cpus 0.5", image.name)).done();
     // One block of 200 MB, which is touched whole.
     farm.handler("eat", "dd if=/dev/zero of=/dev/null bs=200000000 count=1");
@@ -246,6 +248,19 @@ fn an_image_without_libraries_is_told_of_a_program_that_needs_some() {
 }
 
 #[test]
+fn an_interpreter_that_the_image_does_not_have_is_said() {
+    let Some(image) = Image::for_test("an interpreter that the image does not have") else { return };
+    let farm = farm(&image, "--type i64");
+    farm.handler("h", "true");
+    std::fs::write(farm.path("handlers/h"), "#!/usr/bin/env sh\ntrue\n").unwrap();
+    farm.sh("wbind farm/temp h --retries 0; wput farm/temp 1").done();
+    give_away(&farm);
+    assert_eq!(farm.once().status, 1);
+    let reason = "start: the interpreter that its #! line names is not there: /usr/bin/env";
+    assert_eq!(farm.log("dead")[0]["reason"], reason);
+}
+
+#[test]
 fn an_image_that_is_not_there_is_said_at_once() {
     let Some(_image) = Image::for_test("an image that is not there") else { return };
     let farm = Farm::new();
@@ -256,9 +271,44 @@ fn an_image_that_is_not_there_is_said_at_once() {
 }
 
 #[test]
+fn an_image_whose_name_is_empty_is_refused_and_changes_nothing() {
+    let farm = Farm::new();
+    give_away(&farm);
+    farm.sh("wattr farm container alpine:3").done();
+    for (command, name) in [
+        ("wserve farm --container ''", "wserve"),
+        ("wrun --in '' true | wcat", "wrun"),
+        ("wattr farm container ''", "wattr"),
+        ("wattr farm container '' network", "wattr"),
+    ] {
+        let ran = farm.sh(&format!("export DOCKER_HOST=unix:///nowhere/docker.sock; {command}"));
+        let said = format!("{name}: \"\": the name of the image is empty\n");
+        assert!(ran.status > 0 && ran.stderr == said, "{command}: {ran:?}");
+    }
+    assert!(farm.sh("wattr farm container").done().starts_with("alpine:3  "));
+}
+
+#[test]
+fn a_namespace_of_root_whose_handlers_may_not_write_is_told_of() {
+    let farm = Farm::new();
+    let ran = farm.sh("wattr farm container alpine:3");
+    let said = if rustix::process::geteuid().is_root() {
+        "wattr: farm: root owns it, so its handlers run as nobody, who may not write there: \
+         chown -R UID:GID farm, or container alpine:3 user UID:GID of who may\n"
+    } else {
+        ""
+    };
+    assert_eq!((ran.status, &*ran.stderr), (0, said));
+    farm.sh("wattr farm container alpine:3 user 4242:4242; wattr farm container none").done();
+    give_away(&farm);
+    farm.sh("wattr farm container alpine:3").done();
+}
+
+#[test]
 fn without_an_engine_handlers_that_need_one_wait_and_that_is_said() {
     let farm = Farm::with("--type i64");
     farm.handler("note", "read v; echo $v >> notes");
+    give_away(&farm);
     farm.sh("wattr farm container alpine:3; wbind farm/temp note --retries 0; wput farm/temp 1 2").done();
     let engine = "DOCKER_HOST=unix:///nowhere/docker.sock";
     let ran = farm.sh(&format!("{engine} wserve --once --log-level error farm"));
@@ -296,6 +346,7 @@ fn a_namespace_in_one_with_a_container_does_not_leave_it() {
     )
     .done();
     farm.sh("wbind farm/sub/temp note; wput farm/sub/temp 1").done();
+    give_away(&farm);
     farm.sh("wattr farm container alpine:3").done();
     let nowhere = "DOCKER_HOST=unix:///nowhere/docker.sock wserve --once --log-level error";
     for ran in [farm.sh(&format!("{nowhere} farm")), farm.sh(&format!("{nowhere} farm/sub"))] {

@@ -77,6 +77,97 @@ fn a_handler_that_fails_is_told_why_it_runs_again_and_can_be_put_back() {
 }
 
 #[test]
+fn a_dead_letter_is_put_back_by_its_id_once_unless_it_died_again() {
+    let farm = Farm::with("--type i64");
+    farm.handler("h", "read v; echo $v >> notes; [ -e mended ]");
+    farm.sh("wbind farm/temp h --retries 0; seq 3 | wput farm/temp").done();
+    assert_eq!(farm.once().status, 1);
+    farm.sh("wbind retry farm 1-2 1-2").done();
+    let already = "wbind: 1-2: put back already, and has not died again since: left as it is\n";
+    let again = || farm.sh("wbind retry -v farm 1-2");
+    let ran = again();
+    assert_eq!((ran.status, ran.stderr), (1, format!("{already}wbind: farm: 0 put back\n")));
+    // The others of the same call are.
+    let ran = farm.sh("wbind retry -v farm 1-3 1-2");
+    assert_eq!((ran.status, ran.stderr), (1, format!("{already}wbind: farm: 1 put back\n")));
+    // With one that there never was, nothing is.
+    let ran = farm.sh("wbind retry -v farm 1-1 9-9");
+    assert_eq!((ran.status, &*ran.stderr), (2, "wbind: 9-9: no such dead letter\n"));
+    assert_eq!(farm.once().status, 1);
+    assert_eq!(farm.lines("notes").len(), 5, "two were put back, each once");
+    // It died again.
+    std::fs::write(farm.path("mended"), "").unwrap();
+    assert_eq!(again().stderr, "wbind: farm: 1 put back\n");
+    farm.once().done();
+    assert_eq!(again().stderr, format!("{already}wbind: farm: 0 put back\n"));
+    assert_eq!(farm.lines("notes")[5..], ["2"]);
+}
+
+#[test]
+fn why_a_program_that_is_there_does_not_start_is_said() {
+    for (bytes, expected) in [
+        ("#!/no/such -x\n", "the interpreter that its #! line names is not there: /no/such"),
+        (
+            "#! /bin/sh\r\ntrue\r\n",
+            "the interpreter that its #! line names is not there: /bin/sh\\r: the line ends with CR LF, and has to with LF",
+        ),
+        ("#! \n", "it is no program: its #! line names no interpreter"),
+        ("", "it is no program: the file is empty"),
+        ("true\n", "it is no program: it has no #! line, and is no binary of this machine"),
+    ] {
+        let farm = Farm::new();
+        farm.handler("h", "true");
+        std::fs::write(farm.path("handlers/h"), bytes).unwrap();
+        assert_eq!(given_up(&farm, ""), format!("start: {expected}"), "{bytes:?}");
+    }
+    let farm = Farm::new();
+    farm.sh("ln -s h farm/handlers/h").done();
+    let ran = farm.sh("wbind farm/temp h");
+    assert_eq!((ran.status, &*ran.stderr), (2, "wbind: h: handlers/h is a link that leads to itself\n"));
+}
+
+#[test]
+fn triggers_that_go_with_their_binding_are_said_and_logged_with_or_without_a_server() {
+    let farm = Farm::with("--type i64");
+    farm.handler("h", "true");
+    farm.handler("late", "sleep 1000");
+    farm.sh("wbind farm/temp h --where 'int(value) % 2 == 0'; wbind farm/temp late; seq 7 | wput farm/temp")
+        .done();
+    let ran = farm.sh("wbind remove farm/temp h");
+    let said = "wbind: farm/temp: h removed with 3 triggers that were not done: from element 2 to 6\n";
+    assert_eq!((ran.status, &*ran.stderr), (0, said));
+    let lost = |at: usize| {
+        let record = farm.log("lost").remove(at);
+        let number = |name: &str| record[name].as_u64().unwrap_or(0);
+        let reason = record["reason"].as_str().unwrap().to_owned();
+        (number("binding"), number("seqno"), number("to"), record["handler"].clone(), reason)
+    };
+    let reason = |count| format!("the binding was removed with {count} of these not done");
+    assert_eq!(lost(0), (1, 2, 6, "h".into(), reason(3)));
+    let server = farm.serve();
+    farm.until("some run", || farm.count(0, "running") == 4);
+    let ran = farm.sh("wbind remove -v farm/temp");
+    let said = "wbind: farm/temp: late removed with 7 triggers that were not done: from element 1 to 7\n\
+                wbind: farm/temp: 1 removed\n";
+    assert_eq!((ran.status, &*ran.stderr), (0, said));
+    assert_eq!(lost(1), (2, 1, 7, "late".into(), reason(7)));
+    // What was removed does not come back, and what is bound later is run as ever.
+    farm.handler("note", "read v; echo $v >> notes");
+    farm.sh("wbind farm/temp note; wput farm/temp 8").done();
+    farm.until("it is done", || farm.lines("notes") == ["8"]);
+    server.kill();
+    farm.sh("wput farm/temp 9").done();
+    farm.once().done();
+    assert_eq!(farm.lines("notes"), ["8", "9"]);
+    // Of nothing that was not done nothing is said.
+    farm.sh("wbind remove farm/temp note").done();
+    farm.sh("wbind farm/temp note; wput farm/temp 10").done();
+    let said = "wbind: farm/temp: note removed with a trigger that was not done: element 10\n";
+    assert_eq!(farm.sh("wbind remove farm/temp").stderr, said);
+    assert_eq!(farm.log("lost").len(), 3);
+}
+
+#[test]
 fn a_handler_that_is_killed_or_never_ends_fails() {
     let farm = Farm::new();
     farm.handler("h", "kill -SEGV $$");

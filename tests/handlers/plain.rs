@@ -217,7 +217,11 @@ fn bindings_are_shown_and_removed() {
     }
     let ran = farm.sh("wbind farm/temp a.sh");
     assert_eq!(ran.stderr, "wbind: farm/temp: a.sh is bound to it already (wbind remove ends that)\n");
-    farm.sh("wput farm/temp 5; wbind remove farm/temp a.sh; wbind remove farm/temp b.sh").done();
+    let ran = farm.sh("wput farm/temp 5; wbind remove farm/temp a.sh; wbind remove farm/temp b.sh");
+    let said = ["a.sh", "b.sh"].map(|handler| {
+        format!("wbind: farm/temp: {handler} removed with a trigger that was not done: element 1\n")
+    });
+    assert_eq!((ran.status, ran.stderr), (0, said.concat()));
     assert_eq!(farm.sh("wbind remove farm/temp").stderr, "wbind: farm/temp: no handler is bound to it\n");
     assert_eq!(farm.sh("wbind list farm").done(), "");
     farm.once().done();

@@ -119,7 +119,8 @@ fn a_handler_on_demand_runs_in_the_container_of_its_namespace() {
         "double",
         "echo \"$1 $WOOF_NAMESPACE $WOOF_CAUSE\" | sed 's/by .*/by somebody/'; sed 's/.*/&&/'; exit 3",
     );
-    farm.sh(&format!("wattr farm container {}", image.name)).done();
+    // Of root's namespace it says that the handler may not write there; it does not.
+    farm.sh(&format!("wattr farm container {} 2> /dev/null", image.name)).done();
     let expected = "arg /namespace asked by somebody\n11\n22\n";
     let run = |name: &str| {
         farm.sandbox

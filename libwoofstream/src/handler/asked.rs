@@ -5,26 +5,24 @@
 //! Failure contract: a program that fails is an [`Exit`] that says how; one that cannot be started is an error. It is never run twice by
 //! itself, and does not outlive whoever asked.
 
-use super::attempt::TOO_DEEP;
 use super::bindings::Binding;
-use super::follow::{DRAIN, timespec};
+use super::follow::DRAIN;
 use super::program::check_program;
-use super::run::{Asked, Failure, Run, Runner, Started};
+use super::run::{Asked, Failure, ON_DEMAND, Run, Started, TOO_DEEP};
+use super::runner::Runner;
 use super::runners::{RunOptions, Runners};
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
 use crate::limits::{RUN_ARGS_BYTES_MAX, RUN_ARGS_MAX};
 use crate::log::Mark;
 use crate::name::STATE_DIR;
+use crate::sys::timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How the ids of runs on demand begin: the process that started them follows, and a number.
-pub(super) const ON_DEMAND: &str = "run-";
 
 /// So much is read of a pipe at once.
 const READ: usize = 64 << 10;
@@ -126,7 +124,7 @@ pub(crate) fn start(
         trigger: &id,
         depth: call.depth + 1,
         attempt: None,
-        asked: Some(Asked { user, call }),
+        asked: Some(Asked { user, woof: call.woof.as_deref(), seqno: call.seqno, time_ns: call.time_ns }),
         args: &call.args,
     };
     let started = runner.start(&run, stdin).map_err(|failure| match &failure {

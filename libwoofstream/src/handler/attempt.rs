@@ -4,7 +4,8 @@ use super::bindings::Binding;
 use super::dead::DeadLetter;
 use super::element::{self, Element};
 use super::output::{Output, Patience};
-use super::run::{self, Failure, Run, Runner};
+use super::run::{self, Failure, Run, TOO_DEEP};
+use super::runner::Runner;
 use super::written::Written;
 use crate::content::ContentType;
 use crate::log::{Mark, Woof};
@@ -12,9 +13,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Why an element of the greatest depth is not handled.
-pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
 
 /// What is to be run.
 pub(super) struct Attempt {

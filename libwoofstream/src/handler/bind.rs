@@ -5,10 +5,12 @@
 
 use super::bindings::{Binding, Bindings, lock};
 use super::files;
-use super::journal::{make_state_woof, open_woof, state_woof_options};
+use super::journal::{make_state_woof, note, open_woof, state_woof_options};
+use super::record::{Record, What};
+use super::summary::{Open, not_done};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Mark, Woof};
-use crate::name::{Namespace, STATE_DIR};
+use crate::name::{Namespace, STATE_DIR, StateDir};
 use crate::predicate::Predicate;
 use crate::space::ELEMENT_NAMES;
 use std::path::Path;
@@ -162,18 +164,33 @@ fn named_in(namespace: &Namespace, woof: &str, handler: &str) -> Result<u8> {
     }
 }
 
-/// Removes the bindings of a woof to a handler, or all of it; gives how many. Their triggers that are not done are dropped. A woof that is held
-/// without a binding, as who bound one was killed in the middle of it, is let go of; that is none.
+/// What was removed.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// How many bindings.
+    pub count: usize,
+    /// Their triggers that were not done, which are dropped. Where a server worked meanwhile, it may have done some of them.
+    pub dropped: Vec<Open>,
+    /// Why it is not known which were not done, or why the log of triggers does not say so.
+    pub unsaid: Option<Error>,
+}
+
+/// Removes the bindings of a woof to a handler, or all of it. Their triggers that are not done are dropped, and in the log of triggers as lost. A woof that is
+/// held without a binding, as who bound one was killed in the middle of it, is let go of; that is none.
 ///
 /// # Errors
 /// [`Code::NotFound`] when there is none.
-pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usize> {
-    let mut let_go = None;
-    let removed = Bindings::update(namespace, |bindings| {
-        let before = bindings.list.len();
-        bindings.list.retain(|binding| !binding.is_of(woof, handler));
-        let removed = before - bindings.list.len();
-        if removed == 0 {
+pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<Removed> {
+    let mut removed = Removed::default();
+    let mut records = Vec::new();
+    let (mut let_go, unsaid) = (None, &mut removed.unsaid);
+    let dropped = &mut removed.dropped;
+    let count = Bindings::update(namespace, |bindings| {
+        let (gone, left) =
+            std::mem::take(&mut bindings.list).into_iter().partition(|binding| binding.is_of(woof, handler));
+        let gone: Vec<Binding> = gone;
+        bindings.list = left;
+        if gone.is_empty() {
             let left = || log::open(&namespace.join(woof)).ok().filter(|open| open.held().is_some());
             let is_bound = || bindings.list.iter().any(|binding| binding.woof == woof);
             return match left() {
@@ -183,20 +200,44 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<usi
                 _ => Err(not_bound(woof, handler)),
             };
         }
+        match not_done(namespace, &gone) {
+            Ok(open) => {
+                records.extend(open.iter().map(|(binding, open)| dropped_record(binding, open)));
+                dropped.extend(open.into_iter().map(|(_, open)| open));
+            }
+            Err(err) => *unsaid = Some(err),
+        }
         if !bindings.list.iter().any(|binding| binding.woof == woof)
             && let Ok(open) = log::open(&namespace.join(woof))
         {
             let (open, _) = let_go.insert((open.clone(), open.held()));
             open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
         }
-        Ok(removed)
+        Ok(gone.len())
     });
-    if let (Err(_), Some((open, before))) = (&removed, &let_go) {
+    if let (Err(_), Some((open, before))) = (&count, &let_go) {
         let held =
             Namespace::of(namespace).and_then(|namespace| hold_as_before(&namespace, woof, open, *before));
         held.map_err(|err| err.of(woof))?;
     }
-    removed
+    removed.count = count?;
+    if !records.is_empty()
+        && let Err(err) = StateDir::of(namespace).and_then(|state| note(&state, &records))
+    {
+        removed.unsaid = Some(err);
+    }
+    Ok(removed)
+}
+
+/// The record of triggers that are dropped with their binding: one, however many they are.
+fn dropped_record(binding: &Binding, open: &Open) -> Record {
+    Record {
+        to: Some(open.last).filter(|last| *last != open.first),
+        woof: Some(binding.woof.clone()),
+        handler: Some(binding.handler.clone()),
+        reason: Some(format!("the binding was removed with {} of these not done", open.count)),
+        ..Record::new(What::Lost, binding.id, open.first)
+    }
 }
 
 fn shown(namespace: &Path) -> String {

@@ -104,11 +104,20 @@ pub(super) fn retries(namespace: &Path, bindings: &[Binding]) -> Option<Binding>
     namespace.join(&name).exists().then(|| Binding { group, ..Binding::new(&name, "") })
 }
 
-/// Puts dead letters of a namespace back: those with these ids, or all that were not put back before. Gives how many.
+/// What was done with dead letters that were to be put back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// How many were put back.
+    pub count: usize,
+    /// The ids of those that were put back before and have not died again since: they are left as they are.
+    pub already: Vec<String>,
+}
+
+/// Puts dead letters of a namespace back, each once unless it died again: those with these ids, or all.
 ///
 /// # Errors
-/// When an id is not among those that are kept, or nothing can be written.
-pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
+/// When an id is not among those that are kept, or nothing can be written; then none is put back.
+pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<Retried> {
     let state = StateDir::of(namespace)?;
     let _lock = super::bindings::lock(&state)?;
     let dead = match open_state_woof(&state, files::DEAD) {
@@ -122,19 +131,21 @@ pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
     let back = put_back(&retries);
     // The newest of each trigger, in the order in which they died.
     let mut seen = HashSet::new();
-    let mut asked: Vec<DeadLetter> = Vec::new();
+    let (mut asked, mut already): (Vec<DeadLetter>, Vec<String>) = Default::default();
     for (seqno, letter) in read::<DeadLetter>(&dead).into_iter().rev() {
-        let wanted = if triggers.is_empty() {
-            is_dead(&back, &letter.trigger, seqno)
-        } else {
-            triggers.contains(&&*letter.trigger)
-        };
-        if wanted && seen.insert(letter.trigger.clone()) {
+        let wanted = triggers.is_empty() || triggers.contains(&&*letter.trigger);
+        if !wanted || !seen.insert(letter.trigger.clone()) {
+            continue;
+        }
+        if is_dead(&back, &letter.trigger, seqno) {
             asked.push(DeadLetter { letter: Some(seqno), ..letter });
+        } else if !triggers.is_empty() {
+            already.push(letter.trigger);
         }
     }
     asked.reverse();
-    if let Some(missing) = triggers.iter().find(|id| !asked.iter().any(|letter| letter.trigger == **id)) {
+    already.reverse();
+    if let Some(missing) = triggers.iter().find(|id| !seen.contains(**id)) {
         return none(&[missing]);
     }
     if let Some(letter) = asked.iter().find(|letter| letter.take_data().is_none()) {
@@ -145,7 +156,7 @@ pub fn retry(namespace: &Path, triggers: &[&str]) -> Result<usize> {
     for letter in &asked {
         appender.append(&serde_json::to_vec(letter).unwrap_or_default())?;
     }
-    Ok(asked.len())
+    Ok(Retried { count: asked.len(), already })
 }
 
 /// How many dead letters of each binding are still dead: those that were not put back, or died again.
@@ -215,9 +226,9 @@ fn read<T: DeserializeOwned>(woof: &log::Woof) -> Vec<(u64, T)> {
     letters
 }
 
-fn none(triggers: &[&str]) -> Result<usize> {
+fn none(triggers: &[&str]) -> Result<Retried> {
     match triggers.first() {
-        None => Ok(0),
+        None => Ok(Retried::default()),
         Some(trigger) => Err(Error::new(Code::NotFound, *trigger, "no such dead letter")),
     }
 }

@@ -16,7 +16,7 @@ use super::pool::Pool;
 use super::process::kill_left;
 use super::queue::{Left, Queue, Scan, Source};
 use super::record::Record;
-use super::run::Runner;
+use super::runner::Runner;
 use super::shared::{self, Place};
 use super::streams::Streams;
 use super::watch::Watch;

@@ -22,12 +22,11 @@ pub(super) fn variables(run: &Run<'_>, namespace: &str) -> Vec<(&'static str, St
         ]);
     }
     if let Some(asked) = &run.asked {
-        let call = asked.call;
         variables.push(("WOOF_CAUSE", clean(&format!("asked by {}", asked.user))));
         variables.push(("WOOF_USER", clean(asked.user)));
-        variables.extend(call.woof.as_deref().map(|woof| ("WOOF_NAME", clean(woof))));
-        variables.extend(call.seqno.map(|seqno| ("WOOF_SEQNO", seqno.to_string())));
-        variables.extend(call.time_ns.map(|time_ns| ("WOOF_TIME", time(time_ns))));
+        variables.extend(asked.woof.map(|woof| ("WOOF_NAME", clean(woof))));
+        variables.extend(asked.seqno.map(|seqno| ("WOOF_SEQNO", seqno.to_string())));
+        variables.extend(asked.time_ns.map(|time_ns| ("WOOF_TIME", time(time_ns))));
     }
     variables
 }

@@ -4,7 +4,8 @@
 
 use super::run::{Channel, Failure, OnWritten, Outcome, Started};
 use super::written::Splitter;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::timespec;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::File;
 use std::io::Read as _;
@@ -65,11 +66,6 @@ pub(super) fn to_the_end(started: Started, limit: Duration, on_written: OnWritte
         }
     }
     ended.unwrap_or(Ok(())).and(failed.map_err(Failure::Failed))
-}
-
-/// A time as the kernel takes it.
-pub(super) fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() }
 }
 
 /// A pipe that a handler writes to.

@@ -39,6 +39,21 @@ pub(super) struct Journal {
     refuses: bool,
 }
 
+/// Looks whether a log that is there has room for what is written between two checkpoints, and for one: with less, its dispatcher could write
+/// nothing one day, and never again.
+fn check_size(options: &Options) -> Result<()> {
+    if options.history >= HISTORY && options.capacity >= CAPACITY && options.element_size.is_none() {
+        return Ok(());
+    }
+    let limit = options.element_size.map_or_else(String::new, |size| format!(", each up to {size} bytes"));
+    let text = format!(
+        "too small for a log of triggers: it keeps {} elements in {} bytes{limit}, and {HISTORY} in {CAPACITY} are needed: \
+         remove it, and it is made again",
+        options.history, options.capacity
+    );
+    Err(Error::new(Code::Unsupported, "", text))
+}
+
 /// Opens a woof in the state directory.
 pub(super) fn open_state_woof(state: &StateDir, file: &str) -> Result<Woof> {
     log::open_by(|flags| state.open(file, flags)).map_err(|err| err.of(state.shown(file)))
@@ -66,13 +81,33 @@ pub(super) fn state_woof_options() -> Options {
     Options { content: ContentType::Json, ..Options::default() }
 }
 
+/// How the log is made.
+pub(super) fn log_options() -> Options {
+    Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() }
+}
+
+/// Opens the log; it is made if it is not there.
+fn open_log(state: &StateDir) -> Result<Woof> {
+    make_state_woof(state, super::files::TRIGGERS, &log_options())
+}
+
+/// Appends records that are not the dispatcher's own, whether or not there is one.
+pub(super) fn note(state: &StateDir, records: &[Record]) -> Result<()> {
+    let named = |err: Error| err.of(state.shown(super::files::TRIGGERS));
+    let mut appender = open_log(state)?.appender().map_err(named)?;
+    for record in records {
+        appender.append(&serde_json::to_vec(record).unwrap_or_default()).map_err(named)?;
+    }
+    Ok(())
+}
+
 impl Journal {
     /// Opens the log; it is made if it is not there.
     pub(super) fn open(state: &StateDir) -> Result<Journal> {
-        let options = Options { history: HISTORY, capacity: CAPACITY, ..state_woof_options() };
-        let woof = make_state_woof(state, super::files::TRIGGERS, &options)?;
+        let woof = open_log(state)?;
         let name = state.shown(super::files::TRIGGERS);
         let named = |err: Error| err.of(&*name);
+        check_size(woof.options()).map_err(named)?;
         if woof.held().is_none() {
             woof.hold(Some(woof.first_seqno())).map_err(named)?;
         }

@@ -31,6 +31,7 @@ mod program;
 mod queue;
 mod record;
 mod run;
+mod runner;
 mod runners;
 mod serve;
 mod shared;
@@ -47,17 +48,18 @@ pub use asked::{Call, Exit, Pipes, run_here};
 #[cfg(feature = "net")]
 pub(crate) use asked::{start, told_to_stop, user_of};
 pub use bindings::{Binding, Bindings, Input};
-pub use dead::{DeadLetter, retry};
+pub use dead::{DeadLetter, Retried, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
 #[cfg(feature = "net")]
 pub(crate) use logged::Logged;
 pub use process::kill_orphans;
 pub use program::check_program;
 pub use record::{Record, Totals, What};
-pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Runner, Running, Started};
+pub use run::{Asked, Attempt, Channel, Failure, OnWritten, Outcome, Run, Running, Started};
+pub use runner::Runner;
 pub use runners::{RunOptions, Runners};
 pub use serve::{Dispatchers, Stopping, run_pending};
-pub use summary::{BindingSummary, Summary};
+pub use summary::{BindingSummary, Open, Summary};
 #[cfg(feature = "net")]
 pub(crate) use written::Splitter;
 pub use written::Written;

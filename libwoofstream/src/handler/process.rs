@@ -4,11 +4,11 @@
 //!
 //! Failure contract: whatever the program does, and whatever it leaves behind, no process of its group outlives it.
 
-use super::asked::ON_DEMAND;
 use super::environment;
 use super::groups::Groups;
-use super::program::program;
-use super::run::{Failure, Outcome, Run, Runner, Running, Started};
+use super::program::{not_started, program};
+use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
+use super::runner::Runner;
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
 use std::ffi::{OsStr, OsString};
@@ -34,7 +34,8 @@ const OVER: &str = "the server was told to end at once";
 
 impl Runner for ProcessRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> Result<Started, Failure> {
-        let mut command = Command::new(program(run.namespace, &run.binding.handler)?);
+        let program = program(run.namespace, &run.binding.handler)?;
+        let mut command = Command::new(&program);
         command.args(run.args);
         command.env_clear().env("PATH", &self.path);
         command.envs(environment::variables(run, ""));
@@ -45,7 +46,7 @@ impl Runner for ProcessRunner {
         let over = || Failure::NotReady(OVER.to_owned());
         let starting = self.groups.starting().ok_or_else(over)?;
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let failed = |err: std::io::Error| format!("start: {err}");
+        let failed = |err: std::io::Error| format!("start: {}", not_started(&program, run.namespace, &err));
         let mut process = launch(&mut command, run.binding.memory, Some(mark.clone())).map_err(failed)?;
         self.groups.note(process.pid, mark);
         process.groups = Some(Arc::clone(&self.groups));

@@ -262,7 +262,9 @@ impl Queue {
             }
             // Numbers from the hold on may belong to other elements now.
             self.upto = held - 1;
-            self.forget_from(held);
+            self.open.retain(|seqno, _| *seqno < held);
+            self.ready.retain(|seqno| *seqno < held);
+            self.waiting.retain(|(_, seqno)| *seqno < held);
         } else {
             // All before the hold is done.
             self.upto = self.upto.max(held - 1);
@@ -297,27 +299,29 @@ impl Queue {
         self.running == 0 && self.source.as_ref().is_some_and(Source::has_ended)
     }
 
+    /// Whether a copy of the woof is in its place: what it has is handled, and not lost.
+    fn is_copied(&self) -> bool {
+        let is_copy = |source: &Source| {
+            let woof = Namespace::exactly(&self.namespace)
+                .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
+            woof.is_ok_and(|woof| woof.status().created_ns == source.made)
+        };
+        self.source.as_ref().is_some_and(|source| source.has_no_name && is_copy(source))
+    }
+
     /// Opens the woof again where there was none, or the one that is over is known to be lost to its end. True when there may be more in
     /// that: then this is to be called again.
     pub(super) fn look_for_woof(&mut self, journal: &mut Journal) -> Result<bool> {
         if (self.source.is_some() && !self.is_over()) || self.running > 0 {
             return Ok(false);
         }
-        if !self.is_there_again() && self.lose_with_woof(journal) {
+        if !self.is_copied() && self.lose_with_woof(journal) {
             return Ok(true);
         }
         let (made, file) = self.source.take().map(|source| (source.made, source.file)).unzip();
         let opened = self.open_woof(journal, made.or(Some(0)), None, file);
         self.unread = opened.is_err();
         opened.map(|()| false)
-    }
-
-    /// Whether the woof, or a copy of it, has its name again by now: what is open in it is not lost.
-    fn is_there_again(&self) -> bool {
-        let Some(source) = self.source.as_ref().filter(|source| source.has_no_name) else { return false };
-        let found = Namespace::exactly(&self.namespace)
-            .and_then(|namespace| open_woof(&namespace, &self.binding.woof));
-        found.is_ok_and(|woof| woof.status().created_ns == source.made)
     }
 
     /// Loses what is open, and what further elements are triggers, with a woof that is over. True when there may be more.
@@ -375,12 +379,6 @@ impl Queue {
         for seqno in self.open.split_off(&from).into_keys() {
             self.lose(journal, seqno, seqno, reason);
         }
-        self.forget_from(from);
-    }
-
-    /// Forgets what was to become of triggers from this element on.
-    fn forget_from(&mut self, from: u64) {
-        self.open.retain(|seqno, _| *seqno < from);
         self.ready.retain(|seqno| *seqno < from);
         self.waiting.retain(|(_, seqno)| *seqno < from);
         self.dying.retain(|seqno, _| *seqno < from);

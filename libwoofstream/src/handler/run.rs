@@ -1,16 +1,16 @@
-//! What a runner is: it runs handlers, wherever that is.
-//!
-//! A runner has one thing to be able to do: [`Runner::start`], which gives a program that runs and its pipes. Attempts of one element and long-lived handlers
-//! are made of that. A runner that has a shorter way for one element, as one without processes has, says so in [`Runner::run`].
+//! A handler that is to run, one that runs, and how that ended.
 
-use super::asked::Call;
 use super::bindings::Binding;
-use super::follow;
-use super::input;
 use super::written::Written;
 use crate::content::ContentType;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+
+/// How the ids of runs on demand begin: the process that started them follows, and a number.
+pub(super) const ON_DEMAND: &str = "run-";
+
+/// Why an element of the greatest depth is not handled.
+pub(super) const TOO_DEEP: &str = "put by handlers of handlers 15 deep (a loop? wbind --chain allows it)";
 
 /// A handler that is to run.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +36,12 @@ pub struct Run<'a> {
 pub struct Asked<'a> {
     /// The user.
     pub user: &'a str,
-    /// What is asked for.
-    pub call: &'a Call,
+    /// The woof of the element that it is run for, if it is for one.
+    pub woof: Option<&'a str>,
+    /// The element.
+    pub seqno: Option<u64>,
+    /// When it was put, in nanoseconds since 1970.
+    pub time_ns: Option<u64>,
 }
 
 /// An attempt for one element.
@@ -123,29 +127,4 @@ pub struct Started {
     pub stdout: OwnedFd,
     /// What it writes to its standard error.
     pub stderr: OwnedFd,
-}
-
-/// Runs handlers.
-pub trait Runner: Send + Sync {
-    /// Starts a handler that reads `stdin`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure>;
-
-    /// Kills everything that it started.
-    fn end_all(&self) {}
-
-    /// Kills what it started in a directory that is not at its place any more, and nothing of what may be there now.
-    fn abandon(&self) {}
-
-    /// Runs a handler for the element of an attempt to its end, or to its time limit.
-    ///
-    /// # Errors
-    /// When it is not done.
-    fn run(&self, run: &Run<'_>, on_written: OnWritten<'_>) -> Outcome {
-        let input = input::in_memory(run).map_err(|err| format!("make its input: {err}"))?;
-        let started = self.start(run, input)?;
-        follow::to_the_end(started, run.binding.timeout(), on_written)
-    }
 }

@@ -8,13 +8,13 @@
 //! Failure contract: a handler that is to run in a container never runs outside of one. What keeps the container from being started is no failure of a handler, and is
 //! found out once for all that wait for it.
 
-use super::asked::ON_DEMAND;
 use super::container::{Container, Ended, NAMESPACE, Program, Remote, Settings, Spec};
 use super::environment;
 use super::groups::Groups;
 use super::process::{Mark, ProcessRunner, kill_left};
 use super::program::program;
-use super::run::{Failure, Outcome, Run, Runner, Running, Started};
+use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
+use super::runner::Runner;
 use crate::error::{Code, Error, Result};
 use crate::name::{STATE_DIR, StateDir};
 use rustix::pipe::{PipeFlags, pipe_with};

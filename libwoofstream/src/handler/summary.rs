@@ -60,11 +60,42 @@ impl Summary {
         let bindings = list.into_iter().map(|binding| {
             let left = left.remove(&binding.id).unwrap_or_default();
             let still_dead = still_dead.get(&binding.id).copied().unwrap_or(0);
-            let summary = summary(namespace, binding, &left, served)?;
+            let (summary, _) = summary(namespace, binding, &left, served)?;
             Ok(BindingSummary { still_dead, ..summary })
         });
         Ok(Summary { served, bindings: bindings.collect::<Result<_>>()? })
     }
+}
+
+/// Triggers of a binding that are not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// The handler.
+    pub handler: String,
+    /// How many.
+    pub count: u64,
+    /// The oldest.
+    pub first: u64,
+    /// The newest.
+    pub last: u64,
+}
+
+/// What is not done of some bindings of a namespace, each with its binding; of those that have all done, nothing.
+pub(super) fn not_done<'a>(
+    namespace: &Path,
+    bindings: impl IntoIterator<Item = &'a Binding>,
+) -> Result<Vec<(&'a Binding, Open)>> {
+    let mut left = read_log(namespace)?;
+    let mut open = Vec::new();
+    for binding in bindings {
+        let left = left.remove(&binding.id).unwrap_or_default();
+        let (summary, ends) = summary(namespace, binding.clone(), &left, false)?;
+        if let Some((first, last)) = ends {
+            let handler = binding.handler.clone();
+            open.push((binding, Open { handler, count: summary.pending, first, last }));
+        }
+    }
+    Ok(open)
 }
 
 /// What the log of triggers says.
@@ -87,7 +118,13 @@ fn read_log(namespace: &Path) -> Result<HashMap<u32, Left>> {
     Ok(left)
 }
 
-fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Result<BindingSummary> {
+/// The triggers of one binding, and the oldest and the newest that are not done.
+fn summary(
+    namespace: &Path,
+    binding: Binding,
+    left: &Left,
+    served: bool,
+) -> Result<(BindingSummary, Option<(u64, u64)>)> {
     let mut summary = BindingSummary {
         pending: 0,
         running: 0,
@@ -102,7 +139,7 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
         Ok(woof) => woof,
         Err(err) if err.code() == Code::NotFound => {
             summary.missing = true;
-            return Ok(summary);
+            return Ok((summary, None));
         }
         Err(err) => return Err(err.of(&*binding.woof)),
     };
@@ -120,7 +157,7 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
     let content = woof.options().content;
     let dir = context(&binding.woof, content);
     let mut cursor = woof.cursor(upto + 1);
-    let mut oldest = open.first().copied();
+    let (mut oldest, mut newest) = (open.first().copied(), open.last().copied());
     let mut pending = open.len() as u64;
     while let Some(item) = cursor.next() {
         if let Item::Elem { seqno, time_ns, mark, data, .. } = item
@@ -132,6 +169,7 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
             )
         {
             pending += 1;
+            newest = newest.max(Some(seqno));
             oldest = Some(oldest.map_or(seqno, |before| before.min(seqno)));
         }
     }
@@ -140,7 +178,7 @@ fn summary(namespace: &Path, binding: Binding, left: &Left, served: bool) -> Res
         let element = super::element::read(&woof, seqno).ok()?;
         Some((seqno, element.time_ns))
     });
-    Ok(summary)
+    Ok((summary, oldest.zip(newest)))
 }
 
 /// Whether a dispatcher has the namespace.

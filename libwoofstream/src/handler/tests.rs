@@ -51,9 +51,9 @@ fn bindings_are_kept_with_their_options_and_hold_their_elements() {
     assert_eq!((read.next, read.list.len(), &read.list[0]), (3, 2, &added));
     assert_eq!(bindings::pause(&farm, "temp", None, true).unwrap(), 2);
     assert!(Bindings::load(&farm).unwrap().list.iter().all(|binding| binding.paused));
-    assert_eq!(bindings::remove(&farm, "temp", Some("alarm.sh")).unwrap(), 1);
+    assert_eq!(bindings::remove(&farm, "temp", Some("alarm.sh")).unwrap().count, 1);
     assert_eq!(held(&farm), Some(1));
-    assert_eq!(bindings::remove(&farm, "temp", None).unwrap(), 1);
+    assert_eq!(bindings::remove(&farm, "temp", None).unwrap().count, 1);
     assert_eq!(held(&farm), None);
     assert_eq!(
         bindings::remove(&farm, "temp", None).unwrap_err().to_string(),
@@ -248,7 +248,7 @@ fn what_is_given_up_is_a_dead_letter_and_comes_back_when_asked_for() {
     notes.fails.lock().unwrap().push(2);
     assert_eq!(run(&farm, &notes), (Ended { done: 2, dead: 1, lost: 0 }, vec![1, 2, 2, 3]));
     notes.fails.lock().unwrap().clear();
-    assert_eq!(super::retry(&farm, &["1-2"]).unwrap(), 1);
+    assert_eq!(super::retry(&farm, &["1-2"]).unwrap().count, 1);
     let runner: Arc<dyn Runner> = Arc::<Notes>::clone(&notes);
     Dispatcher::open(&farm, runner).unwrap().run_pending().unwrap();
     let expected = (2, "element 2".to_owned(), 1, "asked".to_owned());

@@ -12,7 +12,7 @@ pub mod users;
 pub use alive::{is_gone, own_identity};
 pub use inside::{link_to, open_beneath, open_exactly, path_of};
 pub use lock::lock_alone;
-pub(crate) use poll::poll_for;
+pub(crate) use poll::{poll_for, timespec};
 pub use replace::replace;
 
 use crate::error::{Error, Result};

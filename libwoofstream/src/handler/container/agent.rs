@@ -9,6 +9,7 @@ use super::order::{Ended, Order, answer, take_order};
 use super::{AGENT_FLAG, AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
 use crate::error::{Error, Result};
 use crate::handler::process::{self, Mark};
+use crate::handler::program::not_started;
 use crate::handler::run::Running as _;
 use crate::limits::{AGENT_THREADS_MAX, ORDER_MAX};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -155,7 +156,7 @@ impl Agent {
             let mark = trigger.map(|trigger| Mark { namespace: order.dir.clone().into(), trigger });
             // Our copies of its pipes go with the command, so that they end with the program.
             process::launch(&mut command, order.memory, mark)
-                .map_err(|err| Error::io("", "", err).text().to_owned())?
+                .map_err(|err| not_started(program.as_ref(), order.dir.as_ref(), &err))?
         };
         let mut polled =
             [PollFd::from_borrowed_fd(process.ended(), PollFlags::IN), PollFd::new(end, PollFlags::IN)];

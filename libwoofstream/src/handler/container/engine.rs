@@ -195,6 +195,9 @@ pub(super) fn check(address: &str, image: &str) -> Result<()> {
 }
 
 fn check_at(engine: Engine<'_>, image: &str) -> Result<()> {
+    if image.is_empty() {
+        return Err(Error::new(Code::Invalid, "\"\"", "the name of the image is empty"));
+    }
     engine
         .call(async |docker| docker.inspect_image(image).await.map(drop))
         .map_err(|refused| no_image(refused, image))
@@ -449,7 +452,7 @@ impl Rendezvous {
         let until = Instant::now() + CONTAINER_START_TIMEOUT;
         loop {
             let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
-            let _ = poll(&mut polled, Some(&crate::handler::follow::timespec(LOOK)));
+            let _ = poll(&mut polled, Some(&crate::sys::timespec(LOOK)));
             match accept_with(&self.listener, SocketFlags::CLOEXEC) {
                 Ok(control) => return Ok(control),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}

@@ -285,7 +285,7 @@ impl Remote {
         // The agent sees that nobody waits any more, and lets go of its end when all is killed.
         let _ = rustix::net::shutdown(&self.end, rustix::net::Shutdown::Write);
         let mut polled = [PollFd::new(&self.end, PollFlags::IN)];
-        let _ = poll(&mut polled, Some(&crate::handler::follow::timespec(KILLED)));
+        let _ = crate::sys::poll_for(&mut polled, Some(KILLED));
     }
 }
 

@@ -546,7 +546,7 @@ fn dead_letters_that_are_put_back_run_as_they_died_where_there_are_groups_and_at
         to_the_end(&mut dispatcher);
         assert_eq!(dispatcher.counts.dead, 3);
         drop(dispatcher);
-        assert_eq!(super::super::retry(dir.path(), &[]).unwrap(), 3);
+        assert_eq!(super::super::retry(dir.path(), &[]).unwrap().count, 3);
         let ((tell, started), (end, told)) = (channel(), channel());
         let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
         let mut dispatcher = Dispatcher::open(dir.path(), runner).unwrap();

@@ -85,7 +85,7 @@ fn a_woof_that_was_left_held_without_a_binding_is_let_go_of_when_its_bindings_ar
     log::open(&farm.join("temp")).unwrap().hold(Some(1)).unwrap();
     assert_eq!(bindings::remove(&farm, "temp", Some("h")).unwrap_err().text(), "no binding to h");
     assert_eq!(held(&farm), Some(1));
-    assert_eq!(bindings::remove(&farm, "temp", None).unwrap(), 0);
+    assert_eq!(bindings::remove(&farm, "temp", None).unwrap().count, 0);
     assert_eq!(held(&farm), None);
     assert_eq!(bindings::remove(&farm, "temp", None).unwrap_err().text(), "no handler is bound to it");
     // The log of triggers is held for the dispatcher, and not for a binding.

@@ -1,6 +1,7 @@
 //! Killed at any record of the log of triggers: what a dispatcher runs that finds only what was written before is exactly what was not done by
 //! then, with the attempt and the cause that the log says.
 
+use super::super::journal::log_options;
 use super::super::{Record, What};
 use super::*;
 use crate::log::Item;
@@ -29,7 +30,7 @@ fn records(farm: &Path) -> Vec<Vec<u8>> {
 fn set_log(farm: &Path, records: &[Vec<u8>], from: usize) {
     let path = farm.join(".woof/triggers");
     let _ = std::fs::remove_file(&path);
-    log::create(&path, &Options { history: 4096, capacity: 1 << 20, ..Options::default() }).unwrap();
+    log::create(&path, &log_options()).unwrap();
     let woof = log::open(&path).unwrap();
     let mut appender = woof.appender().unwrap();
     for record in records {
