@@ -265,6 +265,7 @@ impl Queue {
             self.open.retain(|seqno, _| *seqno < held);
             self.ready.retain(|seqno| *seqno < held);
             self.waiting.retain(|(_, seqno)| *seqno < held);
+            self.dying.retain(|seqno, _| *seqno < held);
         } else {
             // All before the hold is done.
             self.upto = self.upto.max(held - 1);
