@@ -80,7 +80,11 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
     let Some(image) = Image::for_test("wrun --in that is killed early") else { return };
     let farm = Farm::with("--type i64");
     farm.handler("note", "echo x > /namespace/note");
-    farm.sh(&format!("wattr farm container {}; wbind farm/temp note; wput farm/temp 1", image.name)).done();
+    farm.sh(&format!(
+        "wattr farm container {} 2> warned; wbind farm/temp note; wput farm/temp 1",
+        image.name
+    ))
+    .done();
     let sandbox = &farm.sandbox;
     let proxy = Proxy::keeping("/start", &sandbox.dir().join("engine.sock"));
     let made = || {

@@ -55,7 +55,7 @@ fn what_was_overwritten_while_the_link_was_cut_is_told() {
     farm.link.cut();
     // Else it would still be sent what the link then takes in.
     farm.kill();
-    farm.there("seq 4 1000 | wput srv/farm/temp > acks");
+    farm.there("seq 4 1000 | wput -q srv/farm/temp > acks");
     farm.start("10.89.0.2");
     farm.link.mend();
     let ran = tail.end();
