@@ -4,6 +4,7 @@
 //! it is given is no failure. Where it runs, it is started here in one way: with a pipe or a file to read, and a pipe for its output.
 
 use super::lines::Lines;
+use super::stop;
 use crate::support::env::container_engine;
 use crate::support::prelude::*;
 use crate::support::time;
@@ -167,7 +168,8 @@ impl Program {
                 let settings = Settings::of(image);
                 settings.check()?;
                 let spec = Spec::alone(settings, &container_engine()?, &std::env::temp_dir());
-                Some(Place::In(Arc::new(Container::start(&spec)?)))
+                let started = stop::taking_back(&spec.stop, || Container::start(&spec))?;
+                Some(Place::In(Arc::new(started?)))
             }
             (None, None) => None,
         };

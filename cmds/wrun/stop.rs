@@ -3,11 +3,38 @@
 //! Failure contract: where signals cannot be waited for, they end the process at once, as they do without this. None is blocked, as the programs that
 //! are started would inherit that.
 
+use libwoofstream::error::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::emulate_default_handler;
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
+
+/// Starts something that takes back what it began once `flag` is set: by a signal, which then does what signals do.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn taking_back<T>(flag: &Arc<AtomicBool>, start: impl FnOnce() -> T) -> Result<T> {
+    let came = Arc::new(AtomicUsize::new(0));
+    let failed = |err| Error::io("", "wait for signals", err);
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        let number = usize::try_from(signal).unwrap_or_default();
+        signal_hook::flag::register_usize(signal, Arc::clone(&came), number).map_err(failed)?;
+        signal_hook::flag::register(signal, Arc::clone(flag)).map_err(failed)?;
+    }
+    let started = start();
+    match i32::try_from(came.load(Ordering::SeqCst)) {
+        Ok(signal @ 1..) => {
+            drop(started);
+            emulate_default_handler(signal).map_err(failed)?;
+            // By the system's rules it has ended by now.
+            Err(Error::new(libwoofstream::error::Code::Failed, "", "told to end"))
+        }
+        _ => Ok(started),
+    }
+}
 
 /// Tells whether a signal came.
 #[derive(Debug)]

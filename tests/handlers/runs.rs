@@ -90,6 +90,7 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
     let made = || {
         let mut wrun = sandbox.command("wrun");
         wrun.args(["--in", &image.name, "--", "cat"]).env("DOCKER_HOST", proxy.address());
+        wrun.env("TMPDIR", sandbox.dir());
         let child = wrun.stdin(std::process::Stdio::null()).spawn().unwrap();
         proxy.wait();
         child
@@ -113,6 +114,33 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
     // A server does it too.
     farm.sh("wput farm/temp 2; wserve --once --log-level error farm").done();
     assert_eq!(image.containers(), [""; 0]);
+    assert_eq!(sockets(sandbox), 0);
+}
+
+/// How many sockets of agents there are in a sandbox.
+fn sockets(sandbox: &Sandbox) -> usize {
+    let entries = std::fs::read_dir(sandbox.dir()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("agent-")).count()
+}
+
+#[test]
+fn a_wrun_that_is_told_to_end_while_its_container_starts_leaves_nothing() {
+    let Some(image) = Image::for_test("wrun --in that is told to end early") else { return };
+    let sandbox = Sandbox::new();
+    let proxy = Proxy::keeping("/start", &sandbox.dir().join("engine.sock"));
+    use rustix::process::Signal;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut wrun = sandbox.command("wrun");
+        wrun.args(["--in", &image.name, "--", "cat"]).env("DOCKER_HOST", proxy.address());
+        let child = wrun.env("TMPDIR", sandbox.dir()).stdin(std::process::Stdio::null()).spawn().unwrap();
+        proxy.wait();
+        assert_eq!((image.containers().len(), sockets(&sandbox)), (1, 1));
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let status = child.wait_with_output().unwrap().status;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(signal.as_raw()));
+        assert_eq!((image.containers().len(), sockets(&sandbox)), (0, 0));
+    }
 }
 
 #[test]

@@ -380,8 +380,13 @@ fn remove_orphans(engine: Engine<'_>) -> std::result::Result<(), Refused> {
         for container in docker.list_containers(Some(options)).await? {
             let labels = container.labels.unwrap_or_default();
             let is_orphan = labels.get(MAKER_LABEL).is_some_and(|maker| sys::is_gone(maker));
-            if let Some(id) = container.id.filter(|_| is_orphan) {
-                remove(&docker, &id).await?;
+            let Some(id) = container.id.filter(|_| is_orphan) else { continue };
+            remove(&docker, &id).await?;
+            // Its agent would have called there, and nobody else does.
+            let mounts = container.mounts.unwrap_or_default().into_iter();
+            let of_agent = mounts.filter(|mount| mount.destination.as_deref() == Some(AGENT_SOCKET));
+            for socket in of_agent.filter_map(|mount| mount.source) {
+                let _ = std::fs::remove_file(socket);
             }
         }
         Ok(())
