@@ -92,11 +92,11 @@ fn a_long_lived_handler_answers_with_lines_whatever_our_commands_write_in_betwee
 fn a_log_that_nobody_takes_ends_nothing() {
     let farm = Farm::new();
     farm.handler("h", "read v; echo said $v");
-    farm.sh("wbind farm/temp h; wput farm/temp 1; wserve --once . 2> /dev/full").done();
+    farm.sh("wbind farm/temp h; wput farm/temp 1; timeout 60 wserve --once . 2> /dev/full").done();
     assert_eq!(farm.count(0, "done"), 1);
     // Its reader is gone before the first line.
     farm.sh(
-        "wput farm/temp 2; mkfifo log; exec 9<> log; exec 8> log; exec 9>&-; wserve --once . --log json 2>&8",
+        "wput farm/temp 2; mkfifo log; exec 9<> log; exec 8> log; exec 9>&-; timeout 60 wserve --once . --log json 2>&8",
     )
     .done();
     assert_eq!(farm.count(0, "done"), 2);
