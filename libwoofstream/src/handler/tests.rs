@@ -27,6 +27,14 @@ fn namespace(options: &Options) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
+/// Puts the image of a woof in its place. As a file of its own: a thread that is about to end may still look at the one that was there, which is
+/// never to become shorter.
+pub(super) fn replace(woof: &Path, image: Vec<u8>) {
+    let beside = woof.with_extension("new");
+    std::fs::write(&beside, image).unwrap();
+    std::fs::rename(&beside, woof).unwrap();
+}
+
 fn held(namespace: &Path) -> Option<u64> {
     log::open(&namespace.join("temp")).unwrap().held()
 }
@@ -268,7 +276,7 @@ fn numbers_that_a_power_loss_gives_out_again_are_handled_again() {
     let after = std::fs::read(farm.join("temp")).unwrap();
     image[4096..8192].copy_from_slice(&after[4096..8192]);
     image[4096 + 256] ^= 0xff;
-    std::fs::write(farm.join("temp"), image).unwrap();
+    replace(&farm.join("temp"), image);
     put(&farm, 6..=7);
     assert_eq!(held(&farm), Some(6));
     assert_eq!(run(&farm, &notes).1, [6, 7]);
@@ -294,12 +302,12 @@ fn numbers_are_handled_again_also_before_the_first_checkpoint() {
     let triggers = std::fs::read(farm.join(".woof/triggers")).unwrap();
     stopper.stop(LONG);
     assert_eq!(serving.join().unwrap().done, 10);
-    std::fs::write(farm.join(".woof/triggers"), triggers).unwrap();
+    replace(&farm.join(".woof/triggers"), triggers);
     // As above, but as many elements were put since as to reach the numbers that were handled.
     let after = std::fs::read(farm.join("temp")).unwrap();
     image[4096..8192].copy_from_slice(&after[4096..8192]);
     image[4096 + 256] ^= 0xff;
-    std::fs::write(farm.join("temp"), image).unwrap();
+    replace(&farm.join("temp"), image);
     put(&farm, 6..=12);
     notes.runs.lock().unwrap().clear();
     assert_eq!(run(&farm, &notes).1, (6..=12).collect::<Vec<_>>());
@@ -315,7 +323,7 @@ fn numbers_that_come_again_after_an_older_copy_was_put_back_are_handled_again() 
     let copy = std::fs::read(farm.join("temp")).unwrap();
     put(&farm, 6..=10);
     assert_eq!(run(&farm, &notes).1, (6..=10).collect::<Vec<_>>());
-    std::fs::write(farm.join("temp"), copy).unwrap();
+    replace(&farm.join("temp"), copy);
     put(&farm, 6..=8);
     assert_eq!(run(&farm, &notes).1, [6, 7, 8]);
     // Also where more were put than there were before.

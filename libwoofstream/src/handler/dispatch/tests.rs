@@ -1,6 +1,7 @@
 //! Tests of a dispatcher step by step.
 
 use super::super::bindings::{self, Binding, Input};
+use super::super::tests::replace;
 use super::super::{Failure, OnWritten, Outcome, Run, Started};
 use super::*;
 use crate::log::{self, Options};
@@ -441,7 +442,7 @@ fn a_log_of_triggers_that_is_removed_is_made_again_with_all_that_a_recovery_need
     // As if it was killed: another one finds what is open, and runs nothing that is done.
     let copy = std::fs::read(&path).unwrap();
     drop((dispatcher, end));
-    std::fs::write(&path, copy).unwrap();
+    replace(&path, copy);
     let ((tell, started), (end, told)) = (channel(), channel());
     let runner = Arc::new(Waits { started: tell, told: Mutex::new(told) });
     let mut dispatcher = Dispatcher::open(dir.path(), runner).unwrap();
