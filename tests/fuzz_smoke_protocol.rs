@@ -1,6 +1,8 @@
 //! A short run of what the fuzz target `protocol` does for as long as one likes: frames and bytes from a fixed seed, to a server and
 //! to a client. Nothing may panic or hang, and nothing may be held or sent out of proportion.
 
+#[path = "fuzz/shared/memory.rs"]
+mod memory;
 #[path = "fuzz/shared/protocol.rs"]
 mod protocol;
 
@@ -22,7 +24,7 @@ impl Random {
 
 #[test]
 fn any_frames_are_served_or_refused() {
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let dir = memory::dir().unwrap();
     let site = protocol::site(dir.path()).unwrap();
     let mut random = Random(SEED);
     let mut right = 0;

@@ -2,6 +2,8 @@
 //! seed, with right and wrong checksums, of this boot and of another. Nothing may panic, hang, or be returned that was not
 //! appended.
 
+#[path = "fuzz/shared/memory.rs"]
+mod memory;
 #[path = "fuzz/shared/woof.rs"]
 mod woof;
 
@@ -24,7 +26,7 @@ impl Random {
 #[test]
 fn changed_woofs_are_used_or_refused() {
     let golden = std::fs::read("tests/golden/woof-v1.woof").unwrap();
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let dir = memory::dir().unwrap();
     let path = dir.path().join("w");
     let mut random = Random(SEED);
     let mut opened = 0;

@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A site with a handler `farm/handlers/h` of this script.
 fn with_handler(dir: &Path, script: &str) -> Arc<Site> {
@@ -93,8 +93,11 @@ fn is_alive(dir: &Path) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+#[track_caller]
 fn until_started(dir: &Path) {
+    let end = Instant::now() + Duration::from_secs(600);
     while !fs::read_to_string(dir.join("farm/pid")).is_ok_and(|text| text.ends_with('\n')) {
+        assert!(Instant::now() < end, "it is never started");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -15,10 +15,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So long is waited for what is to come at once, before the test fails.
 const LONG: Duration = Duration::from_secs(60);
+
+/// And so long for what is asked for over and over.
+const VERY_LONG: Duration = Duration::from_secs(600);
 
 struct Running {
     server: Arc<Server>,
@@ -74,19 +77,20 @@ fn to_the_end(mut stream: UnixStream) -> String {
 
 #[test]
 fn who_says_nothing_or_not_enough_is_told_and_let_go() {
-    let running = Running::new(Limits { handshake: Duration::from_millis(200), ..Limits::default() });
+    let running = Running::new(Limits { handshake: Duration::from_secs(3), ..Limits::default() });
     let silent = running.connect();
     let mut slow = running.connect();
     let mut garbled = running.connect();
     garbled.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     running.serves_others();
     for byte in &GREETING[..4] {
-        slow.write_all(&[*byte]).unwrap();
+        // On a slow machine its time may be over by now.
+        let _ = slow.write_all(&[*byte]);
         std::thread::sleep(Duration::from_millis(20));
     }
     for stream in [silent, slow] {
         let said = to_the_end(stream);
-        assert!(said.contains("no greeting in 0.2 s, the limit"), "{said}");
+        assert!(said.contains("no greeting in 3 s, the limit"), "{said}");
     }
     let said = to_the_end(garbled);
     assert!(said.contains("does not speak the protocol of woofs"), "{said}");
@@ -102,7 +106,10 @@ fn who_goes_on_talking_after_a_mistake_is_told_what_it_was() {
         let rubbish = vec![0xee; 64 << 10];
         // Until the server has had enough.
         let _ = writer.write_all(&GREETING);
-        while writer.write_all(&rubbish).is_ok() {}
+        let end = Instant::now() + VERY_LONG;
+        while writer.write_all(&rubbish).is_ok() {
+            assert!(Instant::now() < end, "the server never has enough");
+        }
     });
     let mut said = vec![0; GREETING.len() + 8];
     stream.read_exact(&mut said).unwrap();
@@ -129,7 +136,9 @@ fn who_takes_no_answers_and_made_a_mistake_keeps_no_place() {
     stream.read_exact(&mut some).unwrap();
     stream.write_all(&frame(99, 1, b"")).unwrap();
     // Its place is free when it is let go of: until then others of the same user are turned away.
+    let end = Instant::now() + VERY_LONG;
     loop {
+        assert!(Instant::now() < end, "its place is never free");
         let mut other = running.connect();
         other.write_all(&[&GREETING[..], &frame(crate::direct::PING, 0, &[0; 8])].concat()).unwrap();
         let mut answer = [0; 16];
