@@ -4,6 +4,7 @@
 use crate::support::Sandbox;
 use crate::woofs::start;
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 /// A sandbox with `farm/temp` that has 1 to 5, and an empty `hub`.
@@ -188,14 +189,11 @@ fn an_old_stream_and_a_strangers_move_nothing_and_are_put_as_they_are() {
 #[test]
 fn two_at_once_are_refused_and_what_makes_no_sense_is_too() {
     let sandbox = farm();
-    let mut first = start(&sandbox, "wtail", &["--keep", "up", "farm/temp", "-u"]);
-    while !position(&sandbox).exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    // Its file is there before it is locked.
-    let ran =
-        (0..1000).map(|_| sandbox.run("wtail", &["--keep", "up", "farm/temp", "-u", "--no-follow"], b""));
-    let refused = ran.into_iter().find(|ran| ran.status == 2).unwrap();
+    let mut first = start(&sandbox, "wtail", &["--keep", "up", "--from", "1", "farm/temp", "-u"]);
+    // Its position is locked before it writes anything.
+    first.stdout.as_mut().unwrap().read_exact(&mut [0; 2]).unwrap();
+    let refused = sandbox.run("wtail", &["--keep", "up", "farm/temp", "-u", "--no-follow"], b"");
+    assert_eq!(refused.status, 2);
     assert_eq!(
         refused.stderr,
         "wtail: farm/temp: position up is in use by another program (--keep names another one)\n"

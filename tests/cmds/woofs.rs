@@ -127,7 +127,7 @@ pub(crate) fn with_mounts(sandbox: &Sandbox, what: &str, script: &str) -> Option
     None
 }
 
-/// Starts a command whose input and output are ours. One that hangs is killed after a minute, so that it is a test that fails.
+/// Starts a command whose input and output are ours. One that hangs is killed after ten minutes, so that it is a test that fails.
 pub(crate) fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Child {
     let mut command = sandbox.command(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -136,7 +136,7 @@ pub(crate) fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Child {
     let pidfd =
         rustix::process::pidfd_open(rustix::process::Pid::from_child(&child), PidfdFlags::empty()).unwrap();
     std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_secs(600));
         let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
     });
     child
@@ -144,7 +144,7 @@ pub(crate) fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Child {
 
 /// Waits for its end; a command that does not come to it is a failure, and not a test that hangs.
 pub(crate) fn end(mut child: Child) -> Ran {
-    for _ in 0..30_000 {
+    for _ in 0..300_000 {
         if child.try_wait().unwrap().is_some() {
             return Ran::from(child.wait_with_output().unwrap());
         }

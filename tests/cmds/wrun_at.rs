@@ -278,7 +278,7 @@ fn whoever_goes_takes_the_handler_along() {
 fn a_server_that_stops_waits_for_it_and_then_kills_it_and_says_so() {
     let sandbox = ready();
     handler(&sandbox, "waits.sh", "echo $$ > pid; cat");
-    let serving = serving(&sandbox, &["--stop-timeout", "2s"]);
+    let serving = serving(&sandbox, &["--stop-timeout", "20s"]);
     // One that is done in time is done whole.
     let at = serving.name("farm");
     let mut first = sandbox.command("wrun");
@@ -309,7 +309,7 @@ fn a_server_that_stops_waits_for_it_and_then_kills_it_and_says_so() {
     drop(held);
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8(second.stderr).unwrap();
-    let expected = "the server stops, and the handler was not done 2 s later: killed (--stop-timeout)\n";
+    let expected = "the server stops, and the handler was not done 20 s later: killed (--stop-timeout)\n";
     assert_eq!(said, format!("wrun: {at}: {expected}"));
     let (status, log) = serving.wait();
     assert!(status.success() && log.contains("handler=waits.sh"), "{log}");

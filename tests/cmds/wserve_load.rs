@@ -151,7 +151,8 @@ fn ten_thousand_idle_followers_cost_no_time_and_little_memory() {
 #[test]
 fn two_hundred_connections_at_once_and_two_thousand_short_ones() {
     let sandbox = ready();
-    let serving = Serving::start(&sandbox, &[]);
+    // Each of them greets when it is its turn.
+    let serving = Serving::start(&sandbox, &["--handshake-timeout", "10m"]);
     tell(&sandbox, &["wput", "--create", &local(&sandbox, "farm/temp"), "1"], b"").done();
     let socket = sandbox.dir().join("srv/.woof/server.sock");
     let mut all: Vec<Client> = (0..200).map(|_| Client::connect(&socket)).collect();
