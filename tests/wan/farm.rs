@@ -10,7 +10,7 @@ use woof_link::{Link, LinkOptions};
 pub(crate) const PORT: u16 = 7144;
 
 /// How long anything may take that has to happen some time. Far more than a busy machine needs.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(600);
 
 /// A server of the directory `srv`, with the namespace `farm` in it, which belongs to boss, as whom commands run.
 pub(crate) struct Farm {

@@ -37,7 +37,7 @@ fn a_handler_forwards_a_woof_whole_and_in_order_whatever_is_cut_or_killed() {
     farm.there(&format!(
         "wcreate srv/farm/temp --type f64 && wcreate -p edge/temp --type f64 && cp '{handler}' edge/handlers \
          && echo woof://10.89.0.2:7144/farm > edge/hub && cp -R \"$WOOF_KEYS\" edge/keys \
-         && wbind edge/temp forward.sh --stream --group hub --retries 1000000 --limit 2s"
+         && wbind edge/temp forward.sh --stream --group hub --retries 1000000 --limit 20s"
     ));
     let mut server = edge(&farm);
     let mut put = 0;
