@@ -169,12 +169,12 @@ fn a_time_limit_ends_a_handler_with_its_children_and_the_container_stays() {
         "hang",
         "read v; [ $v = 2 ] && echo two > /namespace/two && exit; sleep 777 & exec sleep 777",
     );
-    farm.sh("wbind farm/temp hang --limit 300ms --retries 0; wput farm/temp 1").done();
+    farm.sh("wbind farm/temp hang --limit 5s --retries 0; wput farm/temp 1").done();
     give_away(&farm);
     let server = farm.serve_with(&[]);
     farm.until("it is given up", || farm.count(0, "dead") == 1);
     let reason = farm.log("dead")[0]["reason"].as_str().unwrap().to_owned();
-    assert_eq!(reason, "not done after 300ms, the time limit: killed");
+    assert_eq!(reason, "not done after 5s, the time limit: killed");
     let before = image.containers();
     let left = works(&["exec", &before[0], "/woofstream/woof", "help"]);
     assert!(left, "the container is there");

@@ -174,7 +174,7 @@ fn a_handler_that_is_killed_or_never_ends_fails() {
     assert_eq!(given_up(&farm, ""), "killed by signal 11");
     let farm = Farm::new();
     farm.handler("h", "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids; wait");
-    assert_eq!(given_up(&farm, "--limit 300ms"), "not done after 300ms, the time limit: killed");
+    assert_eq!(given_up(&farm, "--limit 5s"), "not done after 5s, the time limit: killed");
     let pids = farm.lines("pids");
     assert_eq!(pids.len(), 4);
     farm.until("its children are gone", || !pids.iter().any(|pid| is_alive(pid)));
@@ -186,7 +186,7 @@ fn output_that_finds_no_room_until_the_time_limit_fails_and_says_what_for() {
     farm.handler("h", "seq 5");
     let full = "wcreate farm/into --history 2 --element-size 8 && wbind farm/into h && wbind pause farm/into";
     let expected = "output: into: woof is full of elements whose handlers are not done: the oldest is 1";
-    assert_eq!(given_up_after(&farm, "--into into --limit 300ms", full), expected);
+    assert_eq!(given_up_after(&farm, "--into into --limit 5s", full), expected);
 }
 
 #[test]
