@@ -8,9 +8,14 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Says what a child is to do; not set in the tests themselves.
 pub(crate) const ROLE: &str = "WOOF_TEST_ROLE";
+
+/// A writer that has appended so many elements, at most a batch more, waits for its kill: on a slow machine that may be late, and
+/// the woofs of these tests are to keep all.
+const ELEMENTS_MAX: u64 = 4_000;
 
 /// How a writer writes.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +84,7 @@ fn does_what_it_was_started_for() {
     }
 }
 
-/// Appends until it is killed.
+/// Appends until it is killed, or has appended enough and waits for that.
 fn write(life: u64, style: Style) {
     let mut told = File::options().append(true).create_new(true).open(acks(Path::new("."), life)).unwrap();
     // One write, so that whatever the kill does, an acknowledgement is noted whole or not at all.
@@ -95,7 +100,7 @@ fn write(life: u64, style: Style) {
     let mut random = Random::new(life);
     let mut number = 0;
     let mut data = Vec::new();
-    loop {
+    while number < ELEMENTS_MAX {
         if style.batch == 1 {
             element(life, number, &mut data);
             let seqno = appender.append(&data).unwrap();
@@ -120,4 +125,6 @@ fn write(life: u64, style: Style) {
         appender.extend(items.iter().map(Vec::as_slice), report).unwrap();
         number += count;
     }
+    // Not for ever, should nobody be left to kill it.
+    std::thread::sleep(Duration::from_secs(3600));
 }

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const ROUNDS: u64 = 300;
+/// So many elements, and a batch more, are appended at the most: fewer than the woofs keep, however long the rounds take.
+const ELEMENTS_MAX: i64 = 1_500_000;
 
 /// A pipeline: the parts that are there, first to last.
 struct Pipeline(Vec<Child>);
@@ -71,7 +73,7 @@ fn a_woof_is_carried_whole_and_once_whoever_is_killed() {
     let seed = seed();
     let _watchdog = watchdog::watch("kept", seed);
     let sandbox = Sandbox::new();
-    let sizes = ["--history", "2000000", "--capacity", "64MiB"];
+    let sizes = ["--history", "2000000", "--capacity", "128MiB"];
     sandbox.run("wcreate", &[&["-p", "farm/temp", "--type", "i64"], &sizes[..]].concat(), b"").done();
     sandbox.run("wcreate", &[&["hub", "--type", "i64"], &sizes[..]].concat(), b"").done();
     let source = log::open(&sandbox.dir().join("farm/temp")).unwrap();
@@ -82,7 +84,7 @@ fn a_woof_is_carried_whole_and_once_whoever_is_killed() {
         scope.spawn(move || {
             let mut appender = source.appender().unwrap();
             let mut number = 0i64;
-            while !stop.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) && number < ELEMENTS_MAX {
                 let batch = i64::try_from(1 + random.below(100)).unwrap();
                 let data: Vec<[u8; 8]> = (number..number + batch).map(i64::to_le_bytes).collect();
                 appender.extend(data.iter().map(<[u8; 8]>::as_slice), |_| {}).unwrap();

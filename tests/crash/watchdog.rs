@@ -12,8 +12,9 @@ pub(crate) struct Watchdog {
 pub(crate) fn watch(name: &'static str, seed: u64) -> Watchdog {
     let (alive, gone) = channel::<()>();
     std::thread::spawn(move || {
-        // Far more than a slow machine needs: this is about hanging, not about speed.
-        if gone.recv_timeout(Duration::from_secs(400)) == Err(RecvTimeoutError::Timeout) {
+        // Far more than a slow machine needs: this is about hanging, not about speed. CI ends all after 40 minutes, which is to
+        // be later than this.
+        if gone.recv_timeout(Duration::from_secs(1500)) == Err(RecvTimeoutError::Timeout) {
             crate::say(&format!("*** {name} hangs, WOOF_TEST_SEED={seed}"));
             std::process::abort();
         }

@@ -58,10 +58,6 @@ fn killed(name: &'static str, options: &Options, rounds: u64, longest_us: u64, s
     kept.agrees_with(&told, unacknowledged_max);
     assert_eq!(again.appender().unwrap().append(b"next").unwrap(), seen.expected());
     times.sort_unstable();
-    // No timed test: this is far more than any machine needs. In a small ring an append waits until the disk has what it would
-    // overwrite, so with sync it is the disk that is looked at.
-    let limit = if styles.iter().any(|style| style.sync) { 2_000 } else { 50 };
-    assert!(times[times.len() / 2] < Duration::from_millis(limit), "{:?}", times[times.len() / 2]);
     let acknowledged: usize = told.iter().map(|told| told.acks.len()).sum();
     assert!(acknowledged as u64 >= rounds * WRITERS, "hardly anything was appended: {acknowledged}");
     say(&format!(
@@ -76,12 +72,14 @@ fn killed(name: &'static str, options: &Options, rounds: u64, longest_us: u64, s
 
 #[test]
 fn writers_of_single_elements_lose_nothing_that_was_acknowledged() {
+    // All that the writers can append is kept.
     let options = Options { history: 1 << 23, element_size: Some(ELEMENT_MAX), ..Options::default() };
     assert_eq!(killed("single elements", &options, 180, 2_000, &[ONE]), 0);
 }
 
 #[test]
 fn writers_with_and_without_sync_do_not_harm_each_other() {
+    // All that the writers can append is kept.
     let options = Options { history: 1 << 22, capacity: 512 << 20, ..Options::default() };
     let styles = [ONE, ONE_SYNCED, BATCH, BATCH_SYNCED];
     assert_eq!(killed("batches and sync", &options, 100, 2_000, &styles), 0);
