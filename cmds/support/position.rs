@@ -15,8 +15,9 @@
 //!
 //! `woof` is the file name of the woof, or its name at a server, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
 //! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. `writer` is the id with
-//! which elements are stamped that are put elsewhere; it is made anew when numbers of the woof may come again. `token` is made anew by each
-//! process that takes the position: only a stream of that process moves it ([`Moved`], `docs/decisions/0008-kept-positions.md`). The numbers are
+//! which elements are stamped that are put elsewhere; it is made anew when numbers of the woof may come again. The first half of `token` is made
+//! anew by each process that takes the position: only a stream of that process moves it ([`Moved`], `docs/decisions/0008-kept-positions.md`). Its
+//! second half is made anew with the writer: streams in which a number is the same element have it in common. The numbers are
 //! filled up with blanks, so that the file keeps its length and is written in place: see
 //! `docs/decisions/0006-positions.md`.
 //!
@@ -33,7 +34,7 @@ use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::space::{Space as _, Spaces, Target};
 use libwoofstream::{sys, wire};
-use record::{Locked, Record};
+use record::{Locked, Record, Token};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -106,7 +107,8 @@ impl Position {
         let Place { dir, woof } = place.clone();
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
         let path = dir.join(name);
-        let mut record = Record { woof, made_ns, done, writer: sys::random_u64(), token: token() };
+        let (writer, token) = (sys::random_u64(), Token::of_new_numbers());
+        let mut record = Record { woof, made_ns, done, writer, token };
         let file = hold(&path, name, &record.compose())?;
         let of_path = |err: Error| if err.object().is_empty() { err.of(shown(&path)) } else { err };
         let held = {
@@ -114,13 +116,17 @@ impl Position {
             // more.
             let _locked = Locked::change(&file).map_err(of_path)?;
             let mut held = load(&file, &path, &record.woof)?;
-            held.token = record.token;
+            held.token = held.token.of_next_stream();
             file.write_all_at(held.compose().as_bytes(), 0)
                 .map_err(|err| Error::io(shown(&path), "write", err))?;
             held
         };
         let of_another = held.made_ns != made_ns;
-        (record.done, record.writer) = if of_another { (0, record.writer) } else { (held.done, held.writer) };
+        if of_another {
+            record.done = 0;
+        } else {
+            (record.done, record.writer, record.token) = (held.done, held.writer, held.token);
+        }
         Ok(Position { file, path, record, of_another })
     }
 
@@ -144,7 +150,7 @@ impl Position {
         }
         if seqno < self.record.done {
             // The numbers behind it come again for other elements, which must not be taken for those that had them.
-            self.record.writer = sys::random_u64();
+            (self.record.writer, self.record.token) = (sys::random_u64(), Token::of_new_numbers());
         }
         self.record.done = seqno;
         let of_path = |err: Error| err.of(shown(&self.path));
@@ -186,7 +192,7 @@ impl Position {
             .into_string()
             .map_err(|_| Error::new(Code::Invalid, shown(&self.path), "its path is not UTF-8"))?;
         let Record { made_ns, done, token, .. } = self.record;
-        Ok(wire::Position { seqno: done, made_ns, token, path, woof: woof.to_owned() })
+        Ok(wire::Position { seqno: done, made_ns, token: token.0, path, woof: woof.to_owned() })
     }
 }
 
@@ -210,14 +216,6 @@ pub(crate) fn attributes(spaces: &Spaces, name: &str) -> Result<(u64, u64)> {
             .ok_or_else(|| Error::new(Code::Unsupported, name, format!("says nothing of its {attr}")))
     };
     Ok((number("created")?, number("next_seqno")?))
-}
-
-/// A number that nobody guesses.
-fn token() -> [u8; 16] {
-    let mut token = [0; 16];
-    token[..8].copy_from_slice(&sys::random_u64().to_le_bytes());
-    token[8..].copy_from_slice(&sys::random_u64().to_le_bytes());
-    token
 }
 
 /// What the file has in it.
@@ -318,6 +316,29 @@ mod tests {
             ]
         );
         assert_eq!(take(dir.path()).unwrap().done(), 41);
+    }
+
+    #[test]
+    fn streams_have_the_numbers_in_common_as_long_as_they_are_for_the_same_elements() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = |position: &Position| position.message("temp").unwrap();
+        let taken = || take(dir.path()).unwrap();
+        let first = message(&taken());
+        let mut position = taken();
+        let second = message(&position);
+        assert_ne!(first.token, second.token);
+        let old = Moved::find(&first).unwrap();
+        assert_eq!(old.writer(), Moved::find(&second).unwrap().writer());
+        // It moves nothing.
+        old.to(9).unwrap();
+        assert_eq!(Record::read(&position.file).unwrap(), position.record.compose().into_bytes());
+        // The numbers behind it come again.
+        position.keep(2).unwrap();
+        assert!(Moved::find(&first).is_none() && Moved::find(&second).is_none());
+        assert_eq!(Moved::find(&message(&position)).unwrap().writer(), position.record.writer);
+        drop(position);
+        let another = Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 0).unwrap();
+        assert!(Moved::find(&message(&another)).is_none(), "not before it is kept");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `wtail --keep`: positions that move when what was sent has arrived. That nothing is lost or comes twice when somebody is killed
 //! is tested in `tests/crash/kept.rs`.
 
+use crate::server::{Process, until};
 use crate::support::Sandbox;
 use crate::woofs::start;
+use rustix::process::Signal;
 use std::fs;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 /// A sandbox with `farm/temp` that has 1 to 5, and an empty `hub`.
 fn farm() -> Sandbox {
@@ -140,7 +143,7 @@ fn through_a_program_the_position_moves_when_it_is_sure() {
 }
 
 #[test]
-fn an_old_stream_and_a_strangers_move_nothing_and_are_put_as_they_are() {
+fn an_old_stream_and_a_strangers_move_nothing() {
     let sandbox = farm();
     sandbox.sh("wtail --keep up --from 1 farm/temp --no-follow > saved").done();
     let kept = fs::read(position(&sandbox)).unwrap();
@@ -151,9 +154,9 @@ fn an_old_stream_and_a_strangers_move_nothing_and_are_put_as_they_are() {
         .sh("seq 6 7 | wput farm/temp > acks; wtail --keep up farm/temp --no-follow | wput hub > acks")
         .done();
     let kept = fs::read(position(&sandbox)).unwrap();
-    // Its token is not the one in the file any more.
+    // Its token is not the one in the file any more. What is not there yet is put, and known the next time.
     sandbox.sh("wput hub < saved > acks; wput hub < saved > acks").done();
-    assert_eq!(hub(&sandbox), "6 7 1 2 3 4 5 1 2 3 4 5");
+    assert_eq!(hub(&sandbox), "6 7 1 2 3 4 5");
     assert_eq!(fs::read(position(&sandbox)).unwrap(), kept);
     // A stream that names another file than a position in its place: the file is not even opened for what it is.
     let path = fs::canonicalize(position(&sandbox)).unwrap();
@@ -184,6 +187,53 @@ fn an_old_stream_and_a_strangers_move_nothing_and_are_put_as_they_are() {
         assert_eq!(fs::read(sandbox.dir().join(target)).unwrap(), before, "{target}");
     }
     assert_eq!(fs::read(position(&sandbox)).unwrap(), kept);
+}
+
+#[test]
+fn what_is_left_of_a_stream_is_put_once_though_a_newer_one_came_first() {
+    let sandbox = farm();
+    sandbox.sh("wtail --keep up --from 1 farm/temp --no-follow | true").done();
+    let first = fs::read(position(&sandbox)).unwrap();
+    let old = |count: u32| {
+        sandbox.sh(&format!("wtail --keep up farm/temp --no-follow > old{count}")).done();
+        fs::write(position(&sandbox), &first).unwrap();
+    };
+    old(1);
+    // As if its wtail was killed, and its wput begins only after another pipeline has done all.
+    sandbox.sh(CARRY).done();
+    sandbox.sh("wput hub < old1 > acks").done();
+    assert_eq!((hub(&sandbox).as_str(), done(&sandbox).as_str()), ("1 2 3 4 5", "5"));
+    // The other way round.
+    let before = fs::read(position(&sandbox)).unwrap();
+    sandbox.sh("seq 6 9 | wput farm/temp > acks; wtail --keep up farm/temp --no-follow > old2").done();
+    fs::write(position(&sandbox), &before).unwrap();
+    sandbox.sh("wtail --keep up farm/temp -n 0 2> said | true; wput hub < old2 > acks").done();
+    assert_eq!((hub(&sandbox).as_str(), done(&sandbox).as_str()), ("1 2 3 4 5 6 7 8 9", "5"));
+    sandbox.sh("wput farm/temp 10 > acks").done();
+    sandbox.sh(CARRY).done();
+    assert_eq!((hub(&sandbox).as_str(), done(&sandbox).as_str()), ("1 2 3 4 5 6 7 8 9 10", "10"));
+    // While a newer one is put there, it is not waited for.
+    let mut wtail = sandbox.command("wtail");
+    wtail.args(["--keep", "up", "farm/temp"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut wtail = Process::start(&mut wtail);
+    let mut wput = sandbox.command("wput");
+    wput.arg("hub").stdin(wtail.0.stdout.take().unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut wput = Process::start(&mut wput);
+    sandbox.sh("wput farm/temp 11 > acks").done();
+    until("it is carried", || hub(&sandbox).ends_with(" 11"));
+    let late = sandbox.sh("wput hub < old1 > acks");
+    assert_eq!(late.status, 2);
+    let expected = format!(
+        "wput: {}: a newer stream of this position is being put into {}: none of this one is\n",
+        fs::canonicalize(position(&sandbox)).unwrap().display(),
+        fs::canonicalize(sandbox.dir().join("hub")).unwrap().display()
+    );
+    assert_eq!(late.stderr, expected);
+    wtail.signal(Signal::KILL);
+    wput.0.wait().unwrap();
+    // Nobody is at it any more.
+    sandbox.sh("wput hub < old1 > acks").done();
+    assert_eq!(hub(&sandbox), "1 2 3 4 5 6 7 8 9 10 11");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The other end of a kept position: who has put the elements away says so in its file.
 //!
 //! Failure contract: a stream says where the file is, and a stream can be old or a stranger's. So the file is touched only where it is
-//! a position in its usual place with the token of that very stream in it, and its seqno only grows. Everything else is passed over
-//! in silence: it is no position of ours.
+//! a position in its usual place with the token of that very stream in it, and its seqno only grows. A stream that is older than the token has
+//! its elements known by the stamps, and moves nothing. Everything else is passed over in silence: it is no position of ours.
 
-use super::record::{Locked, Record, lock_target};
-use libwoofstream::error::{Error, Result};
+use super::record::{Locked, Record, Token, lock_target, try_lock_target};
+use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::wire;
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
@@ -17,8 +17,10 @@ use std::path::Path;
 pub(crate) struct Moved {
     file: File,
     path: String,
-    token: [u8; 16],
+    token: Token,
     made_ns: u64,
+    /// Another stream has taken the position since.
+    is_old: bool,
     /// With which id elements are stamped.
     writer: u64,
 }
@@ -38,10 +40,17 @@ impl Moved {
         if !file.metadata().is_ok_and(|meta| meta.is_file()) {
             return None;
         }
-        let record = Record::parse(&Record::read(&file).ok()?)?;
-        let wire::Position { token, made_ns, .. } = *message;
-        let found = Moved { file, path: message.path.clone(), token, made_ns, writer: record.writer };
-        found.is_of(&record).then_some(found)
+        let record = {
+            // Not half of one that is being written.
+            let _locked = Locked::change(&file).ok()?;
+            Record::parse(&Record::read(&file).ok()?)?
+        };
+        let (token, made_ns) = (Token(message.token), message.made_ns);
+        if record.made_ns != made_ns || !record.token.has_the_numbers_of(token) {
+            return None;
+        }
+        let is_old = record.token != token;
+        Some(Moved { file, path: message.path.clone(), token, made_ns, is_old, writer: record.writer })
     }
 
     fn is_of(&self, record: &Record) -> bool {
@@ -50,7 +59,7 @@ impl Moved {
 
     /// Whether a message is about this position, from the same stream.
     pub(crate) fn is_named(&self, message: &wire::Position) -> bool {
-        self.path == message.path && self.token == message.token
+        self.path == message.path && self.token.0 == message.token
     }
 
     /// The writer id for stamps.
@@ -61,9 +70,18 @@ impl Moved {
     /// Waits until no other process puts what this position is about into `target`: one whose source was killed may still be at it.
     ///
     /// # Errors
-    /// When the system cannot lock.
+    /// When the system cannot lock. For an old stream also when another process is at it: that can be for ever, and sends what is left of this
+    /// one again.
     pub(crate) fn lock(&self, target: &str) -> Result<()> {
-        lock_target(&self.file, target).map_err(|err| err.of(&*self.path))
+        let of_path = |err: Error| err.of(&*self.path);
+        if !self.is_old {
+            return lock_target(&self.file, target).map_err(of_path);
+        }
+        if try_lock_target(&self.file, target).map_err(of_path)? {
+            return Ok(());
+        }
+        let text = format!("a newer stream of this position is being put into {target}: none of this one is");
+        Err(Error::new(Code::Exists, &*self.path, text))
     }
 
     /// Keeps that all elements up to `seqno` are done with, unless it is known already or the position is another stream's by

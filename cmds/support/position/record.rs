@@ -3,6 +3,8 @@
 //! Failure contract: what was not written here is no record.
 
 use libwoofstream::error::{Error, Result};
+use libwoofstream::sys;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
@@ -20,14 +22,39 @@ pub(super) struct Record {
     pub(super) made_ns: u64,
     pub(super) done: u64,
     pub(super) writer: u64,
-    pub(super) token: [u8; 16],
+    pub(super) token: Token,
+}
+
+/// Tells which stream moves a position, and which streams have their numbers from it. Nobody guesses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Token(pub(super) [u8; 16]);
+
+impl Token {
+    /// For numbers that are for other elements than before.
+    pub(super) fn of_new_numbers() -> Token {
+        let mut token = Token::default().of_next_stream();
+        token.0[8..].copy_from_slice(&sys::random_u64().to_le_bytes());
+        token
+    }
+
+    /// For one more stream of the same numbers.
+    pub(super) fn of_next_stream(self) -> Token {
+        let mut next = self;
+        next.0[..8].copy_from_slice(&sys::random_u64().to_le_bytes());
+        next
+    }
+
+    /// Whether the same number is the same element in a stream that has this token and in one that has the other.
+    pub(super) fn has_the_numbers_of(self, other: Token) -> bool {
+        self.0[8..] == other.0[8..]
+    }
 }
 
 impl Record {
     /// The text of the file.
     pub(super) fn compose(&self) -> String {
         let Record { woof, made_ns, done, writer, token } = self;
-        let token = u128::from_be_bytes(*token);
+        let token = u128::from_be_bytes(token.0);
         let lines = format!(
             "{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\nwriter {writer:016x}\ntoken {token:032x}\n"
         );
@@ -46,7 +73,7 @@ impl Record {
             made_ns: value("made")?.parse().ok()?,
             done: value("done")?.parse().ok()?,
             writer: u64::from_str_radix(value("writer")?, 16).ok()?,
-            token: u128::from_str_radix(value("token")?, 16).ok()?.to_be_bytes(),
+            token: Token(u128::from_str_radix(value("token")?, 16).ok()?.to_be_bytes()),
         };
         (record.compose() == text).then_some(record)
     }
@@ -90,24 +117,43 @@ impl Drop for Locked<'_> {
 
 /// Waits until no other process puts what the position is about into `target`, and keeps others from it as long as `file` is open.
 pub(super) fn lock_target(file: &File, target: &str) -> Result<()> {
-    // Two targets on one byte would wait for each other for nothing; 2^31 bytes make that rare.
-    let at = SINK + i64::from(crc32c::crc32c(target.as_bytes()) >> 1);
-    lock(file, at, libc::F_WRLCK)
+    lock(file, byte_of(target), libc::F_WRLCK)
 }
 
-fn lock(file: &File, at: i64, kind: libc::c_int) -> Result<()> {
-    let range = libc::flock {
+/// As [`lock_target`], but does not wait: false when another process is at it.
+pub(super) fn try_lock_target(file: &File, target: &str) -> Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&range(byte_of(target), libc::F_WRLCK))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(err) => Err(failed(err)),
+    }
+}
+
+/// Two targets on one byte would wait for each other for nothing; 2^31 bytes make that rare.
+fn byte_of(target: &str) -> i64 {
+    SINK + i64::from(crc32c::crc32c(target.as_bytes()) >> 1)
+}
+
+fn failed(err: Errno) -> Error {
+    Error::io("", "lock", std::io::Error::from_raw_os_error(err as i32))
+}
+
+fn range(at: i64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
         l_type: i16::try_from(kind).unwrap_or_default(),
         l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
         l_start: at,
         l_len: 1,
         l_pid: 0,
-    };
+    }
+}
+
+fn lock(file: &File, at: i64, kind: libc::c_int) -> Result<()> {
     loop {
-        match fcntl(file, FcntlArg::F_OFD_SETLKW(&range)) {
+        match fcntl(file, FcntlArg::F_OFD_SETLKW(&range(at, kind))) {
             Ok(_) => return Ok(()),
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(err) => return Err(Error::io("", "lock", std::io::Error::from_raw_os_error(err as i32))),
+            Err(Errno::EINTR) => {}
+            Err(err) => return Err(failed(err)),
         }
     }
 }
