@@ -10,10 +10,14 @@ mkfifo pipe
 
 first=1
 for victim in wtail wput wtail wput both; do
-  wtail --keep up --from 1 farm/temp >pipe 2>/dev/null &
+  # Both ends are open before anybody is started: who opens one alone waits for the other, which may be killed before it comes.
+  exec 3<>pipe
+  exec 4>pipe 5<pipe
+  wtail --keep up --from 1 farm/temp >&4 2>/dev/null 3>&- 4>&- 5>&- &
   reader=$!
-  wput farm/hub <pipe >/dev/null 2>&1 &
+  wput farm/hub <&5 >/dev/null 2>&1 3>&- 4>&- 5>&- &
   writer=$!
+  exec 3>&- 4>&- 5>&-
   seq "$first" $((first + 1999)) | wput farm/temp >/dev/null
   first=$((first + 2000))
   sleep 0.02

@@ -32,7 +32,7 @@ until_so() {
   tries=0
   until eval "$1"; do
     tries=$((tries + 1))
-    [ "$tries" -lt 2400 ] || check "$1" 'true' 'not so after two minutes'
+    [ "$tries" -lt 12000 ] || check "$1" 'true' 'not so after ten minutes'
     sleep 0.05
   done
 }
@@ -56,7 +56,7 @@ wcreate -p edge/temp --type f64
 cp "$examples/handlers/forward.sh" edge/handlers
 cp -R keys edge/keys
 echo "woof://$address/farm" >edge/hub
-wbind edge/temp forward.sh --stream --group hub --retries 1000000 --limit 2s
+wbind edge/temp forward.sh --stream --group hub --retries 1000000 --limit 10s
 edge
 
 seq 100 | wput edge/temp >/dev/null

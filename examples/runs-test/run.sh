@@ -66,14 +66,19 @@ done
 first="{\"i\":0,\"j\":0,\"count\":$count,\"size\":$size,\"alpha\":$alpha,\"seed\":$seed,\"seqno\":0,\
 \"rargs\":\"$prefix$r/rargs\",\"rvals\":\"$prefix$s/rvals\",\"sargs\":\"$prefix$s/sargs\",\
 \"svals\":\"$prefix$k/svals\",\"kargs\":\"$prefix$k/kargs\"}"
-wput "$r/rargs" --handler generate "$first" >/dev/null
 if [ "$servers" ]; then
   for server in one two three; do
     wserve "$dir/$server" 2>"$dir/$server.log" &
     pids="$pids $!"
   done
+  # A stage that does not reach the next one is tried again, but not for ever.
+  for server in one two three; do
+    until [ -S "$dir/$server/.woof/server.sock" ]; do sleep 0.05; done
+  done
+  wput "$r/rargs" --handler generate "$first" >/dev/null
   wtail "$k/result" --from 1 --count 1 -u
 else
+  wput "$r/rargs" --handler generate "$first" >/dev/null
   wserve --once "$r"
   wget "$k/result" -u
 fi
