@@ -329,6 +329,11 @@ impl Dispatcher {
                 idle.push((queue.binding.id, queue.looks_at()));
             }
         }
+        // Who was told that a binding is paused or removed, or how it is, need not wait until that is heard of here.
+        if self.queues.iter().any(|queue| queue.open_count() > 0) && self.has_other_bindings() {
+            self.take(Event::Reload);
+            return Ok(true);
+        }
         let before = self.journal.waiting();
         let claims = if self.stopping.is_some() { Vec::new() } else { self.claim() };
         let noted = self.journal.waiting() - before;
@@ -473,10 +478,9 @@ impl Dispatcher {
             self.look_again.get_or_insert(Instant::now() + TRY_AGAIN);
             return;
         };
-        let now = seen(&self.namespace);
-        if now != self.seen {
+        if seen(&self.namespace) != self.seen {
             // What was not understood is not read again before it is another file; till then more is held than need be.
-            if self.refused != Some(now) {
+            if self.has_other_bindings() {
                 let _ = self.events.0.send(Event::Reload);
             }
             return;
@@ -484,6 +488,12 @@ impl Dispatcher {
         for (position, source) in positions {
             source.woof.raise_hold(position + 1);
         }
+    }
+
+    /// Whether the file of the bindings is another than the one that was read, or was not understood.
+    fn has_other_bindings(&self) -> bool {
+        let now = seen(&self.namespace);
+        now != self.seen && self.refused != Some(now)
     }
 
     /// Up to which seqno all bindings of a woof are done, by its name. None where one of them does not have it open, or has another that had
