@@ -22,7 +22,7 @@ use rustix::process::{
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,8 @@ pub fn run(commands: &[&str], path: &OsStr) -> Result<u8> {
     let control = control.map_err(|err| Error::io("agent", "find its server", err))?;
     keep_to_itself();
     let (idle, threads) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let agent = Arc::new(Agent { control, idle, threads, path: path_of_handlers(path) });
+    let here = std::env::current_dir().unwrap_or_default();
+    let agent = Arc::new(Agent { control, idle, threads, path: path_of_handlers(path), here });
     agent.more_threads().map_err(|err| Error::io("agent", "start a thread", err))?;
     // Nothing is asked for here: what ends this is that the other side has gone.
     while let Err(rustix::io::Errno::INTR) =
@@ -96,6 +97,8 @@ struct Agent {
     idle: AtomicUsize,
     threads: AtomicUsize,
     path: OsString,
+    /// Where it stands, and with it what it starts.
+    here: PathBuf,
 }
 
 impl Agent {
@@ -149,7 +152,11 @@ impl Agent {
         }
         let mut process = {
             let mut command = Command::new(program);
-            command.args(args).env("PATH", &self.path).current_dir(&order.dir).process_group(0);
+            command.args(args).env("PATH", &self.path).process_group(0);
+            // The way there may lead over a file system that is itself a process.
+            if self.here != Path::new(&order.dir) {
+                command.current_dir(&order.dir);
+            }
             command.envs(order.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))));
             command.stdin(stdin).stdout(stdout).stderr(stderr);
             let trigger = order.trigger.clone();
@@ -186,7 +193,8 @@ mod tests {
     fn agent(threads: usize) -> (OwnedFd, Arc<Agent>) {
         let (server, control) = pair().unwrap();
         let (idle, threads) = (AtomicUsize::new(0), AtomicUsize::new(AGENT_THREADS_MAX - threads));
-        let agent = Arc::new(Agent { control, idle, threads, path: "/usr/bin:/bin".into() });
+        let agent =
+            Arc::new(Agent { control, idle, threads, path: "/usr/bin:/bin".into(), here: PathBuf::new() });
         agent.more_threads().unwrap();
         (server, agent)
     }
