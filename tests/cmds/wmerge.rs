@@ -77,7 +77,7 @@ fn raw_lines_after_a_woof_are_not_taken_for_its_elements() {
     // The line has no time and goes first; the element comes with its woof.
     assert_eq!(dirs, ["{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"a\"}"]);
     let ran =
-        sandbox.sh("wmerge --by time a a | wcount; (sleep 0.3; echo 12345678) | wmerge a - | wcat --json");
+        sandbox.sh("wmerge --by time a a | wcount; (sleep 3; echo 12345678) | wmerge a - | wcat --json");
     assert_eq!(
         ran.done(),
         "2\n{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"a\"}\n\
