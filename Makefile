@@ -17,6 +17,8 @@ HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 SSE        := $(if $(filter x86_64-%,$(HOST)),$(comma)+sse4.2)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS      := $(TARGET_DIR)/tools
+# What could not be tested on this machine, a line each with its reason.
+SKIPPED    := $(abspath $(TARGET_DIR))/skipped
 DENY_VERSION := 0.20.2
 WOOF       := $(TARGET_DIR)/$(HOST)/release/woof
 
@@ -28,13 +30,14 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 
 all: build
 
-# Says what is missing before a compiler says something less clear.
+# Says what is missing before a compiler says something less clear. What comes after it may add to the list of what was skipped.
 tools:
 	@command -v $(CARGO) >/dev/null && command -v rustc >/dev/null || \
 	  { echo 'make: no Rust: install it from https://rustup.rs (1.95 or later)' >&2; exit 1; }
 	@rustc --version | awk '{ split($$2, v, "[.-]"); \
 	  if (v[1] < 1 || (v[1] == 1 && v[2] < 95)) { print "make: " $$0 " is too old: Rust 1.95 or later is needed" > "/dev/stderr"; exit 1 } }'
 	@command -v cc >/dev/null || { echo 'make: no C compiler (cc) to link with: install gcc or clang' >&2; exit 1; }
+	@mkdir -p '$(TARGET_DIR)' && : > '$(SKIPPED)'
 
 build: tools
 	@flags='$(RUSTFLAGS)'; \
@@ -55,9 +58,13 @@ where:
 demo: build
 	@WOOF='$(abspath $(WOOF))' sh examples/demo.sh
 
-# What CI runs. In the order of what fails fastest.
-test check: tools fmt lint doc unit deny
+# What CI runs. In the order of what fails fastest. It ends with a list of what this machine could not test. With CI=true a
+# test that cannot run fails.
+test check: tools fmt lint doc deny unit
 	@echo 'make test: all passed'
+
+# One after another, also with -j: cargo uses all processors by itself.
+.NOTPARALLEL:
 
 fmt: tools
 	@$(CARGO) fmt --version >/dev/null 2>&1 || { echo 'make: no rustfmt: rustup component add rustfmt' >&2; exit 1; }
@@ -73,7 +80,10 @@ doc: tools
 
 # Unit tests, examples in the docs, commands as processes, golden files, a short run of the fuzz targets.
 unit: tools
-	$(CARGO) test --workspace --locked
+	WOOF_TEST_SKIPPED='$(SKIPPED)' $(CARGO) test --workspace --locked
+	@if [ -s '$(SKIPPED)' ]; then \
+	  echo "*** NOT TESTED on this machine: $$(sort -u '$(SKIPPED)' | wc -l) ***"; sort -u '$(SKIPPED)'; echo '***'; \
+	fi
 
 # Licences, sources and advisories of dependencies. CI builds the tool where it is missing; who works on the project installs it, or is told.
 deny: tools
@@ -82,14 +92,14 @@ deny: tools
 	fi; \
 	PATH="$$PATH:$(abspath $(TOOLS))/bin"; \
 	if ! command -v cargo-deny >/dev/null; then \
-	  echo '*** cargo-deny is not installed: licences and advisories of dependencies are NOT checked ***' >&2; \
+	  echo 'make deny: licences and advisories of dependencies: needs cargo-deny' >> '$(SKIPPED)'; \
 	  exit 0; \
 	fi; \
 	$(CARGO) deny check --hide-inclusion-graph licenses bans sources || exit 1; \
 	if $(CARGO) deny fetch db >/dev/null 2>&1; then \
 	  $(CARGO) deny check --disable-fetch advisories; \
 	else \
-	  echo '*** the database of advisories cannot be fetched: advisories of dependencies are NOT checked ***' >&2; \
+	  echo 'make deny: advisories of dependencies: their database cannot be fetched' >> '$(SKIPPED)'; \
 	fi
 
 # Ratios against something that runs beside them; see docs/performance.md. No test.

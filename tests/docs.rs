@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 fn names(dir: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).unwrap_or_else(|err| panic!("{}: {err}", dir.display()));
@@ -14,8 +13,9 @@ fn names(dir: &Path) -> BTreeSet<String> {
 
 #[test]
 fn the_man_pages_are_what_the_binary_writes() {
-    let fresh = tempfile::tempdir().unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_woof")).arg("--man-pages").arg(fresh.path()).output().unwrap();
+    let fresh = woof_kit::tempdir().unwrap();
+    let run =
+        woof_kit::output(woof_kit::command(env!("CARGO_BIN_EXE_woof")).arg("--man-pages").arg(fresh.path()));
     assert!(run.status.success(), "{run:?}");
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/man1");
     assert_eq!(names(&committed), names(fresh.path()), "pages missing or left over: run make man");

@@ -16,7 +16,7 @@ const WRITER: u64 = 0xfedc_ba98_7654_3210;
 
 #[test]
 fn version_1_is_read_as_it_was_meant() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("w");
     std::fs::copy(WOOF_V1, &path).unwrap();
     let woof = log::open(&path).unwrap();

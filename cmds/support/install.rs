@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn links_are_made_once_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let dir = dir.path().join("w");
         let first = links(&dir, COMMANDS).unwrap();
         assert!(first.contains(": made ") && first.contains("wcat"), "{first}");
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_not_replaced() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         fs::write(dir.path().join("wcat"), "mine").unwrap();
         let err = links(dir.path(), COMMANDS).unwrap_err();
         assert_eq!(err.text(), "not replaced: it is a file that is no link");
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_link_to_a_program_of_our_name_that_moved_is_renewed() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let program = std::env::current_exe().unwrap().canonicalize().unwrap();
         let gone = Path::new("/gone").join(program.file_name().unwrap());
         std::os::unix::fs::symlink(gone, dir.path().join("wcat")).unwrap();

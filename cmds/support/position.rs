@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_position_is_kept_for_the_next_one_who_takes_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let position = take(dir.path()).unwrap();
         assert_eq!(position.done(), 3);
         drop(position);
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn streams_have_the_numbers_in_common_as_long_as_they_are_for_the_same_elements() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let message = |position: &Position| position.message("temp").unwrap();
         let taken = || take(dir.path()).unwrap();
         let first = message(&taken());
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_position_is_held_by_one_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let position = take(dir.path()).unwrap();
         let err = take(dir.path()).unwrap_err();
         assert_eq!(
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn every_torn_file_is_refused_and_left_as_it_is() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         take(dir.path()).unwrap().keep(4123).unwrap();
         let path = dir.path().join(".woof/positions/temp-log");
         let whole = fs::read(&path).unwrap();
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_woof_that_was_made_anew_begins_anew() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         take(dir.path()).unwrap().keep(41).unwrap();
         let mut position =
             Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 3).unwrap();
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_position_of_another_woof_or_without_a_good_name_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         take(dir.path()).unwrap().keep(1).unwrap();
         let err = Position::take(&Place::beside(&dir.path().join("wind")), 7, "temp-log", 3).unwrap_err();
         assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");

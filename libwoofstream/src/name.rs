@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_link_may_lead_around_in_its_namespace_and_not_out_of_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let farm = dir.path().join("farm");
         std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
         std::fs::write(farm.join("temp"), "").unwrap();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 #[test]
 fn a_resumed_session_is_served_before_its_handshake_is_complete() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let store = Store::open(dir.path().join("keys"));
     store.init("test").unwrap();
     store.add("carol", &[], 1, false).unwrap();

@@ -140,7 +140,7 @@ fn read(remote: &Remote, range: &str) -> Result<String> {
 
 #[test]
 fn the_next_request_goes_over_the_connection_of_the_last() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let (world, remote) = world(dir.path());
     assert_eq!(read(&remote, "1..2").unwrap(), "1 2");
     assert_eq!(read(&remote, "-1").unwrap(), "3");
@@ -154,7 +154,7 @@ fn the_next_request_goes_over_the_connection_of_the_last() {
 
 #[test]
 fn one_that_died_meanwhile_is_replaced_and_nobody_is_told() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let (world, remote) = world(dir.path());
     for dialled in 1..=3 {
         assert_eq!(read(&remote, "..").unwrap(), "1 2 3");
@@ -168,7 +168,7 @@ fn one_that_died_meanwhile_is_replaced_and_nobody_is_told() {
 
 #[test]
 fn one_that_is_idle_for_long_is_not_used_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let (world, remote) = world(dir.path());
     read(&remote, "..").unwrap();
     world.now_s.fetch_add(9, Ordering::Relaxed);
@@ -181,7 +181,7 @@ fn one_that_is_idle_for_long_is_not_used_again() {
 
 #[test]
 fn what_cannot_be_made_twice_gets_a_new_connection() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let (world, remote) = world(dir.path());
     read(&remote, "..").unwrap();
     remote.remove("temp").unwrap();

@@ -115,7 +115,7 @@ fn an_interrupt_ends_a_command_as_a_signal() {
     let mut child = sandbox.command("wcat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let feed = child.stdin.take();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    let ran = Ran::from(child.wait_with_output().unwrap());
+    let ran = Ran::from(woof_kit::ended(child));
     assert_eq!((ran.status, ran.stdout.as_slice()), (130, &b""[..]));
     drop(feed);
 }

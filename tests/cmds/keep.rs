@@ -230,7 +230,7 @@ fn what_is_left_of_a_stream_is_put_once_though_a_newer_one_came_first() {
     );
     assert_eq!(late.stderr, expected);
     wtail.signal(Signal::KILL);
-    wput.0.wait().unwrap();
+    woof_kit::wait(&mut wput.0);
     // Nobody is at it any more.
     sandbox.sh("wput hub < old1 > acks").done();
     assert_eq!(hub(&sandbox), "1 2 3 4 5 6 7 8 9 10 11");
@@ -249,7 +249,7 @@ fn two_at_once_are_refused_and_what_makes_no_sense_is_too() {
         "wtail: farm/temp: position up is in use by another program (--keep names another one)\n"
     );
     first.kill().unwrap();
-    first.wait().unwrap();
+    woof_kit::wait(&mut first);
     for (args, said) in [
         (&["--keep", "up", "farm/temp", "hub"][..], "hub: a position is of one woof (--keep)"),
         (
@@ -295,9 +295,7 @@ fn what_is_sent_again_to_a_server_is_there_once_too() {
     let sandbox = farm();
     sandbox.sh("wcreate -p srv/farm/hub --type i64").done();
     let server = start(&sandbox, "wserve", &["srv"]);
-    while !sandbox.dir().join("srv/.woof/server.sock").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    woof_kit::until("it serves", || sandbox.dir().join("srv/.woof/server.sock").exists());
     let carry = "wtail --keep up --from 1 farm/temp --no-follow | wput woof://$PWD/srv/farm/hub > acks";
     sandbox.sh(carry).done();
     let after_five = fs::read(position(&sandbox)).unwrap();

@@ -54,7 +54,7 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.server.kill();
-        let _ = self.server.wait();
+        woof_kit::wait(&mut self.server);
     }
 }
 

@@ -2,32 +2,13 @@
 
 use crate::support::{Ran, Sandbox, finish};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// How often something that is to come true is looked at, and how many times: a minute, which only a failure takes.
-const LOOKS: u32 = 3000;
-const BETWEEN: std::time::Duration = std::time::Duration::from_millis(20);
-
-/// Says something on standard error, whoever runs the test.
-pub(crate) fn say(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "{text}");
-}
-
-/// Waits until something comes true.
-#[track_caller]
-pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    for _ in 0..LOOKS {
-        if is_true() {
-            return;
-        }
-        std::thread::sleep(BETWEEN);
-    }
-    panic!("never: {what}");
-}
+pub(crate) use woof_kit::{say, until};
 
 /// A sandbox with a directory `srv` to serve, an authority, and the identity of who runs the test.
 pub(crate) fn ready() -> Sandbox {
@@ -49,6 +30,15 @@ pub(crate) fn local(sandbox: &Sandbox, woof: &str) -> String {
     format!("woof://{}/srv/{woof}", dir.display())
 }
 
+/// What an HTTP server at this address has at a path, with the head of its answer.
+pub(crate) fn http(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// A process that is ended with this, if it did not end before.
 pub(crate) struct Process(pub(crate) Child);
 
@@ -65,7 +55,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
-        let _ = self.0.wait();
+        woof_kit::wait(&mut self.0);
     }
 }
 
@@ -131,13 +121,11 @@ impl Serving {
     /// Waits until something was logged.
     #[track_caller]
     pub(crate) fn logs(&self, text: &str) {
-        for _ in 0..LOOKS {
-            if self.log().contains(text) {
-                return;
-            }
-            std::thread::sleep(BETWEEN);
+        let end = Instant::now() + woof_kit::LIMIT;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "never logged: {text}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("never logged: {text}\n{}", self.log());
     }
 
     /// The name of a woof at this server, by its address.
@@ -152,7 +140,7 @@ impl Serving {
 
     /// Waits for the end; the status, and the log.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        let status = self.process.0.wait().unwrap();
+        let status = woof_kit::wait(&mut self.process.0);
         self.reader.take().unwrap().join().unwrap();
         let log = self.log();
         (status, log)

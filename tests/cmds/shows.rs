@@ -1,7 +1,7 @@
 //! The lines with which the project shows what it is, as they stand in its documents.
 
 use crate::support::{Sandbox, woof};
-use crate::woofs::{asleep, end, installed, skipped, start};
+use crate::woofs::{asleep, end, installed, start};
 
 /// A sandbox whose `farm/temp` has the numbers to 100.
 fn farm() -> Sandbox {
@@ -28,7 +28,7 @@ fn links_a_woof_and_a_range() {
 #[test]
 fn the_last_three_as_json() {
     if !installed("jq") {
-        return skipped("wtail --json | jq", "jq is not installed");
+        return woof_kit::skip("needs jq");
     }
     assert_eq!(farm().sh("wtail farm/temp -n 3 --count 3 --json | jq .value").done(), "98\n99\n100\n");
 }
@@ -73,7 +73,7 @@ fn merged_by_time_with_process_substitution() {
 #[test]
 fn an_idle_follower_makes_no_system_calls() {
     if !installed("strace") {
-        return skipped("strace -c -p $(pgrep -n wtail)", "strace is not installed");
+        return woof_kit::skip("needs strace");
     }
     let sandbox = farm();
     let mut wtail = start(&sandbox, "wtail", &["farm/temp"]);
@@ -85,7 +85,7 @@ fn an_idle_follower_makes_no_system_calls() {
     if ran.text().contains("ptrace") {
         drop(out);
         end(wtail);
-        return skipped("strace -p", "this machine lets nobody trace processes");
+        return woof_kit::skip("needs a machine that lets its users trace processes");
     }
     // Each thread was in its wait when strace came, and is in it when strace goes.
     let calls: Vec<&str> = ran

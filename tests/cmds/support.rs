@@ -1,14 +1,14 @@
 //! Runs the built binary under the names of its commands, in a directory of its own that goes away with it.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A directory to work in, with all commands first on the path.
 pub(crate) struct Sandbox {
-    links: tempfile::TempDir,
-    work: tempfile::TempDir,
+    links: woof_kit::TempDir,
+    work: woof_kit::TempDir,
 }
 
 /// How a command or script ended.
@@ -44,10 +44,10 @@ impl From<Output> for Ran {
 
 impl Sandbox {
     pub(crate) fn new() -> Sandbox {
-        let links = tempfile::tempdir().unwrap();
-        let made = Command::new(woof()).arg("--install-links").arg(links.path()).output().unwrap();
+        let links = woof_kit::tempdir().unwrap();
+        let made = woof_kit::output(woof_kit::command(woof()).arg("--install-links").arg(links.path()));
         assert!(made.status.success(), "{made:?}");
-        Sandbox { links, work: tempfile::tempdir().unwrap() }
+        Sandbox { links, work: woof_kit::tempdir().unwrap() }
     }
 
     /// The directory that commands run in.
@@ -58,18 +58,17 @@ impl Sandbox {
     /// A command, not yet started: `program` is one of ours or any on the path.
     pub(crate) fn command(&self, program: &str) -> Command {
         let ours = self.links.path().join(program);
-        let mut command = Command::new(if ours.exists() { ours.as_os_str() } else { OsStr::new(program) });
+        let mut command =
+            woof_kit::command(if ours.exists() { ours.as_os_str() } else { OsStr::new(program) });
         let mut path = self.links.path().as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        command.current_dir(self.dir()).env("PATH", path).env("TZ", "UTC");
+        command.current_dir(self.dir()).env("PATH", path);
         // What the user who runs the tests has set up is none of their business.
+        command.env("HOME", self.links.path());
         command.env("XDG_CONFIG_HOME", self.links.path().join("config"));
         command.env("XDG_STATE_HOME", self.links.path().join("state"));
         command.env("WOOF_KEYS", self.dir().join(".keys"));
-        for name in ["WOOF_CHANNELS", "WOOF_NAMES", "NO_COLOR"] {
-            command.env_remove(name);
-        }
         command
     }
 
@@ -90,6 +89,11 @@ impl Sandbox {
 
     /// Runs a script with `sh`, its standard output and error a terminal; gives what the terminal was sent.
     pub(crate) fn terminal(&self, script: &str) -> String {
+        self.terminal_with(script, |_| {})
+    }
+
+    /// The same; `look` is shown all that the terminal was sent so far, as it comes.
+    pub(crate) fn terminal_with(&self, script: &str, mut look: impl FnMut(&str)) -> String {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -103,8 +107,12 @@ impl Sandbox {
         drop(command);
         let mut seen = Vec::new();
         // A terminal whose last user has gone gives an error and no end of file.
-        let _ = std::fs::File::from(master).read_to_end(&mut seen);
-        assert!(child.wait().unwrap().success());
+        let (mut terminal, mut some) = (std::fs::File::from(master), [0; 4096]);
+        while let Ok(count @ 1..) = terminal.read(&mut some) {
+            seen.extend_from_slice(&some[..count]);
+            look(&String::from_utf8_lossy(&seen));
+        }
+        assert!(woof_kit::wait(&mut child).success());
         String::from_utf8_lossy(&seen).replace("\r\n", "\n")
     }
 }
@@ -115,14 +123,7 @@ pub(crate) fn woof() -> &'static str {
 }
 
 /// Feeds `stdin` and waits for the end. A command that does not read all of it is no failure.
+#[track_caller]
 pub(crate) fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut feed = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let _ = feed.write_all(stdin);
-        });
-        Ran::from(child.wait_with_output().unwrap())
-    })
+    Ran::from(woof_kit::fed(command, stdin))
 }

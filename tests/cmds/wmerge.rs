@@ -76,8 +76,10 @@ fn raw_lines_after_a_woof_are_not_taken_for_its_elements() {
     let dirs: Vec<&str> = ran.done().lines().filter(|line| line.contains("dir")).collect();
     // The line has no time and goes first; the element comes with its woof.
     assert_eq!(dirs, ["{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"a\"}"]);
-    let ran =
-        sandbox.sh("wmerge --by time a a | wcount; (sleep 3; echo 12345678) | wmerge a - | wcat --json");
+    let ran = sandbox.sh(
+        "wmerge --by time a a | wcount; touch out
+        (until grep -q elem out; do sleep 0.02; done; echo 12345678) | wmerge a - | wcat --json > out; cat out",
+    );
     assert_eq!(
         ran.done(),
         "2\n{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"a\"}\n\

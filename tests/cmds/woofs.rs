@@ -2,10 +2,8 @@
 
 use crate::support::{Ran, Sandbox};
 use libwoofstream::log::{self, Item, Options};
-use rustix::process::PidfdFlags;
 use std::fs;
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// All that a woof of the sandbox keeps, as text.
 pub(crate) fn elements(sandbox: &Sandbox, name: &str) -> Vec<String> {
@@ -47,7 +45,7 @@ pub(crate) fn bad(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
     fs::write(dir.join("text"), "date,temp\n").unwrap();
     fs::write(dir.join("empty"), "").unwrap();
     fs::create_dir(dir.join("dir")).unwrap();
-    assert!(Command::new("mkfifo").arg(dir.join("fifo")).status().unwrap().success());
+    assert!(woof_kit::output(woof_kit::command("mkfifo").arg(dir.join("fifo"))).status.success());
     woof(sandbox, "good", &Options { history: 10, capacity: 4096, ..Options::default() }, &["one"]);
     let image = fs::read(dir.join("good")).unwrap();
     let changed = |name: &str, at: usize, by: u8| {
@@ -100,15 +98,9 @@ pub(crate) fn refuses_what_is_no_woof(sandbox: &Sandbox, command: &str, more: &[
     assert!(elements(sandbox, "good").starts_with(&["one".to_owned()]));
 }
 
-/// Says loudly what was not looked at, and why.
-pub(crate) fn skipped(what: &str, why: &str) {
-    // Not a print macro, which the test runner would keep to itself.
-    let _ = writeln!(std::io::stderr().lock(), "*** SKIPPED: {what}: {why} ***");
-}
-
 /// Whether a program is here.
 pub(crate) fn installed(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program} >/dev/null")]).status().unwrap().success()
+    woof_kit::works("sh", &["-c", &format!("command -v {program}")])
 }
 
 /// Runs a script with `sh` where it may mount file systems that nobody else sees and that go away with it. `None`, said loudly,
@@ -123,35 +115,20 @@ pub(crate) fn with_mounts(sandbox: &Sandbox, what: &str, script: &str) -> Option
             return Some(run(script));
         }
     }
-    skipped(what, "file systems cannot be mounted here: run this as root");
+    woof_kit::skip(&format!("{what}: needs root or user namespaces, to mount file systems"));
     None
 }
 
-/// Starts a command whose input and output are ours. One that hangs is killed after ten minutes, so that it is a test that fails.
+/// Starts a command whose input and output are ours.
 pub(crate) fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Child {
     let mut command = sandbox.command(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
-    // Not by its number, which another process may have by then.
-    let pidfd =
-        rustix::process::pidfd_open(rustix::process::Pid::from_child(&child), PidfdFlags::empty()).unwrap();
-    std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(600));
-        let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
-    });
-    child
+    command.spawn().unwrap()
 }
 
 /// Waits for its end; a command that does not come to it is a failure, and not a test that hangs.
-pub(crate) fn end(mut child: Child) -> Ran {
-    for _ in 0..300_000 {
-        if child.try_wait().unwrap().is_some() {
-            return Ran::from(child.wait_with_output().unwrap());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    panic!("it did not end: {:?}", child.wait_with_output());
+pub(crate) fn end(child: Child) -> Ran {
+    Ran::from(woof_kit::ended(child))
 }
 
 /// Sends a signal.
@@ -168,13 +145,11 @@ pub(crate) fn asleep(child: &Child) {
     };
     let mut before = String::new();
     // Asleep, and not woken since we looked the last time, a while ago.
-    for _ in 0..3_000 {
-        let now = status();
-        if now.contains("State:\tS") && switches(&now) == before {
-            return;
-        }
-        before = switches(&now);
+    woof_kit::until("it sleeps", || {
         std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it never sleeps");
+        let now = status();
+        let is_asleep = now.contains("State:\tS") && switches(&now) == before;
+        before = switches(&now);
+        is_asleep
+    });
 }

@@ -6,7 +6,7 @@ use libwoofstream::log::{self, Options, Woof};
 use libwoofstream::wire::{Dir, encode};
 use std::fs;
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// Makes the woof `farm/temp` in the sandbox.
 fn farm(sandbox: &Sandbox, options: &Options) -> Woof {
@@ -37,23 +37,20 @@ fn follow(sandbox: &Sandbox, args: &[&str]) -> Child {
 
 /// Waits until `done` holds of what the programs wrote into `log`.
 fn until(sandbox: &Sandbox, log: &str, done: impl Fn(&str) -> bool) -> String {
-    for _ in 0..10_000 {
-        let seen = fs::read_to_string(sandbox.dir().join(log)).unwrap_or_default();
-        if done(&seen) {
-            return seen;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    panic!("{log} never came to it: {:?}", fs::read_to_string(sandbox.dir().join(log)));
+    let mut seen = String::new();
+    woof_kit::until(&format!("what is expected in {log}"), || {
+        seen = fs::read_to_string(sandbox.dir().join(log)).unwrap_or_default();
+        done(&seen)
+    });
+    seen
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    assert!(woof_kit::works("kill", &["-s", name, &child.id().to_string()]));
 }
 
 fn end(child: Child) -> Ran {
-    Ran::from(child.wait_with_output().unwrap())
+    Ran::from(woof_kit::ended(child))
 }
 
 /// The last element that the position says is done with.
@@ -241,7 +238,7 @@ fn killed_at_any_time_every_element_is_run_at_least_once_in_order() {
         until(&sandbox, "log", |seen| seen.lines().count() >= goal);
         // With the program it runs: left alone that would write at some later time.
         let group = format!("-{}", child.id());
-        assert!(Command::new("kill").args(["-s", "KILL", "--", &group]).status().unwrap().success());
+        assert!(woof_kit::works("kill", &["-s", "KILL", "--", &group]));
         assert_eq!(end(child).status, 137);
     }
     put(&woof, &["61"]);
@@ -272,7 +269,7 @@ fn a_program_whose_wrun_is_killed_has_its_element_whole() {
     let mut child = follow(&sandbox, &["--on", "farm/temp", "--from", "1", "sh", "-c", script]);
     until(&sandbox, "started", |seen| seen == "\n");
     child.kill().unwrap();
-    child.wait().unwrap();
+    woof_kit::wait(&mut child);
     fs::write(sandbox.dir().join("go"), "").unwrap();
     assert_eq!(until(&sandbox, "log", |seen| !seen.is_empty()).trim(), "1000001");
 }

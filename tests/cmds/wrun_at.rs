@@ -148,7 +148,7 @@ fn a_hundred_megabytes_go_both_ways_at_once_and_little_is_held() {
         assert!(ours < 80_000 && theirs < 80_000, "{ours} kB and {theirs} kB");
         drop(feeder.join().unwrap());
         assert_eq!(out.read(&mut came).unwrap(), 0);
-        assert!(run.0.wait().unwrap().success());
+        assert!(woof_kit::wait(&mut run.0).success());
     }
     serving.stop();
 }
@@ -234,7 +234,7 @@ fn one_that_leaves_somebody_with_its_pipes_is_not_waited_for() {
     for at in ways(&sandbox, &serving) {
         assert_eq!(sandbox.sh(&format!("wrun -u --at {at} leaves.sh < /dev/null")).done(), "done\n", "{at}");
         let left = wrote(&sandbox, "left");
-        let _ = std::process::Command::new("kill").args(["-9", left.trim()]).status();
+        woof_kit::works("kill", &["-9", left.trim()]);
     }
 }
 
@@ -259,7 +259,7 @@ fn whoever_goes_takes_the_handler_along() {
         let pids = [wrote(&sandbox, "pids"), wrote(&sandbox, "left")];
         assert!(pids.iter().all(|pid| is_alive(pid)));
         run.signal(signal);
-        let status = run.0.wait().unwrap();
+        let status = woof_kit::wait(&mut run.0);
         if signal != Signal::KILL {
             assert_eq!(status.code(), Some(128 + signal.as_raw()), "{at}");
         }
@@ -301,11 +301,11 @@ fn a_server_that_stops_waits_for_it_and_then_kills_it_and_says_so() {
     serving.process.signal(Signal::TERM);
     serving.logs("stopping");
     first.stdin.take().unwrap().write_all(b"in time\n").unwrap();
-    let first = first.wait_with_output().unwrap();
+    let first = woof_kit::ended(first);
     assert_eq!((first.status.code(), &first.stdout[..]), (Some(0), &b"in time\n"[..]), "{first:?}");
     assert!(is_alive(&late) && !is_alive(&pid));
     let held = second.stdin.take();
-    let second = second.wait_with_output().unwrap();
+    let second = woof_kit::ended(second);
     drop(held);
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8(second.stderr).unwrap();
@@ -339,7 +339,7 @@ fn what_a_killed_server_left_is_killed_when_the_next_one_starts() {
     serving.kill();
     // Nor does a dispatcher take it for what a trigger left.
     sandbox.sh("wcreate srv/farm/temp && wbind srv/farm/temp never.sh").done();
-    let ran = run.wait_with_output().unwrap();
+    let ran = woof_kit::ended(run);
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(2));
     assert!(said.starts_with(&format!("wrun: {}: ", shown.trim_end_matches('/'))), "{said}");
@@ -367,7 +367,7 @@ fn so_many_run_at_once_and_no_more() {
     assert_eq!(ran.status, 2);
     assert!(ran.stderr.ends_with("the limit of this server (--max-runs-of-user)\n"), "{}", ran.stderr);
     drop(run.0.stdin.take());
-    assert!(run.0.wait().unwrap().success());
+    assert!(woof_kit::wait(&mut run.0).success());
     until("it is gone", || !is_alive(&pid));
     assert_eq!(sandbox.sh(&format!("echo 4 | wrun -u --at {at} double.sh")).done(), "8\n");
 }

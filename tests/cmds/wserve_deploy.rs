@@ -1,7 +1,6 @@
-//! `wserve` under a service manager, and in a container. What this machine does not have is said loudly and not looked at; with `CI=true`
-//! that is a failure.
+//! `wserve` under a service manager, and in a container. What this machine does not have is skipped aloud.
 
-use crate::server::{Serving, local, ready, say, tell, until};
+use crate::server::{Serving, http, local, ready, tell, until};
 use crate::support::{Sandbox, woof};
 use std::fs;
 use std::net::TcpListener;
@@ -9,18 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// Says that something was not looked at.
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    say(&format!("*** SKIPPED: wserve: {why} ***"));
-}
-
-fn works(program: &str, args: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
+use woof_kit::{skip, works};
 
 fn deploy(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deploy").join(file)
@@ -78,8 +66,8 @@ fn sockets_that_are_handed_over_are_served_and_the_manager_is_told() {
     // Its own socket is there too.
     assert_eq!(sandbox.run("wget", &[&local(&sandbox, "farm/temp"), "..", "-u"], b"").done(), "1\n");
     assert!(std::os::unix::net::UnixStream::connect(sandbox.dir().join("other.sock")).is_ok());
-    let metrics = sandbox.sh(&format!("curl -s http://{metrics_address}/metrics"));
-    assert!(metrics.done().contains("\nwoofstream_elements_put_total 1\n"));
+    let metrics = http(&metrics_address.to_string(), "/metrics");
+    assert!(metrics.contains("\nwoofstream_elements_put_total 1\n"));
     serving.stop();
     assert_eq!(told(), "STOPPING=1");
 
@@ -88,7 +76,7 @@ fn sockets_that_are_handed_over_are_served_and_the_manager_is_told() {
     waiting.args([&name, "..", "-u"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let waiting = waiting.spawn().unwrap();
     let serving = Serving::of(&mut activated(&sandbox, &[("", &tls)], ""));
-    assert_eq!(waiting.wait_with_output().unwrap().stdout, b"1\n");
+    assert_eq!(woof_kit::ended(waiting).stdout, b"1\n");
     serving.stop();
 }
 
@@ -119,7 +107,7 @@ fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
         (&file, "tls", "", "LISTEN_FDS: tls (descriptor 3): is no socket that listens\n"),
         (&everywhere, "tls", "--insecure", "only loopback addresses are allowed\n"),
     ] {
-        let output = activated(&sandbox, &[(name, socket)], args).output().unwrap();
+        let output = woof_kit::output(&mut activated(&sandbox, &[(name, socket)], args));
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.ends_with(text), "{said}");
@@ -129,7 +117,7 @@ fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
 #[test]
 fn the_units_hold() {
     if !works("systemd-analyze", &["--version"]) {
-        return skip("no systemd-analyze here: the units are not looked at");
+        return skip("the units: needs systemd-analyze");
     }
     let sandbox = Sandbox::new();
     // Names the program where it is, since it is not installed here.
@@ -159,9 +147,9 @@ impl Drop for Image {
 impl Image {
     /// The image of the container file: nothing but the binary, here with the libraries that a test binary needs.
     fn new() -> Image {
-        let root = tempfile::tempdir().unwrap();
+        let root = woof_kit::tempdir().unwrap();
         fs::copy(woof(), root.path().join("woof")).unwrap();
-        let needed = Command::new("ldd").arg(woof()).output().unwrap();
+        let needed = woof_kit::output(woof_kit::command("ldd").arg(woof()));
         for word in String::from_utf8_lossy(&needed.stdout).split_whitespace() {
             if let Some(inside) = word.strip_prefix('/') {
                 let copy = root.path().join(inside);
@@ -181,17 +169,13 @@ impl Image {
                 changes.extend(["-c".to_owned(), line.to_owned()]);
             }
         }
-        let mut tar = Command::new("tar");
+        let mut tar = woof_kit::command("tar");
         let mut tar =
             tar.arg("-c").arg("-C").arg(root.path()).arg(".").stdout(Stdio::piped()).spawn().unwrap();
-        let imported = Command::new("docker")
-            .arg("import")
-            .args(&changes)
-            .args(["-", &format!("{}:latest", image.tag)])
-            .stdin(tar.stdout.take().unwrap())
-            .output()
-            .unwrap();
-        assert!(tar.wait().unwrap().success());
+        let mut docker = woof_kit::command("docker");
+        docker.arg("import").args(&changes).args(["-", &format!("{}:latest", image.tag)]);
+        let imported = woof_kit::output(docker.stdin(tar.stdout.take().unwrap()));
+        assert!(woof_kit::wait(&mut tar).success());
         assert!(imported.status.success(), "{imported:?}");
         image
     }
@@ -200,13 +184,14 @@ impl Image {
 #[test]
 fn a_server_in_a_container_serves_a_directory_of_the_host() {
     if !works("docker", &["info"]) || !works("ldd", &["--version"]) {
-        return skip("no Docker engine answers here: the container is not tried");
+        return skip("needs Docker");
     }
     let sandbox = ready();
     let image = Image::new();
     let srv = sandbox.dir().join("srv").canonicalize().unwrap();
     let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let started = Command::new("docker")
+    let mut docker = woof_kit::command("docker");
+    docker
         .args(["run", "-d", "--network", "none", "--read-only", "--cap-drop", "ALL", "--user", &user])
         .args([
             "--name",
@@ -214,12 +199,11 @@ fn a_server_in_a_container_serves_a_directory_of_the_host() {
             "-v",
             &format!("{}:/woofs", srv.display()),
             &format!("{}:latest", image.tag),
-        ])
-        .output()
-        .unwrap();
+        ]);
+    let started = woof_kit::output(&mut docker);
     assert!(started.status.success(), "{started:?}");
     let logs = || {
-        let logs = Command::new("docker").args(["logs", &image.tag]).output().unwrap();
+        let logs = woof_kit::output(woof_kit::command("docker").args(["logs", &image.tag]));
         String::from_utf8_lossy(&logs.stderr).into_owned()
     };
     until("the container serves", || {
@@ -228,7 +212,7 @@ fn a_server_in_a_container_serves_a_directory_of_the_host() {
         log.contains("serving")
     });
     if !srv.join(".woof/server.sock").exists() {
-        return skip("the Docker engine does not see the directories of this machine");
+        return skip("needs a Docker that sees the directories of this machine");
     }
     let name = local(&sandbox, "farm/temp");
     tell(&sandbox, &["wcreate", &name], b"").done();
@@ -236,10 +220,10 @@ fn a_server_in_a_container_serves_a_directory_of_the_host() {
     assert_eq!(sandbox.run("wget", &[&name, "-2..", "-u"], b"").done(), "2\n3\n");
     // It is the same file: programs of the host need no server.
     assert_eq!(sandbox.run("wget", &["srv/farm/temp", "..", "-u"], b"").done(), "1\n2\n3\n");
-    let stopped = Command::new("docker").args(["stop", &image.tag]).output().unwrap();
+    let stopped = woof_kit::output(woof_kit::command("docker").args(["stop", &image.tag]));
     assert!(stopped.status.success(), "{stopped:?}");
-    let state =
-        Command::new("docker").args(["inspect", "-f", "{{.State.ExitCode}}", &image.tag]).output().unwrap();
+    let mut inspect = woof_kit::command("docker");
+    let state = woof_kit::output(inspect.args(["inspect", "-f", "{{.State.ExitCode}}", &image.tag]));
     assert_eq!(String::from_utf8_lossy(&state.stdout).trim(), "0", "{}", logs());
     assert!(logs().contains("stopped accepted="), "{}", logs());
 }

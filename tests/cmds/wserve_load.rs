@@ -1,6 +1,6 @@
 //! Many at once: connections, short ones, and followers that wait.
 
-use crate::server::{Process, Serving, local, ready, say, tell, until};
+use crate::server::{Process, Serving, http, local, ready, say, tell, until};
 use libwoofstream::net::{Named, Read, Received, Request, Role, Session};
 use std::collections::HashSet;
 use std::fs;
@@ -122,9 +122,9 @@ fn ten_thousand_idle_followers_cost_no_time_and_little_memory() {
     say(&format!("wserve: 10000 idle followers: {each} bytes each, {used} ticks in 2 s"));
     assert_eq!(used, 0);
     assert!(each < 32 << 10, "{each} bytes for each follower");
-    let metrics = sandbox.sh(&format!("curl -s http://{}/metrics", serving.field("metrics").unwrap()));
-    assert!(metrics.done().contains("\nwoofstream_follows 10000\n"), "{}", metrics.text());
-    assert!(metrics.text().contains("\nwoofstream_woofs_followed 1\n"));
+    let metrics = http(&serving.field("metrics").unwrap(), "/metrics");
+    assert!(metrics.contains("\nwoofstream_follows 10000\n"), "{metrics}");
+    assert!(metrics.contains("\nwoofstream_woofs_followed 1\n"));
 
     // All of them are still there.
     for (client, _) in &mut clients {
@@ -198,7 +198,7 @@ fn many_programs_at_once_over_tls() {
     for get in &mut all {
         let mut text = String::new();
         get.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), get.0.wait().unwrap().code()), ("1\n", Some(0)));
+        assert_eq!((text.as_str(), woof_kit::wait(&mut get.0).code()), ("1\n", Some(0)));
     }
     let log = serving.stop();
     assert!(!log.contains("WARN"), "{log}");

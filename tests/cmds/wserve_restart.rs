@@ -60,7 +60,7 @@ fn a_put_goes_on_after_its_server_was_killed_and_each_element_is_in_once() {
         feeder.join().unwrap();
         let mut said = String::new();
         put.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(put.0.wait().unwrap().code(), Some(0), "{said}");
+        assert_eq!(woof_kit::wait(&mut put.0).code(), Some(0), "{said}");
         let got = sandbox.run("wget", &[&name, "..", "-u"], b"");
         assert!(got.done() == expected, "round {round}: {} bytes of {}", got.text().len(), expected.len());
         serving.stop();
@@ -110,7 +110,7 @@ fn a_follow_goes_on_after_restarts_and_sees_each_element_once() {
         assert_eq!(line(&mut lines), number.to_string());
     }
     assert_eq!(line(&mut lines), "");
-    assert_eq!(tail.0.wait().unwrap().code(), Some(0));
+    assert_eq!(woof_kit::wait(&mut tail.0).code(), Some(0));
     serving.stop();
 }
 
@@ -136,8 +136,8 @@ fn a_clean_stop_finishes_what_was_accepted_and_clients_go_on_when_it_is_back() {
     feed.write_all(b"2\n").unwrap();
     drop(feed);
     assert_eq!(line(&mut lines), "2");
-    assert_eq!(put.0.wait().unwrap().code(), Some(0));
-    assert_eq!(tail.0.wait().unwrap().code(), Some(0));
+    assert_eq!(woof_kit::wait(&mut put.0).code(), Some(0));
+    assert_eq!(woof_kit::wait(&mut tail.0).code(), Some(0));
     let mut said = String::new();
     tail.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("trying again"), "{said}");
@@ -159,6 +159,6 @@ fn a_restart_is_not_noticed_on_the_unix_socket_either() {
     let serving = Serving::start(&sandbox, &[]);
     tell(&sandbox, &["wput", &name, "2"], b"").done();
     assert_eq!(line(&mut lines), "2");
-    assert_eq!(tail.0.wait().unwrap().code(), Some(0));
+    assert_eq!(woof_kit::wait(&mut tail.0).code(), Some(0));
     serving.stop();
 }

@@ -1,6 +1,6 @@
 //! Who is refused over TLS, what both ends are told, and what is told on the server's log.
 
-use crate::server::{Process, Serving, ready, say, tell};
+use crate::server::{Process, Serving, ready, tell};
 use crate::support::Sandbox;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -75,7 +75,7 @@ fn a_revoked_identity_is_refused_and_loses_its_open_connection() {
     serving.process.signal(rustix::process::Signal::HUP);
     serving.logs("connection ended peer=\"user alice\" how=tls");
     serving.logs("the certificate of user alice is revoked");
-    let status = tail.0.wait().unwrap();
+    let status = woof_kit::wait(&mut tail.0);
     let mut said = String::new();
     tail.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(status.code(), Some(2), "{said}");
@@ -101,7 +101,7 @@ fn an_expired_certificate_is_refused() {
            -startdate 20200101000000Z -enddate 20200102000000Z",
     );
     if made.status != 0 {
-        say("*** SKIPPED: wserve: no openssl here that makes a certificate which expired ***");
+        woof_kit::skip("needs an openssl that makes a certificate which expired");
         serving.stop();
         return;
     }
@@ -134,7 +134,7 @@ fn who_shows_no_certificate_or_speaks_an_older_tls_or_none_is_refused() {
         connect("-tls1_3");
         serving.logs("error=\"the client gave no certificate\"");
     } else {
-        say("*** SKIPPED: wserve: no openssl here: TLS 1.2 and no certificate are not tried ***");
+        woof_kit::skip("TLS 1.2, and no certificate: needs openssl");
     }
     // Nobody else was harmed.
     assert_eq!(sandbox.run("wget", &[&name, "..", "-u"], b"").done(), "1\n");

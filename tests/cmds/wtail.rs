@@ -234,7 +234,8 @@ fn through_a_read_only_mount_it_follows_what_others_append() {
     let sandbox = Sandbox::new();
     let script = "mkdir disk view && mount -t tmpfs none disk && wcreate disk/w &&
         mount --bind disk view && mount -o remount,bind,ro view || exit 9
-        { sleep 0.3; wput disk/w one two > acks; } & wtail view/w --count 2 -u; wait; wput view/w three -u; echo $?";
+        wtail view/w --count 2 > out & until grep -qs caught-up out; do sleep 0.02; done
+        wput disk/w one two > acks; wait; wcat -u out; wput view/w three -u; echo $?";
     let Some(ran) = with_mounts(&sandbox, "wtail through a read-only mount", script) else { return };
     assert_eq!(ran.text(), "one\ntwo\n2\n");
     assert_eq!(ran.stderr, "wput: view/w: append: it can only be read, by its mode or its file system\n");

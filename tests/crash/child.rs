@@ -34,9 +34,9 @@ pub(crate) fn acks(dir: &Path, life: u64) -> std::path::PathBuf {
 pub(crate) fn again(program: &[&str], role: &str, dir: &Path) -> Command {
     let this = std::env::current_exe().unwrap();
     let mut command = match program {
-        [] => Command::new(this),
+        [] => woof_kit::command(this),
         [first, rest @ ..] => {
-            let mut command = Command::new(first);
+            let mut command = woof_kit::command(first);
             command.args(rest).arg(this);
             command
         }

@@ -1,19 +1,19 @@
 //! Writers in two PID namespaces, and in two Docker containers, on one woof: killed there, followed from here. In both the
 //! processes have the same low numbers, so nothing may depend on those.
 //!
-//! Where this machine allows neither, the tests say so loudly and look at nothing.
+//! Where this machine does not allow it, that is skipped aloud.
 
 use crate::books::{Told, element};
 use crate::child::{ROLE, Style, again};
 use crate::follower::{follow, read};
 use crate::keeper::keep;
 use crate::random::{Random, seed};
-use crate::{say, watchdog};
 use libwoofstream::log::{self, Item, Options, Woken};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use woof_kit::{say, works};
 
 const CONTAINERS: u64 = 2;
 const PLACES: u64 = 3;
@@ -106,8 +106,8 @@ fn told(dir: &Path, container: u64) -> (Vec<Told>, String) {
 /// cannot see our directory.
 fn share(name: &'static str, container: impl Fn(&Path, u64, &str) -> Command + Sync) -> Option<()> {
     let seed = seed();
-    let _watchdog = watchdog::watch(name, seed);
-    let dir = tempfile::tempdir().unwrap();
+    let _watch = woof_kit::watch(&format!("{name} WOOF_TEST_SEED={seed}"));
+    let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("w");
     log::create(&path, &Options { history: 1 << 21, capacity: 128 << 20, ..Options::default() }).unwrap();
     let woof = log::open(&path).unwrap();
@@ -118,7 +118,7 @@ fn share(name: &'static str, container: impl Fn(&Path, u64, &str) -> Command + S
             .map(|number| {
                 let mut command =
                     container(dir.path(), number, &format!("keeper {number} {ROUNDS} {}", seed % (1 << 40)));
-                scope.spawn(move || command.output().unwrap())
+                scope.spawn(move || woof_kit::output(&mut command))
             })
             .collect();
         let ended: Vec<Output> = running.into_iter().map(|running| running.join().unwrap()).collect();
@@ -149,13 +149,6 @@ fn share(name: &'static str, container: impl Fn(&Path, u64, &str) -> Command + S
     Some(())
 }
 
-/// True when the command ends well; what it says is of no interest.
-fn works(program: &str, args: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 #[test]
 fn two_pid_namespaces_share_a_woof() {
     const PID: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -165,7 +158,7 @@ fn two_pid_namespaces_share_a_woof() {
     let flags =
         [&PID[..], &USER].into_iter().find(|flags| works(flags[0], &[&flags[1..], &["true"]].concat()));
     let Some(flags) = flags else {
-        return say("*** SKIPPED: containers: unshare --pid does not work here: run this as root ***");
+        return woof_kit::skip("needs unshare --pid: root, or user namespaces");
     };
     share("PID namespaces", |dir, _, role| again(flags, role, dir)).unwrap();
 }
@@ -188,10 +181,10 @@ impl Drop for Docker {
 impl Docker {
     /// Makes an image from nothing but this test program and the libraries it needs.
     fn new() -> Docker {
-        let root = tempfile::tempdir().unwrap();
+        let root = woof_kit::tempdir().unwrap();
         let this = std::env::current_exe().unwrap();
         fs::copy(&this, root.path().join("test")).unwrap();
-        let needed = Command::new("ldd").arg(&this).output().unwrap();
+        let needed = woof_kit::output(woof_kit::command("ldd").arg(&this));
         // "libc.so.6 => /lib/libc.so.6 (0x...)" and "/lib64/ld-linux-x86-64.so.2 (0x...)"; a static program needs none.
         for word in String::from_utf8_lossy(&needed.stdout).split_whitespace() {
             if let Some(inside) = word.strip_prefix('/') {
@@ -206,10 +199,14 @@ impl Docker {
             image: format!("{tag}:latest"),
         };
         let script = "tar -c -C \"$1\" . | docker import - \"$2\"";
-        let imported = Command::new("sh")
-            .args(["-c", script, "sh", root.path().to_str().unwrap(), &docker.image])
-            .output()
-            .unwrap();
+        let mut command = woof_kit::command("sh");
+        let imported = woof_kit::output(command.args([
+            "-c",
+            script,
+            "sh",
+            root.path().to_str().unwrap(),
+            &docker.image,
+        ]));
         assert!(imported.status.success(), "{imported:?}");
         docker
     }
@@ -217,7 +214,7 @@ impl Docker {
     fn run(&self, dir: &Path, number: u64, role: &str) -> Command {
         let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let container = &self.containers[usize::try_from(number - 1).unwrap()];
-        let mut command = Command::new("docker");
+        let mut command = woof_kit::command("docker");
         command
             .args(["run", "--rm", "--network", "none", "--user", &user, "--name", container])
             .args([
@@ -237,10 +234,10 @@ impl Docker {
 #[test]
 fn two_docker_containers_share_a_woof() {
     if !works("docker", &["info"]) || !works("ldd", &["--version"]) {
-        return say("*** SKIPPED: containers: no Docker engine answers here ***");
+        return woof_kit::skip("needs Docker");
     }
     let docker = Docker::new();
     if share("Docker containers", |dir, number, role| docker.run(dir, number, role)).is_none() {
-        say("*** SKIPPED: containers: the Docker engine does not see the directories of this machine ***");
+        woof_kit::skip("needs a Docker that sees the directories of this machine");
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn keep(
         own.acks.push((number, survivor.append(&data).unwrap()));
         kept.next_append.push(killed.elapsed());
         assert_eq!(
-            std::os::unix::process::ExitStatusExt::signal(&writer.wait().unwrap()),
+            std::os::unix::process::ExitStatusExt::signal(&woof_kit::wait(&mut writer)),
             Some(9),
             "writer {life:x} ended by itself: {}",
             std::io::read_to_string(writer.stderr.take().unwrap()).unwrap()

@@ -4,12 +4,12 @@
 
 use crate::random::{Random, seed, wait};
 use crate::support::Sandbox;
-use crate::{say, watchdog};
 use libwoofstream::log;
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use woof_kit::say;
 
 const ROUNDS: u64 = 300;
 /// So many elements, and a batch more, are appended at the most: fewer than the woofs keep, however long the rounds take.
@@ -43,7 +43,7 @@ impl Pipeline {
     fn end(self) -> (Vec<Option<i32>>, String) {
         let (mut statuses, mut said) = (Vec::new(), String::new());
         for mut child in self.0 {
-            statuses.push(child.wait().unwrap().code());
+            statuses.push(woof_kit::wait(&mut child).code());
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         }
         (statuses, said)
@@ -72,7 +72,7 @@ fn is_expected(line: &str) -> bool {
 #[test]
 fn a_woof_is_carried_whole_and_once_whoever_is_killed() {
     let seed = seed();
-    let _watchdog = watchdog::watch("kept", seed);
+    let _watchdog = woof_kit::watch(&format!("WOOF_TEST_SEED={seed}"));
     let sandbox = Sandbox::new();
     let sizes = ["--history", "2000000", "--capacity", "128MiB"];
     sandbox.run("wcreate", &[&["-p", "farm/temp", "--type", "i64"], &sizes[..]].concat(), b"").done();

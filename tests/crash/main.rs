@@ -18,14 +18,5 @@ mod random;
 #[path = "../cmds/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands, which use all of it")]
 mod support;
-mod watchdog;
 mod wputs;
 mod writers;
-
-use std::io::Write as _;
-
-/// Says something that is to be seen also when all goes well.
-fn say(line: &str) {
-    // Not a print macro, which the test runner would keep to itself.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}

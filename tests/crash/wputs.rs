@@ -4,13 +4,13 @@
 use crate::books::{Seen, Told};
 use crate::random::{Random, seed, wait};
 use crate::support::Sandbox;
-use crate::{say, watchdog};
 use libwoofstream::chan::{Input, Reader};
 use libwoofstream::error::Code;
 use libwoofstream::wire::{Kind, Message};
 use std::io::{Read as _, Write as _};
 use std::process::{ChildStdin, Stdio};
 use std::time::{Duration, Instant};
+use woof_kit::say;
 
 const PLACES: u64 = 8;
 const ROUNDS: u64 = 75;
@@ -75,7 +75,7 @@ fn life(sandbox: &Sandbox, life: u64, random: &mut Random) -> Told {
     }
     wait(end.saturating_duration_since(Instant::now()));
     wput.kill().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&wput.wait().unwrap()), Some(9));
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&woof_kit::wait(&mut wput)), Some(9));
     let mut said = String::new();
     wput.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(said, "");
@@ -106,7 +106,7 @@ fn read(out: std::process::ChildStdout) -> (Seen, Option<String>) {
 #[test]
 fn killed_wputs_lose_nothing_they_acknowledged_and_wtail_goes_on() {
     let seed = seed();
-    let _watchdog = watchdog::watch("wput", seed);
+    let _watchdog = woof_kit::watch(&format!("WOOF_TEST_SEED={seed}"));
     let sandbox = Sandbox::new();
     sandbox.run("wcreate", &["w", "--history", "4000000", "--capacity", "128MiB"], b"").done();
     let mut wtail = sandbox.command("wtail");
@@ -130,7 +130,7 @@ fn killed_wputs_lose_nothing_they_acknowledged_and_wtail_goes_on() {
         let mut wget = sandbox.command("wget");
         let mut wget = wget.args(["w", ".."]).stdout(Stdio::piped()).spawn().unwrap();
         let (kept, ended) = read(wget.stdout.take().unwrap());
-        assert_eq!((ended, wget.wait().unwrap().code()), (None, Some(0)));
+        assert_eq!((ended, woof_kit::wait(&mut wget).code()), (None, Some(0)));
         sandbox.run("wrm", &["w"], b"").done();
         let told: Vec<Told> = told.into_iter().flat_map(std::thread::Result::unwrap).collect();
         kept.agrees_with(&told, LINES_MAX);
@@ -140,7 +140,7 @@ fn killed_wputs_lose_nothing_they_acknowledged_and_wtail_goes_on() {
         (told, followed)
     });
     followed.agrees_with(&told, LINES_MAX);
-    assert_eq!(wtail.wait().unwrap().code(), Some(2));
+    assert_eq!(woof_kit::wait(&mut wtail).code(), Some(2));
     let acknowledged: usize = told.iter().map(|told| told.acks.len()).sum();
     assert!(acknowledged as u64 >= PLACES * ROUNDS / 2, "hardly anything was appended: {acknowledged}");
     say(&format!(

@@ -5,9 +5,9 @@ use crate::child::Style;
 use crate::follower::{follow, read};
 use crate::keeper::{Kept, keep};
 use crate::random::{Random, seed};
-use crate::{say, watchdog};
 use libwoofstream::log::{self, Options};
 use std::time::Duration;
+use woof_kit::say;
 
 const WRITERS: u64 = 8;
 const ONE: Style = Style { batch: 1, sync: false };
@@ -19,8 +19,8 @@ const BATCH_SYNCED: Style = Style { batch: 150, sync: true };
 /// Kills `rounds` writers in each of 8 places at once and checks all that was said and seen.
 fn killed(name: &'static str, options: &Options, rounds: u64, longest_us: u64, styles: &[Style]) -> usize {
     let seed = seed();
-    let _watchdog = watchdog::watch(name, seed);
-    let dir = tempfile::tempdir().unwrap();
+    let _watchdog = woof_kit::watch(&format!("{name} WOOF_TEST_SEED={seed}"));
+    let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("w");
     log::create(&path, options).unwrap();
     let woof = log::open(&path).unwrap();

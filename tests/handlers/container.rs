@@ -139,7 +139,7 @@ fn containers_and_agents_that_are_killed_lose_no_trigger() {
 /// Kills the agent of a container, by its number here: it is the child of the container's first process.
 fn kill_agent(container: &str) {
     let args = ["inspect", "--format", "{{.State.Pid}}", container];
-    let output = std::process::Command::new("docker").args(args).output().unwrap();
+    let output = woof_kit::output(woof_kit::command("docker").args(args));
     let first = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let children = format!("/proc/{first}/task/{first}/children");
     let Ok(children) = std::fs::read_to_string(children) else { return };
@@ -178,7 +178,7 @@ fn a_time_limit_ends_a_handler_with_its_children_and_the_container_stays() {
     let before = image.containers();
     let left = works(&["exec", &before[0], "/woofstream/woof", "help"]);
     assert!(left, "the container is there");
-    let output = std::process::Command::new("docker").args(["top", &before[0]]).output().unwrap();
+    let output = woof_kit::output(woof_kit::command("docker").args(["top", &before[0]]));
     let processes = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!processes.contains("sleep 777"), "{processes}");
     farm.sh("wput farm/temp 2").done();
@@ -202,7 +202,7 @@ fn memory_and_processes_in_a_container_have_limits() {
     // What the kernel makes of them is the engine's part.
     let host = "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}";
     let args = ["inspect", "--format", host, &image.containers()[0]];
-    let output = std::process::Command::new("docker").args(args).output().unwrap();
+    let output = woof_kit::output(woof_kit::command("docker").args(args));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "67108864 67108864 500000000 4096\n");
     server.stop();
     assert_eq!((farm.count(0, "dead"), farm.count(0, "done")), (1, 0));

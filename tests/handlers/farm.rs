@@ -107,7 +107,7 @@ impl Farm {
     /// Waits until something is so; fails when it does not become so.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
-        let end = Instant::now() + Duration::from_secs(120);
+        let end = Instant::now() + woof_kit::LIMIT;
         while !is() {
             assert!(Instant::now() < end, "never: {what}\n{}", self.sh("wstat --triggers farm").text());
             std::thread::sleep(Duration::from_millis(10));
@@ -128,7 +128,7 @@ impl Server {
     /// Kills it, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        woof_kit::wait(&mut self.child);
     }
 }
 
@@ -137,13 +137,13 @@ impl Server {
     pub(crate) fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
+        assert!(woof_kit::wait(&mut self.child).success());
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        woof_kit::wait(&mut self.child);
     }
 }

@@ -4,7 +4,6 @@ use super::support::woof;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What handlers of these tests need besides our own commands.
@@ -17,13 +16,9 @@ pub(crate) struct Image {
 
 impl Image {
     /// The image, or nothing where no engine answers; that is said, and with `CI=true` it is a failure.
-    pub(crate) fn for_test(test: &str) -> Option<Image> {
+    pub(crate) fn for_test(what: &str) -> Option<Image> {
         if !works(&["info"]) {
-            let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!in_ci, "{test}: needs a container engine, and CI=true forbids to skip it");
-            // Past the capture of the tests' output: somebody is to see it.
-            let text = format!("*** SKIPPED: {test}: no container engine answers here ***\n");
-            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+            woof_kit::skip(&format!("{what}: needs Docker"));
             return None;
         }
         Some(Image::of(&TOOLS.map(path_of)))
@@ -31,7 +26,7 @@ impl Image {
 
     /// An image of programs with the libraries that they and our own program need.
     fn of(programs: &[String]) -> Image {
-        let root = tempfile::tempdir().unwrap();
+        let root = woof_kit::tempdir().unwrap();
         for program in programs {
             // Where scripts look for it, wherever it is on this machine.
             copy(program, &root.path().join("bin").join(Path::new(program).file_name().unwrap()));
@@ -57,8 +52,8 @@ impl Image {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("woofstream-handlers-{}-{number}:test", std::process::id());
         let script = "tar -c -C \"$1\" . | docker import - \"$2\"";
-        let made =
-            Command::new("sh").args(["-c", script, "sh", root.to_str().unwrap(), &name]).output().unwrap();
+        let mut command = woof_kit::command("sh");
+        let made = woof_kit::output(command.args(["-c", script, "sh", root.to_str().unwrap(), &name]));
         assert!(made.status.success(), "{made:?}");
         Image { name }
     }
@@ -75,9 +70,9 @@ impl Image {
 
     fn list(&self, which: &[&str]) -> Vec<String> {
         let filter = format!("ancestor={}", self.name);
-        let mut command = Command::new("docker");
+        let mut command = woof_kit::command("docker");
         command.arg("ps").args(which).args(["--filter", &filter, "--format", "{{.Names}}"]);
-        let output = command.output().unwrap();
+        let output = woof_kit::output(&mut command);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
@@ -94,19 +89,17 @@ impl Drop for Image {
 
 /// Whether Docker's own command ends well with these arguments.
 pub(crate) fn works(args: &[&str]) -> bool {
-    let mut command = Command::new("docker");
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    woof_kit::works("docker", args)
 }
 
 fn path_of(tool: &str) -> String {
-    let output = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();
+    let output = woof_kit::output(woof_kit::command("sh").args(["-c", &format!("command -v {tool}")]));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// The shared libraries of a program: `libc.so.6 => /lib/libc.so.6 (0x...)` and `/lib64/ld-linux-x86-64.so.2 (0x...)`.
 fn libraries(program: &str) -> Vec<String> {
-    let output = Command::new("ldd").arg(program).output().unwrap();
+    let output = woof_kit::output(woof_kit::command("ldd").arg(program));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect()
 }

@@ -61,18 +61,11 @@ fn a_container_goes_with_the_wrun_that_is_killed() {
     let mut wrun = sandbox.command("wrun");
     wrun.args(["--in", &image.name, "--", "sleep", "1000"]).stdin(std::process::Stdio::null());
     let mut child = wrun.spawn().unwrap();
-    let until = |is: &dyn Fn() -> bool| {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !is() {
-            assert!(std::time::Instant::now() < end, "never");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    };
     // One that was made and never started has nobody in it who could notice.
-    until(&|| !image.running().is_empty());
+    woof_kit::until("it runs", || !image.running().is_empty());
     child.kill().unwrap();
-    child.wait().unwrap();
-    until(&|| image.containers().is_empty());
+    woof_kit::wait(&mut child);
+    woof_kit::until("it is gone", || image.containers().is_empty());
 }
 
 #[test]
@@ -97,7 +90,7 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
     };
     let killed = |mut child: std::process::Child| {
         child.kill().unwrap();
-        child.wait().unwrap();
+        woof_kit::wait(&mut child);
     };
     killed(made());
     let first = image.containers();
@@ -137,7 +130,7 @@ fn a_wrun_that_is_told_to_end_while_its_container_starts_leaves_nothing() {
         proxy.wait();
         assert_eq!((image.containers().len(), sockets(&sandbox)), (1, 1));
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
-        let status = child.wait_with_output().unwrap().status;
+        let status = woof_kit::ended(child).status;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(signal.as_raw()));
         assert_eq!((image.containers().len(), sockets(&sandbox)), (0, 0));
     }

@@ -3,7 +3,6 @@
 
 use crate::farm::{Farm, Running};
 use crate::random::{Random, seed};
-use crate::watchdog;
 use libwoofstream::log;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +60,7 @@ fn carried_whole_and_once(way: Way, name: &'static str) {
     let seed = seed();
     let rtt = Duration::from_millis(10);
     let Some(mut farm) = Farm::new(LinkOptions { rtt, seed, ..LinkOptions::default() }) else { return };
-    let _watchdog = watchdog::watch(name, seed);
+    let _watchdog = woof_kit::watch(&format!("{name} WOOF_TEST_SEED={seed}"));
     let sizes = "--type i64 --history 2000000 --capacity 64MiB";
     farm.there(&format!("wcreate temp {sizes}; wcreate srv/farm/temp {sizes}"));
     let source = log::open(&farm.path(way.source)).unwrap();
@@ -142,7 +141,7 @@ fn carried_whole_and_once(way: Way, name: &'static str) {
     }
     assert_eq!(next, count, "the last elements are missing");
     assert!(count > 1_000, "hardly anything was appended: {count}");
-    crate::say(&format!("wan: {name}: {kills} kills, {cuts} cuts, {count} elements"));
+    woof_kit::say(&format!("wan: {name}: {kills} kills, {cuts} cuts, {count} elements"));
 }
 
 /// Has the writer end when this goes away.

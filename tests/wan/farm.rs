@@ -2,15 +2,11 @@
 
 use crate::support::{Ran, Sandbox};
 use std::fs::{self, File};
-use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use woof_link::{Link, LinkOptions};
 
 pub(crate) const PORT: u16 = 7144;
-
-/// How long anything may take that has to happen some time. Far more than a busy machine needs.
-const LONG: Duration = Duration::from_secs(600);
 
 /// A server of the directory `srv`, with the namespace `farm` in it, which belongs to boss, as whom commands run.
 pub(crate) struct Farm {
@@ -56,7 +52,7 @@ impl Farm {
         command.stderr(log).stdout(Stdio::null());
         let server = self.link.b().enter(|| command.spawn()).unwrap().unwrap();
         self.server = Some(server);
-        if let Err(err) = self.link.b().wait_listening(PORT, LONG) {
+        if let Err(err) = self.link.b().wait_listening(PORT, woof_kit::LIMIT) {
             panic!("{err}; {}", fs::read_to_string(self.path("wserve.log")).unwrap());
         }
     }
@@ -65,7 +61,7 @@ impl Farm {
     pub(crate) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
-            server.wait().unwrap();
+            woof_kit::wait(&mut server);
         }
     }
 
@@ -166,22 +162,13 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
-        // Read meanwhile, or else one that says much would wait for us.
-        let (stdout, stderr) = (self.child().stdout.take(), self.child().stderr.take());
-        let (stdout, stderr) = std::thread::scope(|scope| {
-            let stdout = scope.spawn(|| all(stdout));
-            let stderr = scope.spawn(|| all(stderr));
-            until("the end of a process", || !self.is_running());
-            (stdout.join().unwrap(), stderr.join().unwrap())
-        });
-        let status = self.child().wait().unwrap();
-        Ran::from(std::process::Output { status, stdout, stderr })
+        Ran::from(woof_kit::ended(self.0.take().unwrap()))
     }
 
     /// Kills it and waits for its end.
     pub(crate) fn kill(mut self) -> Ran {
         let _ = self.child().kill();
-        Ran::from(self.0.take().unwrap().wait_with_output().unwrap())
+        Ran::from(woof_kit::ended(self.0.take().unwrap()))
     }
 
     /// Ends it as ^C does.
@@ -197,29 +184,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some(child) = &mut self.0 {
             let _ = child.kill();
-            let _ = child.wait();
+            woof_kit::wait(child);
         }
     }
 }
 
-/// All that comes from a pipe.
-fn all(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        pipe.read_to_end(&mut bytes).unwrap();
-    }
-    bytes
-}
-
-/// Waits until something holds.
-#[track_caller]
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let give_up = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < give_up, "after {LONG:?} there is still not {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+pub(crate) use woof_kit::until;
 
 /// Asserts that a text is the numbers from `first` to `last`, one a line.
 #[track_caller]

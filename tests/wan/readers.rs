@@ -31,7 +31,7 @@ fn slow_readers_hold_up_nobody_and_take_no_memory() {
     // The fast one is on the server's side of the link. It has 20 MB in all, while the slow ones share one in four seconds.
     for _ in 0..2 {
         let mut command = farm.command("bash", &["-c", "wget $U/big 1..10000 -u | sha256sum"]);
-        let fast = farm.link.b().enter(|| command.output()).unwrap().unwrap();
+        let fast = farm.link.b().enter(|| woof_kit::output(&mut command)).unwrap();
         assert!(fast.status.success(), "{fast:?}");
         let expected = farm.there("yes \"$(printf %0999d 7)\" | head -n 10000 | sha256sum");
         assert_eq!(String::from_utf8(fast.stdout).unwrap(), expected);
@@ -42,7 +42,7 @@ fn slow_readers_hold_up_nobody_and_take_no_memory() {
     }
     let memory = memory_kb(&farm);
     assert!(memory < 64 << 10, "the server has {memory} KiB for {READERS} slow readers of 40 MB each");
-    crate::say(&format!("wan: readers: {memory} KiB"));
+    woof_kit::say(&format!("wan: readers: {memory} KiB"));
     // Each goes on when there is room: nobody was forgotten.
     let before: Vec<u64> = files.iter().map(|file| len(file)).collect();
     farm.link.set_rate(None).unwrap();

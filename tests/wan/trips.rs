@@ -18,7 +18,7 @@ fn own_time(farm: &Farm, before: &str, script: &str) -> Duration {
     farm.there(before);
     let mut command = farm.command("bash", &["-c", script]);
     let start = Instant::now();
-    let ran = farm.link.b().enter(|| command.output()).unwrap().unwrap();
+    let ran = farm.link.b().enter(|| woof_kit::output(&mut command)).unwrap();
     let time = start.elapsed();
     assert!(ran.status.success(), "{script}: {ran:?}");
     time

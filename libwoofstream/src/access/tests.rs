@@ -15,8 +15,8 @@ fn unix(uid: u32, user: &str) -> Peer {
     Peer { user: Some(user.to_owned()), uid: Some(uid), how: How::Unix, ..Peer::unknown() }
 }
 
-fn namespace(list: Option<&str>) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+fn namespace(list: Option<&str>) -> woof_kit::TempDir {
+    let dir = woof_kit::tempdir().unwrap();
     std::fs::create_dir(dir.path().join(".woof")).unwrap();
     if let Some(list) = list {
         std::fs::write(dir.path().join(".woof/access"), list).unwrap();
@@ -247,7 +247,7 @@ fn a_change_reads_back_from_its_text() {
 
 #[test]
 fn a_directory_without_state_has_no_list_to_change() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     assert_eq!(AccessList::load(dir.path()).unwrap().to_string(), "");
     let change = Change::Owner(Some("alice".to_owned()));
     let err = AccessList::update(dir.path(), &change).unwrap_err();
@@ -272,7 +272,7 @@ proptest::proptest! {
 #[cfg(feature = "net")]
 #[test]
 fn the_list_of_a_namespace_that_became_a_link_is_not_changed_where_that_leads() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     std::fs::create_dir_all(root.join("other/.woof")).unwrap();
     std::os::unix::fs::symlink("other", root.join("farm")).unwrap();

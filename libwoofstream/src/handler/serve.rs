@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn directories_that_are_gone_are_not_kept() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
         let mut watcher = Watcher::new(inotify, dir.path(), runners());
         watcher.enter_all();
@@ -435,7 +435,7 @@ mod tests {
 
     #[test]
     fn bindings_that_are_made_among_more_events_than_are_queued_are_found() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
         let mut watcher = Watcher::new(inotify, dir.path(), runners());
         watcher.enter_all();
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_dispatcher_that_cannot_start_is_tried_again_and_said_once() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
         std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
         std::fs::write(dir.path().join(STATE_DIR).join(files::BINDINGS), "").unwrap();

@@ -97,7 +97,7 @@ mod tests {
 
     /// A dispatcher that serves, without a thread of its own: what that would be told is in `events`.
     struct Served {
-        dir: tempfile::TempDir,
+        dir: woof_kit::TempDir,
         shared: Arc<Shared>,
         events: Receiver<Event>,
         started: Receiver<u64>,

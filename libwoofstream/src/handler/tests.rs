@@ -19,8 +19,8 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A namespace with a woof `temp`.
-fn namespace(options: &Options) -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
+fn namespace(options: &Options) -> (woof_kit::TempDir, PathBuf) {
+    let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("farm");
     std::fs::create_dir_all(path.join(".woof")).unwrap();
     log::create(&path.join("temp"), options).unwrap();

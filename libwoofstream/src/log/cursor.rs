@@ -72,7 +72,7 @@ pub enum Woken {
 ///
 /// ```
 /// use libwoofstream::log::{self, Item, Options};
-/// let dir = tempfile::tempdir().unwrap();
+/// let dir = woof_kit::tempdir().unwrap();
 /// let path = dir.path().join("temp");
 /// log::create(&path, &Options::default()).unwrap();
 /// let woof = log::open(&path).unwrap();

@@ -47,7 +47,7 @@ impl Woof {
     ///
     /// ```
     /// use libwoofstream::log::{self, Options};
-    /// let dir = tempfile::tempdir().unwrap();
+    /// let dir = woof_kit::tempdir().unwrap();
     /// let path = dir.path().join("temp");
     /// log::create(&path, &Options { history: 2, ..Options::default() }).unwrap();
     /// let woof = log::open(&path).unwrap();

@@ -115,7 +115,7 @@ impl Woof {
     ///
     /// ```
     /// use libwoofstream::log::{self, Options, Stamp, StampRun};
-    /// let dir = tempfile::tempdir().unwrap();
+    /// let dir = woof_kit::tempdir().unwrap();
     /// let path = dir.path().join("temp");
     /// log::create(&path, &Options::default()).unwrap();
     /// let woof = log::open(&path).unwrap();

@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn neither_the_state_directory_nor_what_is_in_it_is_reached_through_a_link() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let (farm, other) = (root.join("farm"), root.join("other"));
         std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_not_that_of_whoever_has_the_directory_open() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(STATE_DIR)).unwrap();
         let state = StateDir::of(dir.path()).unwrap();
         let lock = state.lock(Duration::ZERO).unwrap();

@@ -357,7 +357,7 @@ mod tests {
 
     /// Serves a client of a woof with 20,000 elements; `change` is called before it comes.
     fn serve(client: &mut Client, change: impl FnOnce(&watch::Sender<u64>)) -> Result<()> {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options { history: 20_000, ..Options::default() }).unwrap();
         let mut appender = log::open(&path).unwrap().appender().unwrap();

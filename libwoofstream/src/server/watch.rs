@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn followers_that_are_gone_are_forgotten_and_the_others_are_woken() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         let woof = log::open(&path).unwrap();

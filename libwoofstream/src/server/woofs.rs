@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn one_mapping_serves_all_until_the_woof_is_another_one() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         let woofs = Woofs::default();
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_open() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         let woofs = Woofs::default();

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_woofs_and_elements_have_are_the_names_that_are_known() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("temp");
         log::create(&path, &Options { element_size: Some(8), ..Options::default() }).unwrap();
         let woof = log::open(&path).unwrap();

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn woofs_are_found_in_order_and_what_is_not_one_is_left_out() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let root = dir.path();
         let make = |name: &str, history| {
             let options = log::Options { history, capacity: 4096, ..log::Options::default() };

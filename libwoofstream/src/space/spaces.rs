@@ -41,7 +41,7 @@ type Slot = Arc<Mutex<Option<Server>>>;
 /// ```
 /// use libwoofstream::error::{Code, Error};
 /// use libwoofstream::space::{Create, Space, Spaces, Table};
-/// let dir = tempfile::tempdir().unwrap();
+/// let dir = woof_kit::tempdir().unwrap();
 /// let table = format!("farm \"{}\"", dir.path().display());
 /// let spaces = Spaces::new(
 ///     Box::new(move || Table::parse(&table)),

@@ -86,13 +86,13 @@ impl Sink for Seen {
 
 /// A directory with `here` of this machine and `there` of the server `hub`; `down` does not answer.
 struct World {
-    dir: tempfile::TempDir,
+    dir: woof_kit::TempDir,
     spaces: Spaces,
     dialled: Arc<AtomicUsize>,
 }
 
 fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let root = dir.path().to_owned();
     let table = format!(
         "here {0}/here\nthere woof://hub/there\nboth {0}/here woof://hub/there\n\
@@ -177,7 +177,7 @@ fn every_verb_works_through_the_table_and_speaks_of_what_was_typed() {
 
 #[test]
 fn plain_paths_ask_neither_the_table_nor_a_server() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let asked = || Error::new(Code::Io, "", "asked");
     let spaces = Spaces::new(Box::new(move || Err(asked())), Box::new(move |_| Err(asked())));
     let path = dir.path().join("x");

@@ -102,8 +102,8 @@ mod tests {
     ];
 
     /// A directory `in` with a file, and a file beside it.
-    fn places() -> (tempfile::TempDir, OwnedFd) {
-        let dir = tempfile::tempdir().unwrap();
+    fn places() -> (woof_kit::TempDir, OwnedFd) {
+        let dir = woof_kit::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("in/sub")).unwrap();
         fs::write(dir.path().join("in/sub/file"), "inside").unwrap();
         fs::write(dir.path().join("out"), "outside").unwrap();

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let path = dir.path().join("key");
         for (data, mode) in [("one", 0o644), ("two", 0o600)] {
             replace(&path, data.as_bytes(), mode).unwrap();
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_link_is_replaced_and_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let (path, other) = (dir.path().join("key"), dir.path().join("other"));
         std::fs::write(&other, "other").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use woof_link::{Link, LinkOptions};
 
 fn woof_link() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_woof-link"))
+    woof_kit::command(env!("CARGO_BIN_EXE_woof-link"))
 }
 
 /// Whether a link can be had here. What is said about a test that is skipped is said by this.
@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Runs it with these options and a script on side A.
 fn run(options: &[&str], script: &str) -> Output {
-    woof_link().args(options).args(["--", "sh", "-c", script]).output().unwrap()
+    woof_kit::output(woof_link().args(options).args(["--", "sh", "-c", script]))
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_status_is_that_of_the_command() {
     }
     assert_eq!(run(&[], "exit 3").status.code(), Some(3));
     assert_eq!(run(&[], "kill -9 $$").status.code(), Some(137));
-    assert_eq!(woof_link().args(["--", "no-such-program"]).output().unwrap().status.code(), Some(127));
+    assert_eq!(woof_kit::output(woof_link().args(["--", "no-such-program"])).status.code(), Some(127));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_killed_woof_link_takes_both_commands_with_it() {
     assert!(lines.contains("there\n") && lines.contains("here\n"), "{lines}");
     let start = Instant::now();
     child.kill().unwrap();
-    child.wait().unwrap();
+    woof_kit::wait(&mut child);
     // The end comes when none of them holds standard error any more.
     lines.clear();
     output.read_to_string(&mut lines).unwrap();

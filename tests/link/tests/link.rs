@@ -224,11 +224,11 @@ fn counters_tell_what_went_in_each_direction() {
 fn commands_run_inside_and_their_status_comes_back() {
     let Some(link) = Link::for_test(LinkOptions::default()) else { return };
     let own = |side: &Side| side.enter(|| fs::read_link("/proc/thread-self/ns/net").unwrap()).unwrap();
-    let output = link.b().command("readlink").arg("/proc/self/ns/net").output().unwrap();
+    let output = woof_kit::output(link.b().command("readlink").arg("/proc/self/ns/net"));
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), own(link.b()).to_str().unwrap());
     assert_ne!(own(link.a()), own(link.b()));
-    assert_eq!(link.a().command("sh").args(["-c", "exit 7"]).status().unwrap().code(), Some(7));
-    assert_eq!(link.a().command("no-such-program").output().unwrap().status.code(), Some(127));
+    assert_eq!(woof_kit::output(link.a().command("sh").args(["-c", "exit 7"])).status.code(), Some(7));
+    assert_eq!(woof_kit::output(&mut link.a().command("no-such-program")).status.code(), Some(127));
 }
 
 #[test]

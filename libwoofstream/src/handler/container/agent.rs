@@ -188,6 +188,7 @@ mod tests {
     use rustix::net::{Shutdown, shutdown};
     use std::fs::File;
     use std::io::Write as _;
+    use woof_kit::until;
 
     /// An agent that takes orders, without a container, and may start so many more threads.
     fn agent(threads: usize) -> (OwnedFd, Arc<Agent>) {
@@ -235,21 +236,13 @@ mod tests {
     }
 
     fn wait_for(end: &OwnedFd) {
-        let limit = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        let limit = rustix::event::Timespec { tv_sec: woof_kit::LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
         assert_eq!(poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&limit)), Ok(1), "it does not end");
-    }
-
-    fn until(what: &str, is: impl Fn() -> bool) {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !is() {
-            assert!(std::time::Instant::now() < end, "never: {what}");
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
     }
 
     #[test]
     fn each_order_that_nobody_waits_for_has_a_thread_of_its_own_and_threads_are_used_again() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let (server, agent) = agent(AGENT_THREADS_MAX);
         let threads = || agent.threads.load(Ordering::Relaxed);
         for _ in 0..3 {
@@ -266,7 +259,7 @@ mod tests {
 
     #[test]
     fn orders_over_the_limit_wait_for_a_thread_and_those_that_are_taken_back_meanwhile_never_run() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let (server, agent) = agent(2);
         let there = |name: &str| dir.path().join(name).exists();
         let running = ["a", "b"].map(|name| Ordered::new(&server, dir.path(), name));

@@ -128,8 +128,8 @@ const MEMORY_MIN: u64 = 6 << 20;
 mod tests {
     use super::*;
 
-    fn namespace() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
+    fn namespace() -> woof_kit::TempDir {
+        let dir = woof_kit::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(STATE_DIR)).unwrap();
         dir
     }

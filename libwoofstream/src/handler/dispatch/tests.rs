@@ -30,15 +30,15 @@ impl Runner for Waits {
 }
 
 /// A dispatcher of a woof with one element that is bound, and what ends its attempts.
-fn dispatcher() -> (tempfile::TempDir, Dispatcher, Sender<()>) {
+fn dispatcher() -> (woof_kit::TempDir, Dispatcher, Sender<()>) {
     let (dir, dispatcher, _, end) = dispatcher_that_tells();
     (dir, dispatcher, end)
 }
 
 /// The same, and the elements that attempts began with.
-pub(in super::super) fn dispatcher_that_tells() -> (tempfile::TempDir, Dispatcher, Receiver<u64>, Sender<()>)
+pub(in super::super) fn dispatcher_that_tells() -> (woof_kit::TempDir, Dispatcher, Receiver<u64>, Sender<()>)
 {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join(STATE_DIR)).unwrap();
     let path = dir.path().join("temp");
     log::create(&path, &Options::default()).unwrap();
@@ -283,7 +283,7 @@ impl Runner for SlowToStart {
 
 #[test]
 fn a_long_lived_handler_that_is_to_end_is_not_waited_for_and_none_begins_in_its_place_before_it_has() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = woof_kit::tempdir().unwrap();
     let farm = dir.path();
     std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
     let put = |woof: &str| log::open(&farm.join(woof)).unwrap().appender().unwrap().append(b"x").unwrap();

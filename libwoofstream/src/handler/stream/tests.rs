@@ -19,8 +19,8 @@ impl Runner for Nowhere {
 }
 
 /// The way to a program that is there, of a woof with many elements, without a thread; and what the program reads.
-fn without_a_thread() -> (tempfile::TempDir, Stream, File) {
-    let dir = tempfile::tempdir().unwrap();
+fn without_a_thread() -> (woof_kit::TempDir, Stream, File) {
+    let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("temp");
     log::create(&path, &Options::default()).unwrap();
     let woof = log::open(&path).unwrap();

@@ -24,7 +24,7 @@ fn set_ahead(woof: &Path) -> u64 {
 }
 
 /// A namespace whose woofs are all ahead of the clock, those it keeps for itself too, with 40 elements in `temp`.
-fn ahead(binding: &Binding) -> (tempfile::TempDir, PathBuf, Arc<Notes>, u64) {
+fn ahead(binding: &Binding) -> (woof_kit::TempDir, PathBuf, Arc<Notes>, u64) {
     let (dir, farm) = namespace(&Options::default());
     bindings::add(&farm, binding, None).unwrap();
     let notes = Arc::new(Notes::default());

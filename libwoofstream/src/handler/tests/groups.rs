@@ -3,7 +3,7 @@
 use super::*;
 
 /// A namespace with the woofs `temp` and `more`, bound in one group: of `more` only what is longer than one byte.
-fn of_two_woofs() -> (tempfile::TempDir, PathBuf) {
+fn of_two_woofs() -> (woof_kit::TempDir, PathBuf) {
     let (dir, farm) = namespace(&Options::default());
     log::create(&farm.join("more"), &Options::default()).unwrap();
     let bind = |woof: &str, filter: Option<&str>| {

@@ -35,7 +35,7 @@ impl Runner for Writes {
 }
 
 /// A namespace whose `temp` has one element and goes into `more`, which has room for two and is bound too.
-fn full(timeout_ms: u64, paused: bool) -> (tempfile::TempDir, PathBuf, Arc<Writes>) {
+fn full(timeout_ms: u64, paused: bool) -> (woof_kit::TempDir, PathBuf, Arc<Writes>) {
     let (dir, farm) = namespace(&Options::default());
     let more = farm.join("more");
     log::create(&more, &Options { history: 2, ..Options::default() }).unwrap();

@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 /// A store with an authority, the user alice of the groups ops and night, and the host edge7.
 pub(super) struct Lab {
-    pub(super) dir: tempfile::TempDir,
+    pub(super) dir: woof_kit::TempDir,
     pub(super) store: Store,
 }
 
 impl Lab {
     pub(super) fn new() -> Lab {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = woof_kit::tempdir().unwrap();
         let store = Store::open(dir.path().join("keys"));
         store.init("lab").unwrap();
         store.add("alice", &["ops".to_owned(), "night".to_owned()], 365, false).unwrap();

@@ -23,7 +23,7 @@ fn where_the_authority_is_a_server_makes_its_own_certificate() {
 
 #[test]
 fn elsewhere_it_needs_one_host() {
-    let (lab, away) = (Lab::new(), tempfile::tempdir().unwrap());
+    let (lab, away) = (Lab::new(), woof_kit::tempdir().unwrap());
     let away = Store::open(away.path().join("keys"));
     away.import(lab.store.export(None).unwrap().as_bytes()).unwrap();
     let refusal = |away: &Store| ServerKeys::new(away.clone(), auto(&[])).unwrap_err();

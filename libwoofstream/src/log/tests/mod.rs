@@ -14,17 +14,13 @@ mod twice;
 use super::*;
 use std::path::{Path, PathBuf};
 
-/// A directory in memory where there is enough of it, for tests that open thousands of woofs and flush each.
-fn dir() -> tempfile::TempDir {
-    let memory = "/dev/shm";
-    // In a container it often has 64 MB.
-    let has_room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= 1 << 30);
-    let dir = if has_room { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    dir.or_else(|_| tempfile::tempdir()).unwrap()
+/// In memory, since the tests open thousands of woofs and flush each.
+fn dir() -> woof_kit::TempDir {
+    woof_kit::in_memory().unwrap()
 }
 
 /// A directory with a woof named `w` made with `options`.
-fn woof(options: &Options) -> (tempfile::TempDir, PathBuf, Woof) {
+fn woof(options: &Options) -> (woof_kit::TempDir, PathBuf, Woof) {
     let dir = dir();
     let path = dir.path().join("w");
     create(&path, options).unwrap();
