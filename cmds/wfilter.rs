@@ -50,8 +50,12 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
             let known = ELEMENT_NAMES.into_iter().chain(FOUND_NAMES).chain(subjects.names());
             tell_unknown(&predicate, &known.collect::<Vec<_>>(), "what comes in", args, messages);
         }
-        match subject {
-            Some(subject) if predicate.matches(&subject) != wanted => {
+        let matches = subject.as_ref().map(|subject| predicate.matches(subject));
+        if let Some(trouble) = predicate.trouble() {
+            out.error(&trouble)?;
+        }
+        match matches {
+            Some(matches) if matches != wanted => {
                 if set_aside {
                     out.ign(raw)?;
                 }

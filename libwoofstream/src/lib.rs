@@ -19,6 +19,7 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod net;
+pub mod number;
 pub mod predicate;
 #[cfg(feature = "net")]
 pub mod server;

@@ -209,3 +209,38 @@ fn a_name_that_nothing_has_is_told_and_is_no_error() {
         assert_eq!((ran.status, ran.stderr, ran.stdout), (status, stderr, Vec::new()), "{script}");
     }
 }
+
+#[test]
+fn integers_over_53_bits_are_computed_with_exactly() {
+    let sandbox = Sandbox::new();
+    for (json, expression, kept) in [
+        (r#"{"a":9007199254740993}"#, "json.a + 1 > 0", true),
+        (r#"{"a":9007199254740992}"#, "json.a + 0 == 9007199254740993", false),
+        (r#"{"t":1795309323000000004}"#, "json.t / 1e9 > 1795309322.5", true),
+        ("9223372036854775807", "int(value) > 5", true),
+    ] {
+        let ran = sandbox.sh(&format!("echo '{json}' | wfilter '{expression}' -u"));
+        let expected = if kept { format!("{json}\n") } else { String::new() };
+        assert_eq!(
+            (ran.status, ran.text(), ran.stderr.as_str()),
+            (i32::from(!kept), expected.as_str(), ""),
+            "{expression}"
+        );
+    }
+    let ran = sandbox.sh("wcreate -p n --type i64 && wput n 9223372036854775807 > /dev/null && wget n .. --where 'int(value) > 5' -u");
+    assert_eq!(ran.done(), "9223372036854775807\n");
+}
+
+#[test]
+fn a_number_over_64_bits_is_told_once_where_the_predicate_is_asked() {
+    let sandbox = Sandbox::new();
+    let input = "printf '%s\\n' 9223372036854775806 1 9223372036854775807";
+    let ran = sandbox.sh(&format!("{input} | wfilter 'value + 2 > 0' -u"));
+    let told = |command: &str| {
+        format!("{command}: expression: 9223372036854775806 + 2 does not fit 64 bits: no match (told once)\n")
+    };
+    assert_eq!((ran.status, ran.text(), ran.stderr.as_str()), (1, "1\n", told("wfilter").as_str()));
+    let ran = sandbox
+        .sh(&format!("wcreate w && {input} | wput w -q > /dev/null && wget w .. --where 'value + 2 > 0' -u"));
+    assert_eq!((ran.status, ran.text(), ran.stderr.as_str()), (1, "1\n", told("wget").as_str()));
+}

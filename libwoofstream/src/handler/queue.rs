@@ -125,8 +125,14 @@ pub(super) fn is_trigger(
     mark: Mark,
     subject: &Subject<'_>,
 ) -> bool {
-    named.is_none_or(|number| mark.handler() == number)
-        && predicate.is_none_or(|predicate| predicate.matches(subject))
+    let matches = |predicate: &Predicate| {
+        let matches = predicate.matches(subject);
+        if let Some(trouble) = predicate.trouble() {
+            tracing::warn!(predicate = predicate.text(), error = %trouble, "an element cannot be judged");
+        }
+        matches
+    };
+    named.is_none_or(|number| mark.handler() == number) && predicate.is_none_or(matches)
 }
 
 /// Why what is left in a woof that came to its end is lost.

@@ -3,6 +3,8 @@
 //! `&&` and `||` hold all their operands in one list, so that a chain of thousands is one level deep. All other
 //! nesting is bounded by [`DEPTH_MAX`], so that nothing that walks a tree can exhaust the stack.
 
+use crate::number::{Computed, Number, Wrong};
+
 /// The deepest nesting of an expression, brackets included.
 pub(super) const DEPTH_MAX: u16 = 64;
 
@@ -76,6 +78,27 @@ pub(super) enum Literal {
     Regex(usize),
 }
 
+impl Literal {
+    /// The number that it is.
+    pub(super) fn number(&self) -> Option<Number> {
+        match self {
+            Literal::Int(value) => Some(Number::Int(*value)),
+            Literal::UInt(value) => Some(Number::UInt(*value)),
+            Literal::Float(value) => Some(Number::Float(*value)),
+            _ => None,
+        }
+    }
+
+    /// The literal of a number.
+    pub(super) fn of(number: Number) -> Literal {
+        match number {
+            Number::Int(value) => Literal::Int(value),
+            Number::UInt(value) => Literal::UInt(value),
+            Number::Float(value) => Literal::Float(value),
+        }
+    }
+}
+
 /// The operators with two operands, `&&` and `||` excepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
@@ -89,7 +112,10 @@ pub(super) enum Op {
     Add,
     Sub,
     Mul,
+    /// Of integers, cut to a whole number.
     Div,
+    /// `/` where only the data tells whether there are fractions: what does not divide evenly is one.
+    Ratio,
     Rem,
 }
 
@@ -107,8 +133,21 @@ impl Op {
             Op::Add => "+",
             Op::Sub => "-",
             Op::Mul => "*",
-            Op::Div => "/",
+            Op::Div | Op::Ratio => "/",
             Op::Rem => "%",
+        }
+    }
+
+    /// What it makes of two numbers, if it computes.
+    pub(super) fn computed(self, left: Number, right: Number) -> Computed {
+        match self {
+            Op::Add => left.plus(right),
+            Op::Sub => left.minus(right),
+            Op::Mul => left.times(right),
+            Op::Div => left.quotient(right),
+            Op::Ratio => left.ratio(right),
+            Op::Rem => left.remainder(right),
+            _ => Err(Wrong::None),
         }
     }
 

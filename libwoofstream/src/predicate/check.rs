@@ -1,13 +1,14 @@
 //! The type checker: finds what cannot work before there is data, and says where and what was expected.
 //!
-//! It also completes the tree: `now`, `timestamp("...")` and `duration("...")` become values, an integer beside a
-//! double becomes a double (CEL itself has no `double * int`), and patterns become compiled regular expressions.
+//! It also completes the tree: `now`, `timestamp("...")` and `duration("...")` become values, a division of which only the
+//! data tells whether it is one of integers becomes one with fractions, and patterns become compiled regular expressions.
 
 use super::ast::{Expr, Kind, Literal, Op};
 use super::fault::{Result, fault};
 use super::literal::{TIME_MAX, TIME_MIN};
 use super::pattern::Pattern;
 use super::types::Type;
+use crate::number::Wrong;
 
 /// How many `+` of an expression may join strings, bytes or lists: what an expression builds stays a small
 /// multiple of the data it is asked about.
@@ -62,7 +63,7 @@ impl Checker {
             Kind::Negate(operand) => match self.check(operand)? {
                 Type::UInt => fault(at, "'-' needs a signed number: write int(...)"),
                 found if found.is_number() || found.is_open() => Ok(found),
-                found => mismatch(operand.at, Type::Float, found),
+                found => mismatch(operand.at, Type::Number, found),
             },
             Kind::And(operands) | Kind::Or(operands) => {
                 for operand in operands {
@@ -79,9 +80,11 @@ impl Checker {
                 if !first.compares_with(second) {
                     return mismatch(no.at, first, second);
                 }
-                adapt(yes, first, second);
-                adapt(no, second, first);
-                Ok(if first.is_open() || first == second { first } else { join_numbers(first, second) })
+                Ok(match (first, second) {
+                    _ if first.is_open() || first == second => first,
+                    _ if first.is_number() && second.is_number() => Type::Number,
+                    _ => Type::Any,
+                })
             }
             Kind::List(items) => {
                 for item in items {
@@ -169,9 +172,8 @@ impl Checker {
         let Kind::Binary { op, left, right } = &mut expr.kind else {
             return fault(at, "expected an operator");
         };
-        let op = *op;
-        let (mut first, mut second) = (self.check(left)?, self.check(right)?);
-        if let Some(folded) = fold_times(op, left, right) {
+        let (first, second) = (self.check(left)?, self.check(right)?);
+        if let Some(folded) = fold_times(*op, left, right) {
             let Some(literal) = folded else {
                 return fault(at, "this time is outside of the years 1 to 9999");
             };
@@ -180,12 +182,28 @@ impl Checker {
             expr.depth = 1;
             return Ok(found);
         }
-        if op != Op::Rem && adapt(left, first, second) {
-            first = Type::Float;
+        if *op == Op::Div && !(first.is_integer() && second.is_integer()) {
+            *op = Op::Ratio;
         }
-        if op != Op::Rem && adapt(right, second, first) {
-            second = Type::Float;
+        if let (Kind::Literal(a), Kind::Literal(b)) = (&left.kind, &right.kind)
+            && let (Some(a), Some(b)) = (a.number(), b.number())
+        {
+            let literal = match op.computed(a, b) {
+                Ok(number) => Literal::of(number),
+                Err(Wrong::Overflow) => return fault(at, "this does not fit 64 bits"),
+                Err(Wrong::None)
+                    if matches!(right.kind, Kind::Literal(Literal::Int(0) | Literal::UInt(0))) =>
+                {
+                    return fault(right.at, "division by zero");
+                }
+                Err(Wrong::None) => return fault(right.at, "'%' needs whole numbers: write int(...)"),
+            };
+            let found = Type::of(&literal);
+            expr.kind = Kind::Literal(literal);
+            expr.depth = 1;
+            return Ok(found);
         }
+        let op = *op;
         let adds_up = |found: Type| found.is_number() || matches!(found, Type::Time | Type::Duration);
         let joins = op == Op::Add && !adds_up(first) && !adds_up(second);
         if joins {
@@ -194,8 +212,7 @@ impl Checker {
                 return fault(at, format!("more than {JOINS_MAX} '+' that join strings or lists"));
             }
         }
-        // Integers of the data are doubles where they come from JSON, and those do not mix with other integers.
-        let whole = |found: Type| matches!(found, Type::Int | Type::UInt);
+        let is_number = |found: Type| found.is_number() || found.is_open();
         match (op, first, second) {
             (Op::Rem, Type::Float, _) => fault(left.at, "'%' needs whole numbers: write int(...)"),
             (Op::Rem, _, Type::Float) => fault(right.at, "'%' needs whole numbers: write int(...)"),
@@ -209,27 +226,13 @@ impl Checker {
             (Op::Add, _, Type::Text | Type::Bytes | Type::List) if first.is_open() => Ok(second),
             (_, Type::Time | Type::Duration, _) if second.is_open() => Ok(Type::Any),
             (_, _, Type::Time | Type::Duration) if first.is_open() => Ok(Type::Any),
-            (Op::Rem, Type::Json, _) => fault(left.at, "numbers in JSON are doubles: write int(...)"),
-            (Op::Rem, _, Type::Json) => fault(right.at, "numbers in JSON are doubles: write int(...)"),
-            (_, Type::Json, whole_number) if whole(whole_number) => {
-                fault(right.at, "numbers in JSON are doubles: write double(...) here")
-            }
-            (_, whole_number, Type::Json) if whole(whole_number) => {
-                fault(left.at, "numbers in JSON are doubles: write double(...) here")
-            }
+            // What is open may also be text.
             _ if first.is_open() && second.is_open() => Ok(first),
-            _ if first.is_open() && second.is_number() => Ok(second),
-            _ if first.is_number() && second.is_open() => Ok(first),
-            _ if first.is_number() && first == second => Ok(first),
-            _ if first.is_number() && second.is_number() => {
-                // The side that is not a double yet is the one to change.
-                let side = if first == Type::Float { &right } else { &left };
-                fault(
-                    side.at,
-                    format!("'{}' does not mix integers and doubles: write double(...) here", op.as_str()),
-                )
-            }
-            _ if first.is_number() || first.is_open() => mismatch(right.at, Type::Float, second),
+            _ if first.is_integer() && second.is_integer() => Ok(Type::Int),
+            _ if first == Type::Float && second.is_number() => Ok(Type::Float),
+            _ if second == Type::Float && first.is_number() => Ok(Type::Float),
+            _ if is_number(first) && is_number(second) => Ok(Type::Number),
+            _ if is_number(first) => mismatch(right.at, Type::Number, second),
             (Op::Add, Type::Text | Type::Bytes | Type::List, _) => mismatch(right.at, first, second),
             (Op::Add | Op::Sub, Type::Time | Type::Duration, _) => mismatch(right.at, Type::Duration, second),
             _ => fault(left.at, format!("'{}' does not work on {}", op.as_str(), first.name())),
@@ -261,28 +264,6 @@ impl Checker {
 pub(super) fn mismatch<T>(at: usize, wanted: Type, found: Type) -> Result<T> {
     let wanted = if wanted.is_open() { "another type" } else { wanted.name() };
     fault(at, format!("expected {wanted}, found {}", found.name()))
-}
-
-/// Turns an integer literal beside a double into a double.
-fn adapt(expr: &mut Expr, own: Type, other: Type) -> bool {
-    if !matches!(other, Type::Float | Type::Json) || !matches!(own, Type::Int | Type::UInt) {
-        return false;
-    }
-    let Kind::Literal(literal) = &mut expr.kind else {
-        return false;
-    };
-    #[expect(clippy::cast_precision_loss, reason = "double(...) of a literal, as CEL defines it")]
-    let value = match literal {
-        Literal::Int(value) => *value as f64,
-        Literal::UInt(value) => *value as f64,
-        _ => return false,
-    };
-    *literal = Literal::Float(value);
-    true
-}
-
-fn join_numbers(first: Type, second: Type) -> Type {
-    if first.is_number() && (first == Type::Float || second == Type::Float) { Type::Float } else { Type::Any }
 }
 
 /// A time or duration computed from two literals; `Some(None)` where the result is out of range.

@@ -1,6 +1,6 @@
 //! Turns a checked tree into the form of the `cel` crate's interpreter, with the list macros written out.
 //!
-//! Names become `@n0`, `@n1`, ..., presence tests `@h0`, times, durations and patterns `@k0`, and each macro pays with
+//! Names become `@n0`, `@n1`, ..., presence tests `@h0`, numbers, times, durations and patterns `@k0`, and each macro pays with
 //! `@c<nodes>_<scaled>` before each of its steps. An expression cannot contain such names itself.
 
 use super::ast::{Expr, Kind, Literal, Op};
@@ -15,6 +15,18 @@ pub(super) const MATCHES: &str = "@matches";
 
 /// The name that the interpreter gives to the result of a macro so far.
 const RESULT: &str = "@result";
+
+/// The name of a function of ours, where the crate's own would give or take numbers of the crate, or compile a pattern each time.
+fn own_name(name: &str) -> &str {
+    match name {
+        "int" => "@int",
+        "uint" => "@uint",
+        "double" => "@double",
+        "size" => "@size",
+        "matches" | "glob" => MATCHES,
+        other => other,
+    }
+}
 
 /// An expression in the interpreter's form.
 pub(super) struct Emitted {
@@ -73,12 +85,14 @@ impl Emitter {
         let value = match literal {
             Literal::Null => LiteralValue::Null,
             Literal::Bool(value) => LiteralValue::Boolean((*value).into()),
-            Literal::Int(value) => LiteralValue::Int((*value).into()),
-            Literal::UInt(value) => LiteralValue::UInt((*value).into()),
-            Literal::Float(value) => LiteralValue::Double((*value).into()),
             Literal::Text(value) => LiteralValue::String(value.clone().into()),
             Literal::Bytes(value) => LiteralValue::Bytes(value.clone().into()),
-            Literal::Time(_) | Literal::Duration(_) | Literal::Regex(_) => {
+            Literal::Int(_)
+            | Literal::UInt(_)
+            | Literal::Float(_)
+            | Literal::Time(_)
+            | Literal::Duration(_)
+            | Literal::Regex(_) => {
                 self.constants.push(literal.clone());
                 let number = self.constants.len() - 1;
                 return self.ident(format!("@k{number}"));
@@ -102,7 +116,7 @@ impl Emitter {
             Kind::Name(name) => self.name('n', name),
             Kind::Select { of, field, .. } => self.select(of, field, false),
             Kind::Index { of, index } => {
-                let args = vec![self.expr(of), self.expr(index)];
+                let args = vec![self.expr(of), self.key(index)];
                 self.operation(operators::INDEX, args)
             }
             Kind::Call { of: Some(of), name, args, .. } => self.method(of, name, args),
@@ -144,18 +158,21 @@ impl Emitter {
     }
 
     fn binary(&mut self, op: Op, left: &Expr, right: &Expr) -> IdedExpr {
+        // Orders are asked one way round, for which not-a-number has the right answer.
+        if matches!(op, Op::Gt | Op::Ge) {
+            return self.binary(op.mirrored(), right, left);
+        }
         let name = match op {
             Op::Eq => operators::EQUALS,
             Op::Ne => operators::NOT_EQUALS,
-            Op::Lt => operators::LESS,
-            Op::Le => operators::LESS_EQUALS,
-            Op::Gt => operators::GREATER,
-            Op::Ge => operators::GREATER_EQUALS,
-            Op::In => operators::IN,
+            Op::Lt | Op::Gt => operators::LESS,
+            Op::Le | Op::Ge => operators::LESS_EQUALS,
+            Op::In => "@within",
             Op::Add => operators::ADD,
             Op::Sub => operators::SUBSTRACT,
             Op::Mul => operators::MULTIPLY,
             Op::Div => operators::DIVIDE,
+            Op::Ratio => "@ratio",
             Op::Rem => operators::MODULO,
         };
         // Beside a number there is nothing long to compare or join.
@@ -174,11 +191,23 @@ impl Emitter {
         self.node(Cel::Select(SelectExpr { operand, field: field.to_owned(), test }))
     }
 
+    /// A position in a list or a key of a map, for which the interpreter wants numbers of its own.
+    fn key(&mut self, key: &Expr) -> IdedExpr {
+        match &key.kind {
+            Kind::Literal(Literal::Int(value)) => self.node(Cel::Literal(LiteralValue::Int((*value).into()))),
+            Kind::Literal(Literal::Text(_) | Literal::Bool(_)) => self.expr(key),
+            _ => {
+                let key = self.expr(key);
+                self.operation("@key", vec![key])
+            }
+        }
+    }
+
     fn map(&mut self, entries: &[(Expr, Expr)]) -> IdedExpr {
         let entries = entries
             .iter()
             .map(|(key, value)| {
-                let (key, value) = (self.expr(key), self.expr(value));
+                let (key, value) = (self.key(key), self.expr(value));
                 self.id += 1;
                 let entry = EntryExpr::MapEntry(MapEntryExpr { key, value, optional: false });
                 IdedEntryExpr { id: self.id, expr: entry }
@@ -195,7 +224,7 @@ impl Emitter {
             _ => {
                 self.scaled += 1;
                 let args = self.exprs(args);
-                self.operation(name, args)
+                self.operation(own_name(name), args)
             }
         }
     }
@@ -209,9 +238,9 @@ impl Emitter {
         self.scaled += 1;
         let target = self.expr(of);
         let mut args = self.exprs(args);
-        if matches!(name, "matches" | "glob") {
+        if matches!(name, "matches" | "glob" | "size") {
             args.insert(0, target);
-            return self.operation(MATCHES, args);
+            return self.operation(own_name(name), args);
         }
         self.node(Cel::Call(CallExpr { func_name: name.to_owned(), target: Some(Box::new(target)), args }))
     }

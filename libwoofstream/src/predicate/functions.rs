@@ -4,6 +4,7 @@ use super::ast::{Expr, Kind, Literal};
 use super::check::{Checker, mismatch};
 use super::fault::{Result, fault};
 use super::literal;
+use super::moment;
 use super::pattern;
 use super::types::Type;
 
@@ -44,18 +45,22 @@ impl Checker {
             "has" => return self.has(at, args),
             "size" => self.one(&name, at, args, &[Type::Text, Type::Bytes, Type::List, Type::Map])?,
             "string" => {
-                use Type::{Bool, Bytes, Duration, Float, Int, Text, Time, UInt};
-                self.one(&name, at, args, &[Text, Bool, Int, UInt, Float, Bytes, Time, Duration])?
+                use Type::{Bool, Bytes, Duration, Float, Int, Number, Text, Time, UInt};
+                self.one(&name, at, args, &[Text, Bool, Int, UInt, Float, Number, Bytes, Time, Duration])?
             }
             "int" => {
-                self.one(&name, at, args, &[Type::Int, Type::UInt, Type::Float, Type::Text, Type::Time])?
+                use Type::{Float, Int, Number, Text, Time, UInt};
+                self.one(&name, at, args, &[Int, UInt, Float, Number, Text, Time])?
             }
             "uint" | "double" => {
-                self.one(&name, at, args, &[Type::Int, Type::UInt, Type::Float, Type::Text])?
+                use Type::{Float, Int, Number, Text, UInt};
+                self.one(&name, at, args, &[Int, UInt, Float, Number, Text])?
             }
             "bool" => self.one(&name, at, args, &[Type::Bool, Type::Text])?,
             "bytes" => self.one(&name, at, args, &[Type::Bytes, Type::Text])?,
-            "timestamp" => self.one(&name, at, args, &[Type::Text, Type::Time, Type::Int])?,
+            "timestamp" => {
+                self.one(&name, at, args, &[Type::Text, Type::Time, Type::Int, Type::UInt, Type::Number])?
+            }
             "duration" => self.one(&name, at, args, &[Type::Text, Type::Duration])?,
             _ if METHODS.contains(&name.as_str()) => {
                 return fault(at, format!("'{name}' is written behind a value: text.{name}(...)"));
@@ -161,6 +166,15 @@ impl Checker {
         }
         for arg in args {
             self.expect(arg, Type::Text)?;
+            if let Kind::Literal(Literal::Text(zone)) = &arg.kind
+                && moment::zone(zone).is_none()
+            {
+                let text = format!(
+                    "no such time zone: \"{}\" (as in \"+02:00\" or \"Europe/Madrid\")",
+                    zone.escape_debug()
+                );
+                return fault(arg.at, text);
+            }
         }
         Ok(Type::Int)
     }

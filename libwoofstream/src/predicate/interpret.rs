@@ -12,13 +12,13 @@ use super::ast::{Expr, Literal};
 use super::emit;
 use super::json;
 use super::moment::{self, Moment, Span};
+use super::operand;
 use super::pattern;
-use super::source::{Scalar, Source, json_data, value};
+use super::source::{Source, json_data};
 use super::subject::Subject;
+use super::trouble::Trouble;
 use cel::common::ast::IdedExpr;
-use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelInt, CelNull, CelString, CelUInt, STRING_TYPE, Type,
-};
+use cel::common::types::{CelBool, CelNull, CelString, STRING_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value};
@@ -39,6 +39,7 @@ pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::default().with_optional_support(false).with_stdlib();
     // The only error of these is a second declaration of the same name.
     drop(moment::declare(&mut env));
+    drop(operand::declare(&mut env));
     drop(env.add_overload(
         emit::MATCHES,
         "matches_compiled",
@@ -56,6 +57,8 @@ pub(super) struct Chunk {
     names: Vec<Source>,
     /// Times, durations and patterns, by their numbers.
     constants: Vec<Box<dyn Val>>,
+    /// Where it notes what is to be told.
+    trouble: Arc<Trouble>,
 }
 
 /// What the parts of one evaluation share: the JSON value is read once.
@@ -66,10 +69,10 @@ pub(super) struct Shared<'a> {
 
 impl Chunk {
     /// Takes a checked expression with its compiled patterns.
-    pub(super) fn new(expr: &Expr, patterns: &[pattern::Pattern]) -> Chunk {
+    pub(super) fn new(expr: &Expr, patterns: &[pattern::Pattern], trouble: &Arc<Trouble>) -> Chunk {
         let emitted = emit::emit(expr);
         let constants = emitted.constants.iter().map(|literal| constant(literal, patterns)).collect();
-        Chunk { expr: emitted.expr, names: emitted.names, constants }
+        Chunk { expr: emitted.expr, names: emitted.names, constants, trouble: Arc::clone(trouble) }
     }
 
     /// Evaluates it; `None` for anything but true and false.
@@ -87,7 +90,15 @@ impl Chunk {
         };
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&bindings);
-        let result = Value::resolve_val(&self.expr, &context).ok()?;
+        let result = match Value::resolve_val(&self.expr, &context) {
+            Ok(result) => result,
+            Err(error) => {
+                if let Some(text) = operand::told(&error) {
+                    self.trouble.note(text);
+                }
+                return None;
+            }
+        };
         result.downcast_ref::<CelBool>().map(|value| *value.inner())
     }
 }
@@ -135,29 +146,12 @@ fn fetch<'r, 'a: 'r>(
     shared: &'r Shared<'a>,
 ) -> Option<CowVal<'r, 'r>> {
     match source {
-        // `value` is a double for the interpreter, so that it can be computed with whatever the data is.
-        Source::Value => value(subject).map(|value| CowVal::owned(CelDouble::from(value.float()))),
         Source::Json(_) => {
             let whole = shared.json.get_or_init(|| json_data(subject).and_then(json::whole));
             whole.as_ref().map(|whole| CowVal::Borrowed(&**whole))
         }
-        other => other.get(subject).and_then(to_val),
+        other => other.get(subject).and_then(operand::of_scalar),
     }
-}
-
-/// A value in the interpreter's form.
-pub(super) fn to_val<'r>(scalar: Scalar<'r>) -> Option<CowVal<'r, 'r>> {
-    use super::number::Num;
-    Some(match scalar {
-        Scalar::Null | Scalar::Other => CowVal::owned(CelNull),
-        Scalar::Bool(value) => CowVal::owned(CelBool::from(value)),
-        Scalar::Num(Num::Int(value)) => CowVal::owned(CelInt::from(value)),
-        Scalar::Num(Num::UInt(value)) => CowVal::owned(CelUInt::from(value)),
-        Scalar::Num(Num::Float(value)) => CowVal::owned(CelDouble::from(value)),
-        Scalar::Text(value) => CowVal::owned(CelString::from(value)),
-        Scalar::Bytes(value) => CowVal::owned(CelBytes::from(value)),
-        Scalar::Time(nanos) => CowVal::owned(Moment(nanos)),
-    })
 }
 
 fn constant(literal: &Literal, patterns: &[pattern::Pattern]) -> Box<dyn Val> {
@@ -168,8 +162,11 @@ fn constant(literal: &Literal, patterns: &[pattern::Pattern]) -> Box<dyn Val> {
             Some(pattern) => Box::new(Pattern(pattern.regex.clone())),
             None => Box::new(CelNull),
         },
-        // All others are literals of the interpreter.
-        _ => Box::new(CelNull),
+        // All that are no numbers are literals of the interpreter.
+        other => match other.number() {
+            Some(number) => Box::new(number),
+            None => Box::new(CelNull),
+        },
     }
 }
 

@@ -1,8 +1,8 @@
 //! JSON data: one value of it without building the rest, and the whole of it for the interpreter.
 
-use super::number::Num;
 use super::source::Scalar;
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelNull, CelString, CelUInt};
+use crate::number::Number as Num;
+use cel::common::types::{CelBool, CelList, CelMap, CelNull, CelString};
 use cel::common::value::Val;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for AtPath<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        self.leaf(Scalar::Num(Num::UInt(value)))
+        self.leaf(Scalar::Num(Num::unsigned(value)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
@@ -127,16 +127,6 @@ impl Visitor<'_> for Key<'_> {
 /// Reads a whole value into the interpreter's form.
 struct Whole;
 
-/// Numbers of JSON are doubles in CEL. An integer that a double may not hold exactly stays an integer, so that an
-/// identifier of 64 bits equals itself and nothing else.
-fn integer<'de>(value: i64) -> Box<dyn Val + 'de> {
-    const EXACT_MAX: u64 = 1 << 53;
-    if value.unsigned_abs() > EXACT_MAX {
-        return Box::new(CelInt::from(value));
-    }
-    Box::new(CelDouble::from(Num::Int(value).float()))
-}
-
 impl<'de> DeserializeSeed<'de> for Whole {
     type Value = Box<dyn Val + 'de>;
 
@@ -157,18 +147,15 @@ impl<'de> Visitor<'de> for Whole {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(integer(value))
+        Ok(Box::new(Num::Int(value)))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        match i64::try_from(value) {
-            Ok(value) => Ok(integer(value)),
-            Err(_) => Ok(Box::new(CelUInt::from(value))),
-        }
+        Ok(Box::new(Num::unsigned(value)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Box::new(CelDouble::from(value)))
+        Ok(Box::new(Num::Float(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
@@ -224,6 +211,6 @@ mod tests {
         assert_eq!(at_path(br#"{"a":1} 2"#, &path(&["a"])), None);
         assert_eq!(at_path(br#"{"a":1"#, &path(&["a"])), None);
         assert_eq!(at_path(b"", &path(&["a"])), None);
-        assert_eq!(at_path(br#"{"a":1,"a":2}"#, &path(&["a"])), Some(Scalar::Num(Num::UInt(2))));
+        assert_eq!(at_path(br#"{"a":1,"a":2}"#, &path(&["a"])), Some(Scalar::Num(Num::Int(2))));
     }
 }

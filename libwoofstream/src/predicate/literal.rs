@@ -39,7 +39,16 @@ pub(super) fn number(text: &str, at: usize) -> Result<Found> {
         return integer(text, at, 10, 0, len);
     }
     refuse_trailing(text, at, len)?;
-    match text.get(..len).unwrap_or("").parse::<f64>() {
+    let digits = text.get(..len).unwrap_or("");
+    match digits.parse::<f64>() {
+        Ok(0.0)
+            if digits
+                .split(['e', 'E'])
+                .next()
+                .is_some_and(|mantissa| mantissa.contains(|c| matches!(c, '1'..='9'))) =>
+        {
+            fault(at, "this number is too close to 0")
+        }
         Ok(value) if value.is_finite() => Ok(Found { literal: Literal::Float(value), len }),
         _ => fault(at, "this number is too large"),
     }

@@ -3,30 +3,32 @@
 use super::ast::{Expr, Kind, Literal, Op};
 use super::interpret::Chunk;
 use super::native::{Find, Node};
-use super::number::Num;
 use super::pattern::Pattern;
 use super::source::Source;
 use super::subject::Names;
+use super::trouble::Trouble;
+use crate::number::Number as Num;
 use memchr::memmem::Finder;
 use std::sync::Arc;
 
-/// The steps of a checked expression and its patterns.
-pub(super) fn lower(expr: &Expr, patterns: &[Pattern]) -> Node {
-    native(expr, patterns).unwrap_or_else(|| Node::Interpreted(Box::new(Chunk::new(expr, patterns))))
+/// The steps of a checked expression and its patterns; what goes wrong in them is noted in `trouble`.
+pub(super) fn lower(expr: &Expr, patterns: &[Pattern], trouble: &Arc<Trouble>) -> Node {
+    native(expr, patterns, trouble)
+        .unwrap_or_else(|| Node::Interpreted(Box::new(Chunk::new(expr, patterns, trouble))))
 }
 
-fn all(exprs: &[Expr], patterns: &[Pattern]) -> Box<[Arc<Node>]> {
-    exprs.iter().map(|expr| Arc::new(lower(expr, patterns))).collect()
+fn all(exprs: &[Expr], patterns: &[Pattern], trouble: &Arc<Trouble>) -> Box<[Arc<Node>]> {
+    exprs.iter().map(|expr| Arc::new(lower(expr, patterns, trouble))).collect()
 }
 
-fn native(expr: &Expr, patterns: &[Pattern]) -> Option<Node> {
+fn native(expr: &Expr, patterns: &[Pattern], trouble: &Arc<Trouble>) -> Option<Node> {
     Some(match &expr.kind {
         Kind::Literal(Literal::Bool(value)) => Node::Const(*value),
-        Kind::And(operands) => Node::And(all(operands, patterns)),
-        Kind::Or(operands) => Node::Or(all(operands, patterns)),
-        Kind::Not(operand) => Node::Not(Arc::new(lower(operand, patterns))),
+        Kind::And(operands) => Node::And(all(operands, patterns, trouble)),
+        Kind::Or(operands) => Node::Or(all(operands, patterns, trouble)),
+        Kind::Not(operand) => Node::Not(Arc::new(lower(operand, patterns, trouble))),
         Kind::Choice { condition, yes, no } => {
-            let parts = [condition, yes, no].map(|part| Arc::new(lower(part, patterns)));
+            let parts = [condition, yes, no].map(|part| Arc::new(lower(part, patterns, trouble)));
             Node::Choice(Box::new(parts))
         }
         Kind::Binary { op, left, right } if op.is_comparison() => match (&left.kind, &right.kind) {
@@ -72,13 +74,7 @@ fn source(expr: &Expr) -> Option<Source> {
 }
 
 fn comparison(source: Source, op: Op, literal: &Literal) -> Node {
-    let number = match literal {
-        Literal::Int(value) => Some(Num::Int(*value)),
-        Literal::UInt(value) => Some(Num::UInt(*value)),
-        Literal::Float(value) => Some(Num::Float(*value)),
-        _ => None,
-    };
-    match (source, number.and_then(Num::exact_float)) {
+    match (source, literal.number().and_then(Num::exact_float)) {
         (Source::Value, Some(literal)) => Node::Value { op, literal },
         (source, _) => Node::Compare { source, op, literal: literal.clone() },
     }

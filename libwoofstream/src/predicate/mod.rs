@@ -22,7 +22,7 @@ mod lower;
 mod moment;
 mod native;
 mod near;
-mod number;
+mod operand;
 mod parser;
 mod pattern;
 mod prune;
@@ -30,6 +30,7 @@ mod source;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod types;
 
 pub use subject::{AttrRef, Attributes, Names, Subject};
@@ -42,6 +43,7 @@ use native::Node;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use trouble::Trouble;
 
 /// A compiled predicate. Cloning it is cheap, and it can be used from many threads.
 ///
@@ -74,6 +76,8 @@ struct Inner {
     binds: bool,
     /// What `now` is in it, in nanoseconds since 1970.
     now_ns: u64,
+    /// What goes wrong with data and is to be told; of several joined predicates, each has its own.
+    troubles: Box<[Arc<Trouble>]>,
 }
 
 impl Predicate {
@@ -105,14 +109,37 @@ impl Predicate {
         let patterns = check::check(&mut expr, i128::from(now_ns))?;
         let mut names = Vec::new();
         let uses = lower::names(&expr, &mut Vec::new(), &mut names);
-        let node = Arc::new(lower::lower(&expr, &patterns));
+        let trouble = Arc::new(Trouble::default());
+        let node = Arc::new(lower::lower(&expr, &patterns, &trouble));
         let binds = !matches!(expr, Expr { kind: Kind::Or(_) | Kind::Choice { .. }, .. });
-        Ok(Predicate(Arc::new(Inner { text: text.trim().into(), node, uses, names, binds, now_ns })))
+        Ok(Predicate(Arc::new(Inner {
+            text: text.trim().into(),
+            node,
+            uses,
+            names,
+            binds,
+            now_ns,
+            troubles: [trouble].into(),
+        })))
     }
 
     /// Whether the subject matches. What it does not have makes no match, also behind `!`.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         self.0.node.eval(subject, &Shared::default()) == Some(true)
+    }
+
+    /// What went wrong with some data until now and is to be told, once: a number that does not fit 64 bits, which is no match.
+    ///
+    /// ```
+    /// use libwoofstream::predicate::{Predicate, Subject};
+    /// let doubled = Predicate::compile("value * 2 > 0").unwrap();
+    /// assert!(!doubled.matches(&Subject { data: Some(b"9223372036854775807"), ..Subject::default() }));
+    /// let text = "expression: 9223372036854775807 * 2 does not fit 64 bits";
+    /// assert!(doubled.trouble().unwrap().to_string().starts_with(text));
+    /// assert!(doubled.trouble().is_none());
+    /// ```
+    pub fn trouble(&self) -> Option<Error> {
+        self.0.troubles.iter().find_map(|trouble| trouble.take())
     }
 
     /// Whether anything below this directory can match, so that a walk need not go there if not.
@@ -185,6 +212,7 @@ impl Predicate {
             names,
             binds: true,
             now_ns: self.0.now_ns,
+            troubles: self.0.troubles.iter().chain(&other.0.troubles).cloned().collect(),
         }))
     }
 

@@ -4,8 +4,10 @@
 //! a millisecond at every start. These take named zones from the system, and agree with CEL in all else.
 
 use super::literal::{self, TIME_MAX, TIME_MIN};
+use super::operand::NUMBER_TYPE;
+use crate::number::Number;
 use cel::common::traits::{Adder, Comparer, Negator, Subtractor};
-use cel::common::types::{CelInt, CelString, DURATION_TYPE, INT_TYPE, STRING_TYPE, TIMESTAMP_TYPE, Type};
+use cel::common::types::{CelString, DURATION_TYPE, STRING_TYPE, TIMESTAMP_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use jiff::tz::{Offset, TimeZone};
@@ -185,10 +187,11 @@ pub(super) fn declare(env: &mut Env) -> Result<(), DeclarationError> {
         let time = text(&args, 0).and_then(literal::time).ok_or_else(|| failed("timestamp"))?;
         Ok(CowVal::owned(Moment(time)))
     })?;
-    env.add_overload("timestamp", "int_to_time", vec![INT_TYPE], |args| {
-        let seconds =
-            args.first().and_then(|arg| arg.downcast_ref::<CelInt>()).ok_or_else(|| failed("timestamp"))?;
-        Moment::checked(i128::from(*seconds.inner()) * 1_000_000_000)
+    env.add_overload("timestamp", "number_to_time", vec![NUMBER_TYPE.to_owned()], |args| {
+        match args.first().and_then(|arg| arg.downcast_ref::<Number>()) {
+            Some(Number::Int(seconds)) => Moment::checked(i128::from(*seconds) * 1_000_000_000),
+            _ => Err(failed("timestamp")),
+        }
     })?;
     env.add_overload("timestamp", "time_to_time", vec![TIMESTAMP_TYPE], itself)?;
     env.add_overload("duration", "text_to_duration", vec![STRING_TYPE], |args| {
@@ -202,8 +205,8 @@ pub(super) fn declare(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload("string", "duration_to_text", vec![DURATION_TYPE], |args| {
         Ok(CowVal::owned(CelString::from(duration_text(span(&args)?.0))))
     })?;
-    env.add_overload("int", "time_to_int", vec![TIMESTAMP_TYPE], |args| {
-        Ok(CowVal::owned(CelInt::from(moment(&args)?.timestamp()?.as_second())))
+    env.add_overload("@int", "time_to_int", vec![TIMESTAMP_TYPE], |args| {
+        Ok(CowVal::owned(Number::Int(moment(&args)?.timestamp()?.as_second())))
     })?;
     fields(env)
 }
@@ -218,7 +221,7 @@ macro_rules! declare_fields {
 macro_rules! declare_units {
     ($env:ident: $($name:literal => $nanos:literal),*) => {$(
         $env.add_member_overload($name, concat!($name, "_of"), DURATION_TYPE, vec![], |args| {
-            Ok(CowVal::owned(CelInt::from(span(&args)?.0 / $nanos)))
+            Ok(CowVal::owned(Number::Int(span(&args)?.0 / $nanos)))
         })?;
     )*};
 }
@@ -252,18 +255,20 @@ fn field<'b, 'v>(args: &[CowVal<'b, 'v>], field: fn(&Zoned) -> i64) -> Answer<'b
         None => TimeZone::UTC,
     };
     let time = moment(args)?.timestamp()?.to_zoned(zone);
-    Ok(CowVal::owned(CelInt::from(field(&time))))
+    Ok(CowVal::owned(Number::Int(field(&time))))
 }
 
 /// A time zone: `+02:00`, `-08:00`, `05:30`, or a name that the system knows.
-fn zone(name: &str) -> Option<TimeZone> {
+pub(super) fn zone(name: &str) -> Option<TimeZone> {
     let (sign, digits) = match name.as_bytes() {
         [b'-', ..] => (-1, name.get(1..)?),
         [b'+', ..] => (1, name.get(1..)?),
         _ => (1, name),
     };
     if let Some((hours, minutes)) = digits.split_once(':') {
-        let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+        // Two digits each, and no second sign.
+        let part = |part: &str| part.parse::<u8>().ok().filter(|_| part.len() == 2 && !part.starts_with('+'));
+        let (hours, minutes) = (part(hours)?, part(minutes)?);
         if hours > 23 || minutes > 59 {
             return None;
         }
@@ -321,6 +326,9 @@ mod tests {
         assert_eq!(zone("05:30").map(|zone| zone.to_fixed_offset().unwrap().seconds()), Some(19_800));
         assert_eq!(zone("24:00"), None);
         assert_eq!(zone("+01:60"), None);
+        assert_eq!(zone("++1:00"), None);
+        assert_eq!(zone("1:00"), None);
+        assert_eq!(zone(""), None);
         assert_eq!(zone("../../etc/passwd"), None);
         assert_eq!(zone("UTC"), Some(TimeZone::UTC));
     }

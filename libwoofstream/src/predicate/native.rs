@@ -5,11 +5,11 @@
 
 use super::ast::{Literal, Op};
 use super::interpret::{Chunk, Shared};
-use super::number::Num;
 use super::pattern::Pattern;
 use super::source::{self, Scalar, Source};
 use super::subject::Subject;
 use crate::content::ContentType;
+use crate::number::Number as Num;
 use memchr::memmem::Finder;
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -204,6 +204,9 @@ impl Parser<'_> {
             self.level -= 1;
             return self.member().map(|expr| Expr { at, ..expr });
         }
+        if negates && matches!(self.token, Token::Literal(Literal::UInt(value)) if value > 1 << 63) {
+            return fault(at, "this number does not fit 64 bits");
+        }
         let operand = self.unary()?;
         self.level -= 1;
         let depth = operand.depth;
@@ -211,6 +214,7 @@ impl Parser<'_> {
             Kind::Literal(Literal::Int(value)) if negates && value != i64::MIN => {
                 Ok(Expr::literal(at, Literal::Int(-value)))
             }
+            Kind::Literal(Literal::Int(_)) if negates => fault(at, "this does not fit 64 bits"),
             Kind::Literal(Literal::Float(value)) if negates => Ok(Expr::literal(at, Literal::Float(-value))),
             _ if negates => self.node(at, Kind::Negate(Box::new(operand)), depth),
             _ => self.node(at, Kind::Not(Box::new(operand)), depth),

@@ -6,10 +6,10 @@
 
 use super::ast::{Literal, Op};
 use super::native::{Find, Node};
-use super::number::Num;
 use super::pattern::Pattern;
 use super::source::{Scalar, Source, attr};
 use super::subject::Subject;
+use crate::number::Number as Num;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -80,13 +80,7 @@ fn depth(directory: &Subject<'_>, op: Op, literal: &Literal) -> Possible {
         Some(Scalar::Num(Num::Int(depth))) => Num::Int(depth.saturating_add(1)),
         _ => return ANYTHING,
     };
-    let literal = match literal {
-        Literal::Int(value) => Num::Int(*value),
-        Literal::UInt(value) => Num::UInt(*value),
-        Literal::Float(value) => Num::Float(*value),
-        _ => return ANYTHING,
-    };
-    let Some(order) = least.compare(literal) else {
+    let Some(order) = literal.number().and_then(|literal| least.compare(literal)) else {
         return ANYTHING;
     };
     let (can_be_less, can_be_equal) = (order == Ordering::Less, order != Ordering::Greater);

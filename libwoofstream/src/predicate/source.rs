@@ -1,9 +1,9 @@
 //! Where the native part takes its values from, and the values it takes.
 
 use super::json;
-use super::number::Num;
 use super::subject::{AttrRef, Subject};
 use crate::content::ContentType;
+use crate::number::Number as Num;
 use std::borrow::Cow;
 
 /// A name of the language, or a path into `json`.
@@ -74,42 +74,13 @@ impl Source {
 }
 
 fn unsigned<'a>(value: Option<u64>) -> Option<Scalar<'a>> {
-    let value = value?;
-    Some(Scalar::Num(i64::try_from(value).map_or(Num::UInt(value), Num::Int)))
+    value.map(|value| Scalar::Num(Num::unsigned(value)))
 }
 
-/// The number that the data is or reads as. Integers stay integers, so that they compare exactly.
+/// The number that the data is or reads as. Integers stay integers.
+#[inline]
 pub(super) fn value(subject: &Subject<'_>) -> Option<Num> {
-    let data = subject.data?;
-    match subject.content {
-        ContentType::I64 => Some(Num::Int(i64::from_le_bytes(data.try_into().ok()?))),
-        ContentType::Text | ContentType::Json => match integer(data) {
-            Some(value) => Some(Num::Int(value)),
-            None => subject.content.value(data).map(Num::Float),
-        },
-        content => content.value(data).map(Num::Float),
-    }
-}
-
-/// An integer of up to 18 digits with blanks around it, which cannot overflow.
-fn integer(data: &[u8]) -> Option<i64> {
-    let text = data.trim_ascii();
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        all => (false, all),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let mut sum = 0i64;
-    for byte in digits {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        sum = sum * 10 + i64::from(byte - b'0');
-    }
-    Some(if negative { -sum } else { sum })
+    subject.content.number(subject.data?)
 }
 
 /// The data as text, without one newline at its end. Numbers are the decimal that they print as.
@@ -159,9 +130,20 @@ mod tests {
         assert_eq!(value(&of(ContentType::Text, b" -42\n")), Some(Num::Int(-42)));
         assert_eq!(value(&of(ContentType::Text, b"+7")), Some(Num::Int(7)));
         assert_eq!(value(&of(ContentType::Text, b"21.5")), Some(Num::Float(21.5)));
+        for (text, number) in [
+            (&b"1234567890123456789"[..], Num::Int(1_234_567_890_123_456_789)),
+            (b"-9223372036854775808", Num::Int(i64::MIN)),
+            (b"9223372036854775808", Num::UInt(1 << 63)),
+            (b"18446744073709551615", Num::UInt(u64::MAX)),
+            (b"18446744073709551616", Num::Float(18_446_744_073_709_551_616.0)),
+            (b"000000000000000000000000007", Num::Int(7)),
+        ] {
+            assert_eq!(value(&of(ContentType::Text, text)), Some(number));
+        }
+        assert_eq!(value(&of(ContentType::Text, b"1e400")), None);
         assert_eq!(
-            value(&of(ContentType::Text, b"1234567890123456789")),
-            Some(Num::Float(1.234_567_890_123_456_8e18))
+            value(&of(ContentType::Msgpack, b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff")),
+            Some(Num::UInt(u64::MAX))
         );
         assert_eq!(value(&of(ContentType::Text, b"-")), None);
         assert_eq!(value(&of(ContentType::Text, b"")), None);

@@ -10,13 +10,15 @@ pub(super) enum Type {
     Int,
     UInt,
     Float,
+    /// A number of which only the data tells whether it is an integer.
+    Number,
     Text,
     Bytes,
     Time,
     Duration,
     List,
     Map,
-    /// A part of a JSON value: any of the others, numbers as doubles.
+    /// A part of a JSON value: any of the others.
     Json,
     /// An attribute of no fixed type.
     Any,
@@ -28,7 +30,7 @@ impl Type {
         match self {
             Type::Null => "null",
             Type::Bool => "true or false",
-            Type::Int | Type::UInt | Type::Float => "a number",
+            Type::Int | Type::UInt | Type::Float | Type::Number => "a number",
             Type::Text => "a string",
             Type::Bytes => "bytes",
             Type::Time => "a time",
@@ -45,9 +47,14 @@ impl Type {
         matches!(self, Type::Json | Type::Any)
     }
 
-    /// True for the three kinds of numbers.
+    /// True for all kinds of numbers.
     pub(super) fn is_number(self) -> bool {
-        matches!(self, Type::Int | Type::UInt | Type::Float)
+        self.is_integer() || matches!(self, Type::Float | Type::Number)
+    }
+
+    /// True for what is an integer whatever the data.
+    pub(super) fn is_integer(self) -> bool {
+        matches!(self, Type::Int | Type::UInt)
     }
 
     /// True if values of the two types can be equal, or be told to be not.
@@ -84,7 +91,7 @@ impl Type {
     /// The type of a name that is not bound by a list macro.
     pub(super) fn of_name(name: &str) -> Type {
         match name {
-            "value" => Type::Float,
+            "value" => Type::Number,
             "text" | "name" | "path" | "type" => Type::Text,
             "json" => Type::Json,
             "data" => Type::Bytes,

@@ -4,6 +4,7 @@ use super::selection::{Span, subject};
 use super::{Selection, Sink, attrs};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
+use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault, mark};
 use std::path::Path;
 
@@ -117,6 +118,10 @@ impl Elements {
                         sink.elem(seqno, time_ns, data)?;
                         self.sent = seqno;
                         self.left -= 1;
+                    } else if let Some(trouble) =
+                        self.selection.predicate.as_ref().and_then(Predicate::trouble)
+                    {
+                        sink.fault(&Fault::from(&trouble))?;
                     }
                 }
                 Some(Item::Gone { from, to }) => {

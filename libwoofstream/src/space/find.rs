@@ -88,6 +88,9 @@ impl Walk {
         } else if metadata.is_dir() {
             self.directory(place, &metadata, sink, may_read)?;
         }
+        if let Some(trouble) = self.predicate.as_ref().and_then(Predicate::trouble) {
+            sink.fault(&Fault::from(&trouble))?;
+        }
         Ok(Step::More)
     }
 
