@@ -26,7 +26,7 @@ fn define(command: clap::Command) -> clap::Command {
              all of them.\n\n\
              owner NAME: makes a user the owner for those who come over TLS; owner alone goes back to the user who owns the \
              directory.\n\n\
-             A RIGHT is read, put, create, remove, trigger (have handlers run), admin (change this list) or all. The owner has \
+             A RIGHT is read, put, create, remove, trigger (have handlers run), admin (change this list, reset clocks) or all. The owner has \
              all of them; without a list nobody else has any. The list is the file .woof/access in the namespace. On this \
              machine, without a server, the permissions of the files decide.\n\n\
              container IMAGE [memory SIZE] [cpus NUMBER] [network] [user UID:GID]: has the handlers of the namespace run in a \
@@ -34,16 +34,19 @@ fn define(command: clap::Command) -> clap::Command {
              said, without a network unless allowed, as the owner of the directory. Where that is root it is nobody, who can write to none \
              of root's files: chown -R UID:GID NAME first. container none has them run as processes even where wserve --container says \
              otherwise, container default leaves it to wserve, container alone shows \
-             what is set. This is the file .woof/container, and is set on the machine that has the namespace.",
+             what is set. This is the file .woof/container, and is set on the machine that has the namespace.\n\n\
+             clock reset, of a woof: when an element was put under a clock that was ahead, all later ones get its time until the clock is \
+             there. This ends that: what is put from then on gets the time of the clock. Elements with times ahead keep them, and are found \
+             by time (--since, --until) as if they had that of the last one before them that is right.",
         )
-        .arg(flags::operand("NAME", "The namespace"))
+        .arg(flags::operand("NAME", "The namespace, or for clock reset the woof"))
         .arg(flags::operands("CHANGE", "What to change; without it the list is shown"))
         .arg(flags::verbose().help("Show the list after a change"))
         .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wattr farm\n  wattr farm grant user alice read put\n  wattr farm grant group ops all\n  \
              wattr farm grant any read\n  wattr farm revoke user alice put\n  wattr farm owner carol\n  \
-             wattr farm container alpine:3 memory 256MiB\n  \
+             wattr farm container alpine:3 memory 256MiB\n  wattr farm/temp clock reset\n  \
              wattr farm --json | jq 'select(.who == \"user\") | .name'",
         )
 }
@@ -54,6 +57,20 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     let list = match words.as_slice() {
         [] | ["access"] => env.spaces().access(name)?,
         ["container", words @ ..] => return container::run(name, words, args, env, out),
+        ["clock", "reset"] => {
+            let note = if env.spaces().reset_clock(name)? {
+                "its clock is reset: elements get the time at which they are put"
+            } else {
+                "nothing to reset: no element is ahead of the clock"
+            };
+            if args.has("verbose") {
+                env.messages().note(&format!("{name}: {note}"));
+            }
+            return Ok(Outcome::Done);
+        }
+        ["clock", ..] => {
+            return Err(Failure::invalid("clock", "of a woof can be reset: wattr NAME clock reset"));
+        }
         words => {
             let change = Change::parse(words.iter().copied())
                 .map_err(|error| Failure::from(error).help("wattr NAME grant user alice read put"))?;

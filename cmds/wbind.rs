@@ -24,7 +24,8 @@ fn define(command: clap::Command) -> clap::Command {
              full of such elements refuses others.\n\n\
              NAME HANDLER binds. NAME shows the bindings of a woof or namespace, list [NAMESPACE] those of a namespace. remove, pause and \
              resume NAME [HANDLER] end a binding, or have it wait and go on; remove drops triggers that are not done, and says how many. \
-             retry NAMESPACE [TRIGGER...] puts back triggers that were given up, all of them or those with these ids (wtail \
+             Of a woof that holds elements though \
+             no handler is bound to it, as a copy of one that had bindings does, remove lets go of them. retry NAMESPACE [TRIGGER...] puts back triggers that were given up, all of them or those with these ids (wtail \
              NAMESPACE/.woof/dead, to which handlers can be bound too), each once unless it was given up again.\n\n\
              The handler gets the element on its standard input, and in its environment WOOF_NAMESPACE, WOOF_NAME, WOOF_SEQNO, WOOF_TIME, \
              WOOF_ATTEMPT, WOOF_CAUSE, WOOF_DEPTH and WOOF_TRIGGER. It is done when it exits with 0. What it writes goes to the log of the server.",
@@ -55,7 +56,16 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         ["list"] => list(".", env, out),
         ["list", name] => list(name, env, out),
         ["remove", name, handlers @ ..] if handlers.len() < 2 => {
-            let place = Place::of(name, env)?;
+            let place = match Place::of(name, env) {
+                // No handler can be bound to it there; what a copy or a woof that was moved brought along may hold its elements.
+                Err(_)
+                    if handlers.is_empty()
+                        && handler::let_go(Path::new(&local(name, env)?)).is_ok_and(|held| held) =>
+                {
+                    return told(args, env, name, "removed", 0);
+                }
+                place => place?,
+            };
             let removed = bindings::remove(&place.namespace, &place.woof, handlers.first().copied())
                 .map_err(|err| place.named(err))?;
             for open in &removed.dropped {

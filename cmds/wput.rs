@@ -25,13 +25,22 @@ fn define(command: clap::Command) -> clap::Command {
             "Appends each DATA, or without any each data message of its input, to a woof; of raw input each line is one, without its \
              newline. Numbers are read as decimals into woofs of numbers. What does not fit is refused by name and the \
              rest goes on. Into a pipe it sends the sequence number of each element, once it is in (with --sync: once \
-             it is durable). When elements of one put are gone before it ends, as the woof keeps no more, that is said.",
+             it is durable). When elements of one put are gone before it ends, as the woof keeps no more, that is said.\n\n\
+             An element gets the time at which it is put. With --keep-times one of a stream (wget, wtail, wcat --from json) has the time \
+             that it comes with; so it is by itself when wtail --keep is at the other end. Times never go back within a woof: an element \
+             that is older than the newest one there gets that one's time, and one that is over a minute ahead of the clock gets the time of \
+             the put. How many did is said at the end.",
         )
         .arg(flags::operand("NAME", "Which woof"))
         .arg(flags::data("DATA", "What to append, one element each"))
         .args(flags::input())
         .arg(flags::flag("create", '\0', "Make the woof if it is not there"))
         .arg(flags::content_type().help("Content type of a woof that --create makes [default: that of the input, or text]"))
+        .arg(flags::flag("keep-times", '\0', "Give each element the time that it comes with"))
+        .arg(
+            flags::flag("new-times", '\0', "Give elements the time of the put, those of wtail --keep too")
+                .conflicts_with("keep-times"),
+        )
         .arg(flags::flag("sync", '\0', "Make the elements durable before they are acknowledged"))
         .arg(flags::option("handler", '\0', "HANDLER", "Have this handler of the namespace run for each element"))
         .arg(flags::duration("wait-handlers", '\0', "Where the woof is full of elements whose handlers are not done, wait so long"))
@@ -54,18 +63,25 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
         wait: args.number("wait-handlers").map_or(Duration::ZERO, Duration::from_nanos),
     };
+    let keep_times = match (args.has("keep-times"), args.has("new-times")) {
+        (false, false) => None,
+        (keep, _) => Some(keep),
+    };
     let mut target = Target {
         name,
         create,
         sync: args.has("sync"),
+        keep_times,
         trigger,
         spaces: &spaces,
         put: None,
         own: Own::default(),
+        clock_told: false,
     };
     let done = put(args, env, out, &mut target);
-    if let Some(gone) = target.gone().filter(|_| !args.has("quiet")) {
-        env.messages().note(&gone);
+    if !args.has("quiet") {
+        let notes = target.clock_note().into_iter().chain(target.notes());
+        notes.for_each(|note| env.messages().note(&note));
     }
     done
 }
@@ -84,6 +100,10 @@ fn put(args: &Args, env: &mut Env, out: &mut Output, target: &mut Target<'_>) ->
     // That there is no such woof is told before any input is waited for.
     if target.create.is_none() {
         target.open(None)?;
+        // At once, as it may be long before this ends.
+        if let Some(note) = target.clock_note().filter(|_| !args.has("quiet")) {
+            env.messages().note(&note);
+        }
     }
     let mut input = env.input(args)?;
     let delimiter = match input.split() {
@@ -219,7 +239,7 @@ fn take(
             Input::Message(raw) => match raw.kind {
                 Kind::ELEM => {
                     let elem = raw.elem()?;
-                    batch.add_from(&context.woof, elem.seqno, elem.data, context.content)?;
+                    batch.add_from(&context.woof, &elem, context.content)?;
                 }
                 Kind::POSITION => {
                     if let Message::Position(position) = raw.decode()? {

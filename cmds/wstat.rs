@@ -4,8 +4,10 @@ mod triggers;
 
 use crate::support::prelude::*;
 use crate::support::{time, units};
+use libwoofstream::handler;
 use libwoofstream::space::Space as _;
 use libwoofstream::wire::Value;
+use std::path::Path;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wstat",
@@ -46,7 +48,9 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
             }
             Ok(dir) if text => {
                 let gap = if done > 0 { "\n" } else { "" };
-                out.bytes(format!("{gap}{}", page(&dir)).as_bytes())?;
+                let path = env.local_path(name).ok().flatten();
+                let by_nobody = path.is_some_and(|path| handler::is_held_by_nobody(Path::new(&path)));
+                out.bytes(format!("{gap}{}", page(&dir, by_nobody)).as_bytes())?;
             }
             Ok(dir) => out.dir(&dir)?,
         }
@@ -56,7 +60,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
 }
 
 /// What people want to know of a woof, in the order in which they ask.
-fn page(dir: &Dir) -> String {
+fn page(dir: &Dir, held_by_nobody: bool) -> String {
     let number = |name: &str| dir.uint(name).unwrap_or(0);
     let now = libwoofstream::sys::now_ns();
     let time = |name: &str| {
@@ -64,10 +68,9 @@ fn page(dir: &Dir) -> String {
         format!("{} ({})", time::local(at), time::in_words(at, now))
     };
     let (first, next) = (number("first_seqno"), number("next_seqno"));
-    let mut rows = vec![
-        ("name", dir.text("path").unwrap_or_default().to_owned()),
-        ("content", dir.text("content").unwrap_or_default().to_owned()),
-    ];
+    let name = dir.text("path").unwrap_or_default();
+    let mut rows =
+        vec![("name", name.to_owned()), ("content", dir.text("content").unwrap_or_default().to_owned())];
     rows.push(match number("elements") {
         0 => ("elements", format!("none, the next is {next}")),
         count => ("elements", format!("{count}, from {first} to {}", next - 1)),
@@ -93,11 +96,27 @@ fn page(dir: &Dir) -> String {
         rows.push(("oldest", time("first_time")));
         rows.push(("newest", time("last_time")));
     }
+    if dir.get("ahead_time").is_some() {
+        let what = "is ahead of the clock, and what is put gets its time until then";
+        rows.push(("clock", format!("the newest {what} (wattr {name} clock reset)")));
+    }
     rows.push(("created", time("created")));
     if dir.get("sync") == Some(&Value::Bool(true)) {
         rows.push(("sync", "every element is durable before it is acknowledged".to_owned()));
     } else if dir.get("synced_seqno").is_some() {
         rows.push(("durable", format!("up to {}", number("synced_seqno") - 1)));
+    }
+    if dir.get("held").is_some() {
+        let held = number("held");
+        let which = if held < next { format!("from {held} on") } else { "none yet".to_owned() };
+        rows.push((
+            "held",
+            if held_by_nobody {
+                format!("{which}, though no handler is bound to it (wbind remove {name} lets go of them)")
+            } else {
+                format!("{which}, until their handlers are done")
+            },
+        ));
     }
     if number("recoveries") > 0 {
         let cut = number("last_cut");

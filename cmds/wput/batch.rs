@@ -4,10 +4,11 @@
 
 use super::sources::{Sources, Verdict};
 use crate::support::prelude::*;
+use crate::support::time;
 use libwoofstream::chan::BeforeWait;
 use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
-use libwoofstream::log::{Options, Stamp};
+use libwoofstream::log::{Given, Options, Stamp};
 use libwoofstream::space::{Create, Put, Space as _, Spaces, Target as SpaceTarget, Told, Trigger};
 use libwoofstream::wire;
 
@@ -77,9 +78,13 @@ pub(super) struct Target<'a> {
     /// Make it if need be, of this type if one was asked for.
     pub(super) create: Option<Option<ContentType>>,
     pub(super) sync: bool,
+    /// Whether elements keep the times that they come with; if nothing is said, those of a kept position do.
+    pub(super) keep_times: Option<bool>,
     pub(super) trigger: Trigger,
     pub(super) put: Option<Box<dyn Put>>,
     pub(super) own: Own,
+    /// It was said that its clock is ahead.
+    pub(super) clock_told: bool,
 }
 
 impl Target<'_> {
@@ -97,10 +102,30 @@ impl Target<'_> {
         })
     }
 
-    /// What is to be said of elements of this put that the woof has forgotten.
-    pub(super) fn gone(&self) -> Option<String> {
-        let gone = self.own.gone(self.put.as_ref()?.first_kept()?)?;
-        Some(format!("{}: {gone}", self.name))
+    /// What is to be said of this put when it is over.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let Some(put) = &self.put else { return Vec::new() };
+        let gone = put.first_kept().and_then(|kept| self.own.gone(kept));
+        let changed = put.changed_times();
+        let of = |count: u64| if count == 1 { "1 element".to_owned() } else { format!("{count} elements") };
+        let behind = (changed.behind > 0).then(|| {
+            let what = "came with times before that of the newest one, and got its time";
+            format!("{} {what}, as times do not go back", of(changed.behind))
+        });
+        let ahead = (changed.ahead > 0).then(|| {
+            let what = "came with times over a minute ahead of the clock, and got the time of the put";
+            format!("{} {what}", of(changed.ahead))
+        });
+        [gone, behind, ahead].into_iter().flatten().map(|note| format!("{}: {note}", self.name)).collect()
+    }
+
+    /// What is to be said of a woof whose times are ahead of the clock, once.
+    pub(super) fn clock_note(&mut self) -> Option<String> {
+        let ahead = self.put.as_ref().filter(|_| !self.clock_told)?.clock_ahead()?;
+        self.clock_told = true;
+        let what = "is ahead of the clock: what is put gets that time until the clock is there";
+        let cure = format!("wattr {} clock reset ends that", self.name);
+        Some(format!("{}: its newest element, of {}, {what} ({cure})", self.name, time::local(ahead)))
     }
 
     /// True for an open woof of bytes.
@@ -156,6 +181,14 @@ impl BeforeWait for Settling<'_, '_> {
     }
 }
 
+/// What an element came with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Came {
+    stamp: Option<Stamp>,
+    /// 0 for none that is kept.
+    time_ns: u64,
+}
+
 /// Elements that came together, and where it is told that they are in.
 pub(super) struct Batch<'b, 'a> {
     pub(super) target: &'b mut Target<'a>,
@@ -164,6 +197,10 @@ pub(super) struct Batch<'b, 'a> {
     ends: Vec<usize>,
     /// The stamps of the elements; none, or one for each.
     stamps: Vec<Stamp>,
+    /// The times that they came with, 0 for none; none, or one for each.
+    times: Vec<u64>,
+    /// Elements keep the times that they come with.
+    keeps_times: bool,
     sources: Sources,
     /// What the data is, where it is made into elements elsewhere.
     source: ContentType,
@@ -179,12 +216,15 @@ impl<'b, 'a> Batch<'b, 'a> {
     const FULL: usize = 256 << 10;
 
     pub(super) fn new(target: &'b mut Target<'a>, out: &'b mut Output) -> Batch<'b, 'a> {
+        let keeps_times = target.keep_times == Some(true);
         Batch {
             target,
             out,
             data: Vec::new(),
             ends: Vec::new(),
             stamps: Vec::new(),
+            times: Vec::new(),
+            keeps_times,
             sources: Sources::default(),
             source: ContentType::Text,
             lines: false,
@@ -195,7 +235,7 @@ impl<'b, 'a> Batch<'b, 'a> {
 
     /// Takes one element, given as `source`. What does not fit is told and left out.
     pub(super) fn add(&mut self, data: &[u8], source: ContentType) -> Result<(), Failure> {
-        self.take(data, source, 0, None)
+        self.take(data, source, 0, Came::default())
     }
 
     /// As [`Batch::add`], for the line of this number.
@@ -205,26 +245,27 @@ impl<'b, 'a> Batch<'b, 'a> {
         source: ContentType,
         line: u64,
     ) -> Result<(), Failure> {
-        self.take(data, source, line, None)
+        self.take(data, source, line, Came::default())
     }
 
-    /// As [`Batch::add`], for an element that came as number `seqno` of `woof`, unless it is in already.
+    /// As [`Batch::add`], for an element that came as one of `woof`, unless it is in already.
     pub(super) fn add_from(
         &mut self,
         woof: &str,
-        seqno: u64,
-        data: &[u8],
+        elem: &wire::Elem<'_>,
         source: ContentType,
     ) -> Result<(), Failure> {
+        let time_ns = if self.keeps_times { elem.time_ns } else { 0 };
         if self.sources.is_empty() {
-            return self.take(data, source, 0, None);
+            return self.take(elem.data, source, 0, Came { stamp: None, time_ns });
         }
         let put = self.target.open(Some(source))?;
-        match self.sources.look(woof, seqno, &mut **put)? {
-            Verdict::Plain => self.take(data, source, 0, None),
-            Verdict::Stamped(stamp) => self.take(data, source, 0, Some(stamp)),
-            Verdict::Again => Ok(()),
-        }
+        let stamp = match self.sources.look(woof, elem.seqno, &mut **put)? {
+            Verdict::Plain => None,
+            Verdict::Stamped(stamp) => Some(stamp),
+            Verdict::Again => return Ok(()),
+        };
+        self.take(elem.data, source, 0, Came { stamp, time_ns })
     }
 
     fn take(
@@ -232,7 +273,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         data: &[u8],
         source: ContentType,
         line: u64,
-        stamp: Option<Stamp>,
+        Came { stamp, time_ns }: Came,
     ) -> Result<(), Failure> {
         // A batch has stamps or none.
         if !self.ends.is_empty() && stamp.is_some() == self.stamps.is_empty() {
@@ -255,6 +296,9 @@ impl<'b, 'a> Batch<'b, 'a> {
             Ok(()) => {
                 self.ends.push(self.data.len());
                 self.stamps.extend(stamp);
+                if self.keeps_times {
+                    self.times.push(time_ns);
+                }
             }
             Err(err) => {
                 self.data.truncate(start);
@@ -271,6 +315,11 @@ impl<'b, 'a> Batch<'b, 'a> {
 
     /// Takes note of how far the elements before this place go, of a woof whose reader waits for that.
     pub(super) fn position(&mut self, position: &wire::Position) -> Result<(), Failure> {
+        if self.target.keep_times.is_none() && !self.keeps_times {
+            // A woof that is carried keeps its times. What came before has none.
+            self.append()?;
+            self.keeps_times = true;
+        }
         let count = self.given + self.ends.len() as u64;
         let target = &*self.target;
         Ok(self.sources.note(position, count, || target.identity())?)
@@ -298,7 +347,11 @@ impl<'b, 'a> Batch<'b, 'a> {
                 told = report(out, name, lines, &what);
             }
         };
-        let done = if self.stamps.is_empty() {
+        let done = if !self.times.is_empty() {
+            let stamps = self.stamps.iter().copied().map(Some).chain(std::iter::repeat(None));
+            let given = |((data, time_ns), stamp)| Given { stamp, time_ns, data };
+            put.put_given(&mut items.zip(self.times.iter().copied()).zip(stamps).map(given), &mut report)
+        } else if self.stamps.is_empty() {
             put.put(&mut items, &mut report)
         } else {
             put.put_stamped(&mut self.stamps.iter().copied().zip(items), &mut report)
@@ -308,6 +361,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         self.data.clear();
         self.ends.clear();
         self.stamps.clear();
+        self.times.clear();
         let kept = self.sources.arrived(self.arrived);
         done?;
         told?;

@@ -157,3 +157,9 @@ pub const RUN_MESSAGE_MAX: usize = 1 << 20;
 
 /// The most directories under a served directory that are watched for bindings.
 pub const WATCHED_DIRS_MAX: usize = 65_536;
+
+/// So far ahead of the clock the time of an element may be, in nanoseconds: clocks of machines differ.
+pub const CLOCK_AHEAD_NS: u64 = 60_000_000_000;
+
+/// The most times that the clock of a woof can be reset within the elements that it keeps.
+pub const CLOCK_BREAKS_MAX: usize = 8;

@@ -155,7 +155,7 @@ fn an_old_stream_and_a_strangers_move_nothing() {
         .done();
     let kept = fs::read(position(&sandbox)).unwrap();
     // Its token is not the one in the file any more. What is not there yet is put, and known the next time.
-    sandbox.sh("wput hub < saved > acks; wput hub < saved > acks").done();
+    sandbox.sh("wput -q hub < saved > acks; wput hub < saved > acks").done();
     assert_eq!(hub(&sandbox), "6 7 1 2 3 4 5");
     assert_eq!(fs::read(position(&sandbox)).unwrap(), kept);
     // A stream that names another file than a position in its place: the file is not even opened for what it is.

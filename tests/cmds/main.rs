@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
+mod copies;
 mod frame;
 mod keep;
 mod progress;
@@ -11,6 +12,7 @@ mod server;
 mod shows;
 mod streams;
 mod support;
+mod times;
 mod wattr;
 mod wcat;
 mod wcount;

@@ -9,7 +9,7 @@ use super::link::{Came, Failure, Link, Wait};
 use super::remote::{Remote, Target, Trying};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
-use crate::log::{Run, Stamp};
+use crate::log::{ChangedTimes, Given, Run, Stamp};
 use crate::net::{self, Request, answer};
 use crate::space::{Put, Stop, Told, Trigger};
 use crate::wire::{ELEM_PREFIX, Fault};
@@ -60,6 +60,9 @@ pub(super) struct Putting {
     trigger: Trigger,
     source: ContentType,
     next_source: ContentType,
+    /// Elements have times of their own, those of this request and those that are put next.
+    times: bool,
+    next_times: bool,
     writer: u64,
     /// The writer id is one of the caller's stamps.
     stamped: bool,
@@ -85,6 +88,9 @@ pub(super) struct Putting {
     /// The writer sequence of the last element that was put, and of the last that was answered for.
     last: u64,
     answered: u64,
+    /// What the server said of times.
+    changed: ChangedTimes,
+    ahead: Option<u64>,
 }
 
 impl Putting {
@@ -100,6 +106,8 @@ impl Putting {
             trigger: Trigger::default(),
             source: ContentType::Text,
             next_source: ContentType::Text,
+            times: false,
+            next_times: false,
             writer,
             stamped: false,
             resumes: false,
@@ -115,6 +123,8 @@ impl Putting {
             waiting: 0,
             last: 0,
             answered: 0,
+            changed: ChangedTimes::default(),
+            ahead: None,
         };
         putting.link = Some(putting.connect()?);
         Ok(putting)
@@ -150,6 +160,7 @@ impl Putting {
             made: self.made,
             handler: self.trigger.handler.clone(),
             depth: self.trigger.depth,
+            times: self.times,
         }))?;
         // From now on something of this put can be there.
         let fresh = !std::mem::replace(&mut self.resumes, true);
@@ -306,6 +317,8 @@ impl Putting {
                 self.from = after;
                 report(Told::In(Run { first: seqno, count }));
             }
+            answer::TIMES => self.changed += ChangedTimes { behind: word(0)?, ahead: word(1)? },
+            answer::AHEAD => self.ahead = Some(word(0)?),
             answer::REFUSED => {
                 let seq = word(0)?;
                 let fault = Fault::from_bytes(data.get(8..).unwrap_or_default())
@@ -344,7 +357,7 @@ impl Putting {
     }
 
     /// Takes one element.
-    fn take(&mut self, seq: u64, data: &[u8]) -> Result<()> {
+    fn take(&mut self, seq: u64, time_ns: u64, data: &[u8]) -> Result<()> {
         if seq <= self.last || seq == u64::MAX {
             let text = format!("writer sequence {seq} after {}", self.last);
             return Err(self.error(Code::Invalid, &text));
@@ -354,7 +367,7 @@ impl Putting {
         }
         if let Some(chunk) = self.chunks.back_mut() {
             let before = chunk.bytes.len();
-            encode::elem(&mut chunk.bytes, seq, 0, data);
+            encode::elem(&mut chunk.bytes, seq, time_ns, data);
             chunk.last = seq;
             self.waiting += chunk.bytes.len() - before;
             self.last = seq;
@@ -395,11 +408,43 @@ impl Putting {
 
     /// Has what is put from now on be what it was said to be.
     fn turn_to_next(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
-        if self.source != self.next_source || self.sync != self.next_sync {
+        let next = (self.next_source, self.next_sync, self.next_times);
+        if (self.source, self.sync, self.times) != next {
             self.reopen(report)?;
-            (self.source, self.sync) = (self.next_source, self.next_sync);
+            (self.source, self.sync, self.times) = next;
         }
         Ok(())
+    }
+
+    /// Takes elements, with stamps or without, and sends what can be sent.
+    fn take_all<'a>(
+        &mut self,
+        times: bool,
+        items: &mut dyn Iterator<Item = Given<'a>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.next_times = times;
+        self.turn_to_next(report)?;
+        for Given { stamp, time_ns, data } in items {
+            match stamp {
+                Some(stamp) if stamp.writer != self.writer => {
+                    self.turn_to_writer(stamp.writer, report)?;
+                    self.stamped = true;
+                }
+                None if self.stamped => {
+                    // A sequence of our own making could be one that the caller has for another element.
+                    let writer = self.remote.random();
+                    self.turn_to_writer(writer, report)?;
+                    (self.stamped, self.resumes) = (false, false);
+                }
+                _ => {}
+            }
+            if self.is_full() {
+                self.pump(true, &|putting| !putting.is_full(), report)?;
+            }
+            self.take(stamp.map_or(self.last + 1, |stamp| stamp.seq), time_ns, data)?;
+        }
+        self.pump(false, &|putting| !putting.is_full(), report)
     }
 
     /// Ends the stream of a put that is settled, as far as that can be done without waiting.
@@ -446,20 +491,7 @@ impl Put for Putting {
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
-        self.turn_to_next(report)?;
-        if self.stamped {
-            // A sequence of our own making could be one that the caller has for another element.
-            let writer = self.remote.random();
-            self.turn_to_writer(writer, report)?;
-            (self.stamped, self.resumes) = (false, false);
-        }
-        for data in items {
-            if self.is_full() {
-                self.pump(true, &|putting| !putting.is_full(), report)?;
-            }
-            self.take(self.last + 1, data)?;
-        }
-        self.pump(false, &|putting| !putting.is_full(), report)
+        self.take_all(false, &mut items.map(|data| Given { stamp: None, time_ns: 0, data }), report)
     }
 
     fn put_stamped(
@@ -467,18 +499,24 @@ impl Put for Putting {
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
-        self.turn_to_next(report)?;
-        for (stamp, data) in items {
-            if stamp.writer != self.writer {
-                self.turn_to_writer(stamp.writer, report)?;
-                self.stamped = true;
-            }
-            if self.is_full() {
-                self.pump(true, &|putting| !putting.is_full(), report)?;
-            }
-            self.take(stamp.seq, data)?;
-        }
-        self.pump(false, &|putting| !putting.is_full(), report)
+        let given = |(stamp, data)| Given { stamp: Some(stamp), time_ns: 0, data };
+        self.take_all(false, &mut items.map(given), report)
+    }
+
+    fn put_given(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.take_all(true, items, report)
+    }
+
+    fn changed_times(&self) -> ChangedTimes {
+        self.changed
+    }
+
+    fn clock_ahead(&self) -> Option<u64> {
+        self.ahead
     }
 
     fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {

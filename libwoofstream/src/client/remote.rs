@@ -357,6 +357,17 @@ impl Space for Remote {
         .map_err(Failure::into_error)
     }
 
+    fn reset_clock(&self, name: &str) -> Result<bool> {
+        let target = self.target(name)?;
+        let request = Request::Clock(net::Named { name: target.path.clone() });
+        let mut was_ahead = false;
+        self.ask(&target, request, &mut |message| {
+            was_ahead |= matches!(message, Message::App { name: net::answer::AHEAD, .. });
+            Ok(())
+        })?;
+        Ok(was_ahead)
+    }
+
     fn access(&self, namespace: &str) -> Result<AccessList> {
         self.ask_access(namespace, None)
     }

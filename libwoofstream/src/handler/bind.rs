@@ -5,6 +5,7 @@
 
 use super::bindings::{Binding, Bindings, lock};
 use super::files;
+use super::holder::is_bound;
 use super::journal::{make_state_woof, note, open_woof, state_woof_options};
 use super::record::{Record, What};
 use super::summary::{Open, not_done};
@@ -192,9 +193,12 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<Rem
         bindings.list = left;
         if gone.is_empty() {
             let left = || log::open(&namespace.join(woof)).ok().filter(|open| open.held().is_some());
-            let is_bound = || bindings.list.iter().any(|binding| binding.woof == woof);
             return match left() {
-                Some(open) if handler.is_none() && !is_bound() && check_own(woof).is_ok() => {
+                Some(open)
+                    if handler.is_none()
+                        && !is_bound(bindings, namespace, &open)
+                        && check_own(woof).is_ok() =>
+                {
                     open.hold(None).map(|_| 0)
                 }
                 _ => Err(not_bound(woof, handler)),
@@ -207,8 +211,8 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<Rem
             }
             Err(err) => *unsaid = Some(err),
         }
-        if !bindings.list.iter().any(|binding| binding.woof == woof)
-            && let Ok(open) = log::open(&namespace.join(woof))
+        if let Ok(open) = log::open(&namespace.join(woof))
+            && !is_bound(bindings, namespace, &open)
         {
             let (open, _) = let_go.insert((open.clone(), open.held()));
             open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;

@@ -329,5 +329,10 @@ impl Bindings {
 /// # Errors
 /// When somebody else has them locked for too long.
 pub(super) fn lock(state: &StateDir) -> Result<File> {
-    state.lock(StateDir::LOCK_WAIT)
+    lock_for(state, StateDir::LOCK_WAIT)
+}
+
+/// As [`lock`], for who does not wait as long.
+pub(super) fn lock_for(state: &StateDir, wait: Duration) -> Result<File> {
+    state.lock(wait)
 }

@@ -19,6 +19,7 @@ mod element;
 mod environment;
 mod follow;
 mod groups;
+mod holder;
 mod input;
 mod journal;
 mod lines;
@@ -50,6 +51,8 @@ pub(crate) use asked::{start, told_to_stop, user_of};
 pub use bindings::{Binding, Bindings, Input};
 pub use dead::{DeadLetter, Retried, retry};
 pub use dispatch::{Dispatcher, Ended, Stopper};
+pub(crate) use holder::asked_by;
+pub use holder::{is_held_by_nobody, let_go};
 #[cfg(feature = "net")]
 pub(crate) use logged::Logged;
 pub use process::kill_orphans;

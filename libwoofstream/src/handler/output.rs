@@ -51,6 +51,7 @@ impl Output {
             let woof = woof.map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
             appender.set_mark(Mark::new(0, depth));
+            super::asked_by(&mut appender, &woof, &namespace.join(name), name);
             Ok::<_, String>(Into {
                 name: name.to_owned(),
                 appender,

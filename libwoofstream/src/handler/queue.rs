@@ -240,8 +240,9 @@ impl Queue {
         };
         let (status, found) = (woof.status(), woof.identity().map_err(|err| err.of(&*self.binding.woof))?);
         let held = match woof.held() {
-            Some(held) => held,
-            None => woof.hold(Some(woof.first_seqno()))?,
+            Some(held) if !woof.is_hold_copied() => held,
+            // What came along with a copy holds it in this file from now on.
+            held => woof.hold(Some(held.unwrap_or(0)))?,
         };
         let anew = made != Some(status.created_ns);
         let after_loss = recoveries.is_some_and(|before| before != status.recoveries);

@@ -7,12 +7,14 @@
 //!
 //! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
 
+use super::clock::{ChangedTimes, Clock};
 use super::format::{CHUNK_ELEMENTS, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
+use super::hold::{Asked, Holder};
 use super::lock::{Slot, Taken};
 use super::mark::Mark;
 use super::region::Region;
 use super::repair;
-use super::stamp::{Entry, Stamp};
+use super::stamp::{Entry, Given, Stamp};
 use crate::error::{Code, Error, Result};
 use crate::sys;
 use std::sync::atomic::Ordering;
@@ -47,6 +49,10 @@ pub struct Appender {
     mark: Mark,
     /// How long an append waits for handlers that hold elements back.
     wait: Duration,
+    /// Who is asked whether there are such handlers.
+    asked: Asked,
+    /// Of elements that came with a time.
+    changed: ChangedTimes,
 }
 
 impl Appender {
@@ -61,6 +67,8 @@ impl Appender {
             failed: false,
             mark: Mark::NONE,
             wait: Duration::ZERO,
+            asked: Asked::default(),
+            changed: ChangedTimes::default(),
         })
     }
 
@@ -96,6 +104,17 @@ impl Appender {
     /// of being refused at once.
     pub fn set_wait(&mut self, wait: Duration) {
         self.wait = wait;
+    }
+
+    /// Has `holder` be asked, where the oldest elements are held for handlers that are not done, whether there still are such
+    /// handlers. It may let go of them.
+    pub fn set_holder(&mut self, holder: impl Fn() -> Holder + Send + 'static) {
+        self.asked = Asked::of(holder);
+    }
+
+    /// How many of the elements that were appended with a time so far did not keep it.
+    pub fn changed_times(&self) -> ChangedTimes {
+        self.changed
     }
 
     /// The largest element this woof takes, in bytes.
@@ -144,6 +163,33 @@ impl Appender {
     pub fn extend_stamped<'a>(
         &mut self,
         items: impl IntoIterator<Item = (Stamp, &'a [u8])>,
+        report: impl FnMut(Run),
+    ) -> Result<()> {
+        self.extend_with(items, report)
+    }
+
+    /// Appends elements in order, with times and stamps of their own, as [`Appender::extend`] does.
+    ///
+    /// ```
+    /// use libwoofstream::log::{self, Given, Item, Options};
+    /// let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("temp");
+    /// log::create(&path, &Options::default()).unwrap();
+    /// let woof = log::open(&path).unwrap();
+    /// let mut appender = woof.appender().unwrap();
+    /// let given = |time_ns| Given { stamp: None, time_ns, data: &b"21.5"[..] };
+    /// appender.extend_given([given(7), given(5)], |_| {}).unwrap();
+    /// let mut cursor = woof.cursor(1);
+    /// assert!(matches!(cursor.next(), Some(Item::Elem { time_ns: 7, .. })));
+    /// assert!(matches!(cursor.next(), Some(Item::Elem { time_ns: 7, .. })), "times never go back");
+    /// assert_eq!(appender.changed_times().behind, 1);
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Appender::extend`].
+    pub fn extend_given<'a>(
+        &mut self,
+        items: impl IntoIterator<Item = Given<'a>>,
         report: impl FnMut(Run),
     ) -> Result<()> {
         self.extend_with(items, report)
@@ -221,10 +267,16 @@ impl Appender {
             if let Some(seqno) = self.write_chunk(std::slice::from_ref(item), record_len(item.0.len()))? {
                 return Ok(seqno);
             }
+            let advice = match self.asked.look() {
+                Some(Holder::LetGo) => continue,
+                Some(Holder::Unknown(advice)) => format!("; {advice}"),
+                Some(Holder::Bound) | None => String::new(),
+            };
             let left = deadline.saturating_duration_since(std::time::Instant::now());
             if left.is_zero() {
-                let text =
-                    format!("woof is full of elements whose handlers are not done: the oldest is {hold}");
+                let text = format!(
+                    "woof is full of elements whose handlers are not done: the oldest is {hold}{advice}"
+                );
                 return Err(Error::new(Code::Full, "", text));
             }
             self.region.wait_for_hold(hold, left);
@@ -255,9 +307,9 @@ impl Appender {
             ));
         }
         let now = sys::now_ns();
-        let Appender { region, slot, scratch, sync, .. } = self;
+        let Appender { region, slot, scratch, sync, changed, .. } = self;
         let taken = slot.lock(&region.map, shared::APPEND_LOCK);
-        let writer = Locked { region, slot, scratch, sync: *sync };
+        let writer = Locked { region, slot, scratch, changed, sync: *sync };
         let written = writer.write(taken, now, items, bytes);
         Slot::unlock(&region.map, shared::APPEND_LOCK);
         // One that fell asleep while we published.
@@ -289,6 +341,7 @@ struct Locked<'a> {
     region: &'a Region,
     slot: &'a Slot,
     scratch: &'a mut Vec<u8>,
+    changed: &'a mut ChangedTimes,
     sync: bool,
 }
 
@@ -306,7 +359,9 @@ impl Locked<'_> {
         repair::before_writing(region, taken)?;
         let first_new = region.next_seqno();
         let mut pos = map.load(shared::NEXT_POS, Ordering::Relaxed);
-        let time = now.max(map.load(shared::LAST_TIME, Ordering::Relaxed));
+        // The first element is older than its woof where it comes from another one.
+        let newest = if first_new == 1 { 0 } else { map.load(shared::LAST_TIME, Ordering::Relaxed) };
+        let mut clock = Clock { now, newest, changed: ChangedTimes::default() };
         let next = first_new + items.len() as u64;
         let end = pos + bytes;
         let hold = region.hold();
@@ -321,7 +376,8 @@ impl Locked<'_> {
         for (seqno, (item, payload)) in (first_new..).zip(items) {
             let unsynced = (pos.saturating_sub(synced) / 8).min(u64::from(UNSYNCED_UNKNOWN));
             #[expect(clippy::cast_possible_truncation, reason = "limited to 24 bits in the line above")]
-            let record = Record::new(region.seed(), seqno, time, pos, unsynced as u32, *payload);
+            let record =
+                Record::new(region.seed(), seqno, item.time(&mut clock), pos, unsynced as u32, *payload);
             if self.sync {
                 record_into(self.scratch, &record.encode(), item);
             } else {
@@ -338,13 +394,14 @@ impl Locked<'_> {
             })?;
         }
         map.store(shared::NEXT_POS, pos, Ordering::Relaxed);
-        map.store(shared::LAST_TIME, time, Ordering::Relaxed);
+        map.store(shared::LAST_TIME, clock.newest, Ordering::Relaxed);
         map.store(shared::NEXT_SEQNO, next, Ordering::Release);
         let history = region.geometry.options.history;
         if next - region.first_seqno() > history {
             forget(region, next - history, next, pos);
         }
         region.wake_followers();
+        *self.changed += clock.changed;
         Ok(Some(first_new))
     }
 

@@ -246,8 +246,12 @@ fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Unnamed> 
     let mut hold = [0; 8];
     let held = like.is_some_and(|old| old.read_exact_at(&mut hold, shared::HOLD_SEQNO as u64).is_ok());
     if held && hold != [0; 8] {
-        let written = unnamed.file().write_all_at(&1u64.to_le_bytes(), shared::HOLD_SEQNO as u64);
-        written.and_then(|()| unnamed.file().sync_all()).map_err(|err| Error::io("", "create", err))?;
+        use std::os::unix::fs::MetadataExt as _;
+        let held = unnamed.file().metadata().and_then(|meta| {
+            let words = [1u64.to_le_bytes(), meta.ino().to_le_bytes()].concat();
+            unnamed.file().write_all_at(&words, shared::HOLD_SEQNO as u64)
+        });
+        held.and_then(|()| unnamed.file().sync_all()).map_err(|err| Error::io("", "create", err))?;
     }
     Ok(unnamed)
 }

@@ -40,6 +40,8 @@ pub(super) mod shared {
     pub(in crate::log) const EVENT: usize = PAGE + 104;
     /// The oldest seqno that must not be forgotten, as its handlers are not done; 0: none is held.
     pub(in crate::log) const HOLD_SEQNO: usize = PAGE + 112;
+    /// The number of the file, on its device, in which it was held; another one tells that the hold was copied with the file.
+    pub(in crate::log) const HOLD_FILE: usize = PAGE + 120;
     /// 1 when a follower may be asleep.
     pub(in crate::log) const WAITING: usize = PAGE + 128;
     /// All records before this position are durable.
@@ -58,6 +60,8 @@ pub(super) mod shared {
     pub(in crate::log) const FAILED_SYNCS: usize = PAGE + 288;
     /// 1 from a failed sync until all is written again.
     pub(in crate::log) const WRITE_AGAIN: usize = PAGE + 296;
+    /// Where times begin anew, as the clock was reset: a seqno and a time of 8 bytes each, for `CLOCK_BREAKS_MAX` of them.
+    pub(in crate::log) const BREAKS: usize = PAGE + 512;
     /// Generation numbers of the appenders' slots, 32 bits each.
     pub(in crate::log) const GENERATIONS: usize = 2 * PAGE;
 

@@ -11,8 +11,47 @@ use super::region::Region;
 use super::repair;
 use super::woof::Woof;
 use crate::error::{Code, Error, Result};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What is known of the handlers that elements are held for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// There are such handlers, as far as is known.
+    Bound,
+    /// There are none, and the elements are held no longer.
+    LetGo,
+    /// None are known, but there may be some elsewhere: what can be done about it.
+    Unknown(String),
+}
+
+/// Looks at most so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Who is asked whether there are handlers that elements are held for.
+#[derive(Default)]
+pub(super) struct Asked {
+    ask: Option<Box<dyn Fn() -> Holder + Send>>,
+    last: Option<Instant>,
+}
+
+impl Asked {
+    pub(super) fn of(ask: impl Fn() -> Holder + Send + 'static) -> Asked {
+        Asked { ask: Some(Box::new(ask)), last: None }
+    }
+
+    /// What is found; nothing when it was asked a moment before, or nobody can be asked.
+    pub(super) fn look(&mut self) -> Option<Holder> {
+        let ask = self.ask.as_ref()?;
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < LOOK_AGAIN) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(ask())
+    }
+}
 
 impl Region {
     /// The oldest seqno that is held; 0 when none is.
@@ -30,6 +69,12 @@ impl Region {
         super::futex::wait(self.map.word(shared::HOLD_SEQNO), low, Some(time.min(Duration::from_secs(1))));
     }
 
+    /// Notes in which file elements are held, before they are.
+    fn note_file(&self) {
+        let file = self.file.metadata().map_or(0, |meta| meta.ino());
+        self.map.store(shared::HOLD_FILE, file, Ordering::Release);
+    }
+
     fn set_hold(&self, seqno: u64) {
         self.map.store(shared::HOLD_SEQNO, seqno, Ordering::Release);
         super::futex::wake_all(self.map.word(shared::HOLD_SEQNO));
@@ -40,6 +85,13 @@ impl Woof {
     /// The oldest seqno that is held: nothing from it on is forgotten. `None` when nothing is held.
     pub fn held(&self) -> Option<u64> {
         Some(self.view().region.hold()).filter(|seqno| *seqno != 0)
+    }
+
+    /// True when its elements were held in another file, of which this one is a copy.
+    pub fn is_hold_copied(&self) -> bool {
+        let region = &self.view().region;
+        let file = region.map.load(shared::HOLD_FILE, Ordering::Acquire);
+        region.hold() != 0 && file != 0 && region.file.metadata().is_ok_and(|own| own.ino() != file)
     }
 
     /// Holds the elements from `seqno` on, or ends the hold with `None`. Of what is not kept any more nothing can be held: gives the seqno
@@ -78,6 +130,7 @@ impl Woof {
         let seqno = seqno.map_or(0, |seqno| seqno.max(region.first_seqno()).min(region.next_seqno()));
         let state = region.state();
         if state == shared::STATE_LIVE {
+            region.note_file();
             region.set_hold(seqno);
         }
         Slot::unlock(&region.map, shared::APPEND_LOCK);

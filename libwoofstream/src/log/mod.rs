@@ -9,6 +9,7 @@
 //! an empty object: callers put the name the user typed ([`crate::error::Error::of`]).
 
 mod append;
+mod clock;
 mod cursor;
 mod files;
 mod format;
@@ -29,12 +30,14 @@ mod woof;
 mod wrap;
 
 pub use append::{Appender, Run};
+pub use clock::ChangedTimes;
 pub use cursor::{Cursor, Item, Waker, Woken};
 pub(crate) use files::open_by;
 pub use files::{create, is_woof, open, remove, reset};
 pub use format::Options;
+pub use hold::Holder;
 pub use mark::Mark;
-pub use stamp::{Stamp, StampRun};
+pub use stamp::{Given, Stamp, StampRun};
 pub use woof::{Status, WeakWoof, Woof};
 
 #[cfg(any(test, feature = "testing"))]

@@ -13,11 +13,13 @@
 //! Failure contract: interrupted at any point, by a kill or another power loss, it is done again from the start by the next who
 //! opens the woof, with the same result. What it wipes is durable before anything new is appended.
 
+use super::clock::Break;
 use super::format::{
     NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_AT, SEQNO_MAX, UNSYNCED_UNKNOWN, shared,
 };
 use super::region::Region;
 use crate::error::{Error, Result};
+use crate::limits::CLOCK_BREAKS_MAX;
 use std::sync::atomic::Ordering;
 
 /// What is there.
@@ -31,6 +33,8 @@ pub(super) struct Found {
     /// Where the next record goes.
     pub(super) next_pos: u64,
     pub(super) last_time: u64,
+    /// Where times begin anew.
+    pub(super) breaks: Vec<Break>,
     /// How many elements behind `next` there are signs of.
     pub(super) cut: u64,
 }
@@ -61,7 +65,8 @@ pub(super) fn scan(region: &Region) -> Found {
     };
     let options = &region.geometry.options;
     let mut first = run.first.max(run.next.saturating_sub(options.history));
-    let mut positions = positions(region, run, first);
+    let (mut positions, mut breaks) = positions(region, run, first);
+    breaks.extend(region.break_at_end(run.next));
     let stored = region.first_seqno();
     if stored < run.next && stored <= region.next_seqno() {
         let forgotten = usize::try_from(stored.saturating_sub(first)).unwrap_or(0).min(positions.len());
@@ -81,7 +86,8 @@ pub(super) fn scan(region: &Region) -> Found {
         next: run.next,
         positions,
         next_pos: run.end,
-        last_time: run.last_time,
+        last_time: region.least_time(run.next, run.last_time),
+        breaks,
         cut: newest.saturating_sub(run.next),
     }
 }
@@ -237,7 +243,7 @@ fn runs(region: &Region, durable: u64, end: u64) -> Vec<Run> {
         };
         let (end, next, last_time) = (record.pos + record.size(), record.seqno + 1, record.time_ns);
         match runs.last_mut().filter(belongs) {
-            Some(run) => (run.end, run.next, run.last_time) = (end, next, run.last_time.max(last_time)),
+            Some(run) => (run.end, run.next, run.last_time) = (end, next, last_time),
             None => runs.push(Run { start: record.pos, end, first: record.seqno, next, last_time }),
         }
     });
@@ -253,10 +259,15 @@ fn damage_between(record: &Record, end: u64, next: u64) -> bool {
     record.pos > end && record.seqno > next && (record.seqno - next) <= (record.pos - end) / RECORD_HEADER_LEN
 }
 
-/// The positions of the elements of a run from `first` on.
-fn positions(region: &Region, run: &Run, first: u64) -> Vec<u64> {
+/// The positions of the elements of a run from `first` on, and where among them times go back, as they do where the clock was reset and nowhere else.
+fn positions(region: &Region, run: &Run, first: u64) -> (Vec<u64>, Vec<Break>) {
     let (mut positions, mut next) = (Vec::new(), run.first);
+    let (mut breaks, mut time) = (Vec::new(), 0);
     each_record(region, run.start, run.end, |record| {
+        if record.seqno > first && record.time_ns < time {
+            breaks.push(Break { seqno: record.seqno, time_ns: record.time_ns });
+        }
+        time = record.time_ns;
         let missing = record.seqno - record.seqno.min(first.max(next));
         positions.extend((0..missing).map(|_| NO_RECORD));
         if record.seqno >= first {
@@ -264,7 +275,9 @@ fn positions(region: &Region, run: &Run, first: u64) -> Vec<u64> {
         }
         next = record.seqno + 1;
     });
-    positions
+    // Only as many as are noted: a file that was made for it could have many more.
+    breaks.drain(..breaks.len().saturating_sub(CLOCK_BREAKS_MAX));
+    (positions, breaks)
 }
 
 /// Repairs a woof of an earlier boot. The append lock is ours.
@@ -288,6 +301,7 @@ pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     map.store(shared::SYNCED_SEQNO, found.next, Ordering::Relaxed);
     map.store(shared::FIRST_POS, first_pos, Ordering::Relaxed);
     map.store(shared::LAST_TIME, found.last_time, Ordering::Relaxed);
+    region.set_breaks(&found.breaks);
     map.store(shared::FIRST_SEQNO, found.first, Ordering::Relaxed);
     map.store(shared::NEXT_SEQNO, found.next, Ordering::Release);
     map.store(

@@ -86,7 +86,7 @@ fn after_death(region: &Region) -> Result<()> {
     };
     wiped.map_err(|err| Error::io("", "repair", err))?;
     map.store(shared::FIRST_POS, pos_of(region, first, next, pos), Ordering::Relaxed);
-    map.store(shared::LAST_TIME, time, Ordering::Relaxed);
+    map.store(shared::LAST_TIME, region.least_time(next, time), Ordering::Relaxed);
     map.store(shared::NEXT_POS, pos, Ordering::Release);
     Ok(())
 }

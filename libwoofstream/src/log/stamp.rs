@@ -5,6 +5,7 @@
 //!
 //! Failure contract: [`Woof::stamps_of`] tells only of elements that are whole: torn, damaged and overwritten ones are left out.
 
+use super::clock::Clock;
 use super::format::Record;
 use super::region::Region;
 use super::woof::{View, Woof};
@@ -60,8 +61,25 @@ pub struct StampRun {
     pub count: u64,
 }
 
-/// What can be appended: data alone, or with a stamp. Two types, so that plain appends pay nothing for stamps.
+/// An element with all that can be said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given<'a> {
+    /// Its stamp, if it has one.
+    pub stamp: Option<Stamp>,
+    /// The time that it is to have, in nanoseconds since 1970; 0: that of the append. Times never go back, and are not ahead of the clock by
+    /// over a minute: what would be gets the time of the newest element, or that of the append ([`super::ChangedTimes`]).
+    pub time_ns: u64,
+    /// Its bytes.
+    pub data: &'a [u8],
+}
+
+/// What can be appended: data alone, with a stamp, or with a time too. Several types, so that plain appends pay nothing for the rest.
 pub(super) trait Entry: Copy {
+    /// Its time.
+    #[inline]
+    fn time(&self, clock: &mut Clock) -> u64 {
+        clock.of_new()
+    }
     fn stamp(&self) -> Option<Stamp>;
     fn data(&self) -> &[u8];
     /// Bytes of the payload.
@@ -105,6 +123,30 @@ impl Entry for (Stamp, &[u8]) {
     #[inline]
     fn len(&self) -> u64 {
         (self.1.len() + Stamp::LEN) as u64
+    }
+}
+
+impl Entry for Given<'_> {
+    const EMPTY: Self = Given { stamp: None, time_ns: 0, data: &[] };
+
+    #[inline]
+    fn time(&self, clock: &mut Clock) -> u64 {
+        clock.of_kept(self.time_ns)
+    }
+
+    #[inline]
+    fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    #[inline]
+    fn data(&self) -> &[u8] {
+        self.data
+    }
+
+    #[inline]
+    fn len(&self) -> u64 {
+        (self.data.len() + if self.stamp.is_some() { Stamp::LEN } else { 0 }) as u64
     }
 }
 

@@ -1,6 +1,7 @@
 //! An open woof: what it is, what is in it, and handles for reading and appending.
 
 use super::append::Appender;
+use super::clock::Break;
 use super::cursor::Cursor;
 use super::format::{NO_RECORD, Options};
 use super::recover::{self, Found};
@@ -25,7 +26,7 @@ struct Frozen {
 }
 
 /// What is known of the time of an element.
-enum Time {
+pub(super) enum Time {
     At(u64),
     /// It is not kept any more, or not there yet.
     Gone,
@@ -63,8 +64,21 @@ impl View {
         }
     }
 
+    /// The time of the newest element, or what the next one has at least.
+    pub(super) fn newest_time(&self) -> u64 {
+        use super::format::shared;
+        use std::sync::atomic::Ordering::Relaxed;
+        self.frozen()
+            .map_or_else(|| self.region.map.load(shared::LAST_TIME, Relaxed), |found| found.last_time)
+    }
+
+    /// Where times begin anew, oldest first.
+    pub(super) fn breaks(&self) -> Vec<Break> {
+        self.frozen().map_or_else(|| self.region.breaks(), |found| found.breaks.clone())
+    }
+
     /// When an element was appended.
-    fn time_of(&self, seqno: u64) -> Time {
+    pub(super) fn time_of(&self, seqno: u64) -> Time {
         if seqno < self.first() || seqno >= self.next() {
             return Time::Gone;
         }
@@ -122,6 +136,10 @@ pub struct Status {
     pub file_len: u64,
     /// The seqno that follows the last element known to be durable.
     pub synced_seqno: u64,
+    /// From which seqno on elements are held, as their handlers are not done.
+    pub held: Option<u64>,
+    /// The time of the newest element, where it is over a minute ahead of the clock.
+    pub ahead_ns: Option<u64>,
     /// How often a power loss was recovered from.
     pub recoveries: u64,
     /// How many elements the last recovery had to cut off.
@@ -222,33 +240,6 @@ impl Woof {
         }
     }
 
-    /// The first kept seqno whose element was appended at `time_ns` or later; the next seqno when there is none. Times never
-    /// go back within a woof, so this takes a few looks however many elements there are. A damaged element counts as of the
-    /// time of the one after it.
-    ///
-    /// # Errors
-    /// None today; a woof elsewhere may have some.
-    pub fn seqno_at(&self, time_ns: u64) -> Result<u64> {
-        let (mut low, mut high) = (self.first_seqno(), self.next_seqno());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let mut known = middle;
-            let before = loop {
-                match self.view.time_of(known) {
-                    Time::At(time) => break time < time_ns,
-                    Time::Gone => break known < self.first_seqno(),
-                    Time::Damaged => known += 1,
-                }
-            };
-            if before {
-                low = known + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
-    }
-
     /// What it is and what is in it now.
     pub fn status(&self) -> Status {
         use super::format::shared;
@@ -276,6 +267,8 @@ impl Woof {
             ring_len: region.geometry.ring_len,
             file_len: region.geometry.file_len(),
             synced_seqno: pos(shared::SYNCED_SEQNO),
+            held: self.held(),
+            ahead_ns: self.clock_ahead(),
             recoveries: pos(shared::RECOVERIES),
             last_cut: pos(shared::LAST_CUT),
         }

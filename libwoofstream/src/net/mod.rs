@@ -28,6 +28,10 @@ pub mod answer {
     pub const OPENED: &str = "woof.opened";
     /// Elements are in: the first's writer sequence and seqno, and how many.
     pub const IN: &str = "woof.in";
+    /// The time of the newest element, in nanoseconds since 1970: it is over a minute ahead of the server's clock.
+    pub const AHEAD: &str = "woof.ahead";
+    /// Elements did not keep their times: how many were behind the newest element, and how many ahead of the clock.
+    pub const TIMES: &str = "woof.times";
     /// An element does not fit: its writer sequence, and why.
     pub const REFUSED: &str = "woof.refused";
 }

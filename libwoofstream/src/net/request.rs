@@ -25,6 +25,8 @@ pub enum Request {
     Find(Find),
     /// Removes a woof.
     Remove(Named),
+    /// Has the times of a woof begin anew with the server's clock.
+    Clock(Named),
     /// Tells or changes the access list of a namespace.
     Access(Access),
     /// Runs a handler of a namespace on what the client sends.
@@ -84,6 +86,14 @@ pub struct Put {
     /// How many handlers led to this put.
     #[serde(skip_serializing_if = "is_zero")]
     pub depth: u8,
+    /// The elements have times of their own.
+    #[serde(skip_serializing_if = "is_false")]
+    pub times: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
@@ -215,7 +225,10 @@ impl Request {
     pub fn name(&self) -> &str {
         match self {
             Request::Create(create) => &create.name,
-            Request::Namespace(named) | Request::Stat(named) | Request::Remove(named) => &named.name,
+            Request::Namespace(named)
+            | Request::Stat(named)
+            | Request::Remove(named)
+            | Request::Clock(named) => &named.name,
             Request::Put(put) => &put.name,
             Request::Read(read) => &read.name,
             Request::Find(find) => &find.name,
@@ -234,6 +247,7 @@ impl Request {
             Request::Stat(_) => "stat",
             Request::Find(_) => "find",
             Request::Remove(_) => "remove",
+            Request::Clock(_) => "clock",
             Request::Access(_) => "access",
             Request::Run(_) => "run",
         }
@@ -245,12 +259,17 @@ impl Request {
         match self {
             Request::Put(_) | Request::Read(_) | Request::Stat(_) | Request::Find(_) => true,
             Request::Access(access) => access.change.is_none(),
-            Request::Create(_) | Request::Namespace(_) | Request::Remove(_) | Request::Run(_) => false,
+            Request::Create(_)
+            | Request::Namespace(_)
+            | Request::Remove(_)
+            | Request::Clock(_)
+            | Request::Run(_) => false,
         }
     }
 }
 
-const KNOWN: [&str; 9] = ["create", "namespace", "put", "read", "stat", "find", "remove", "access", "run"];
+const KNOWN: [&str; 10] =
+    ["create", "namespace", "put", "read", "stat", "find", "remove", "clock", "access", "run"];
 
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> std::result::Result<T, String> {
     let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(bytes));
@@ -276,7 +295,13 @@ mod tests {
                 ..Create::default()
             }),
             Request::Namespace(named()),
-            Request::Put(Put { name: name(), writer: u64::MAX, resume: Some(7), ..Put::default() }),
+            Request::Put(Put {
+                name: name(),
+                writer: u64::MAX,
+                resume: Some(7),
+                times: true,
+                ..Put::default()
+            }),
             Request::Read(Read {
                 name: name(),
                 from: Some(-10),
@@ -286,6 +311,7 @@ mod tests {
             Request::Stat(named()),
             Request::Find(Find { name: String::new(), get: true, ..Find::default() }),
             Request::Remove(named()),
+            Request::Clock(named()),
             Request::Access(Access { name: name(), change: Some("grant any read".to_owned()) }),
             Request::Run(Run { name: name(), handler: "double.sh".to_owned(), ..Run::default() }),
             Request::Run(Run {

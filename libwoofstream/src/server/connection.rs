@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, about};
 use super::finding::Finding;
-use super::putting::Putting;
+use super::putting::{self, Putting};
 use super::reading::Reading;
 use super::running::Running;
 use super::site::Site;
@@ -447,7 +447,7 @@ impl Exchange {
             Work::Asked(request) => match &**request {
                 // A process is started.
                 Request::Run(_) => true,
-                Request::Create(_) | Request::Remove(_) | Request::Namespace(_) => true,
+                Request::Create(_) | Request::Remove(_) | Request::Namespace(_) | Request::Clock(_) => true,
                 // Bindings are read, and changed under a lock that others may have.
                 Request::Put(put) => put.resume.is_some() || put.create.is_some() || put.handler.is_some(),
                 Request::Access(access) => access.change.is_some(),
@@ -591,6 +591,13 @@ fn begin(
             let path = site.woof_path(name)?;
             site.allow(context.peer, path.as_ref(), Right::Remove, name)?;
             Local.remove(&path).map_err(|err| err.of(name))?;
+        }
+        Request::Clock(_) => {
+            let path = site.woof_path(name)?;
+            site.allow(context.peer, path.as_ref(), Right::Admin, name)?;
+            if Local.reset_clock(&path).map_err(|err| err.of(name))? {
+                putting::clock_was_ahead(answer, 0);
+            }
         }
         Request::Access(access) => {
             let right = if access.change.is_some() { Right::Admin } else { Right::Read };

@@ -12,9 +12,12 @@ use super::writers::Turn;
 use crate::access::Right;
 use crate::content::{self, ContentType};
 use crate::error::{Code, Error, Result};
-use crate::handler::bindings::{self, place_in};
+use crate::handler::{
+    self,
+    bindings::{self, place_in},
+};
 use crate::limits::PUT_WINDOW;
-use crate::log::{self, Appender, Mark, Stamp, StampRun, Woof};
+use crate::log::{self, Appender, Given, Mark, Stamp, StampRun, Woof};
 use crate::net::{self, Session, answer};
 use crate::space::{Create, Local, Space as _};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
@@ -37,7 +40,7 @@ enum Taken {
 
 thread_local! {
     // One for each thread and none for each put: nothing is in it between two steps.
-    static ITEMS: Cell<Vec<(Stamp, Data)>> = const { Cell::new(Vec::new()) };
+    static ITEMS: Cell<Vec<(Stamp, u64, Data)>> = const { Cell::new(Vec::new()) };
 }
 
 /// A put in progress.
@@ -50,6 +53,8 @@ pub(super) struct Putting {
     source: ContentType,
     element_max: usize,
     writer: u64,
+    /// Elements come with times of their own.
+    times: bool,
     turn: Turn,
     decoder: Decoder,
     /// What came and was not used yet.
@@ -64,7 +69,8 @@ pub(super) struct Putting {
 
 /// Elements that were converted, or that lie in the input.
 struct Batch<'a> {
-    items: Vec<(Stamp, Data)>,
+    /// Stamps, times and where the data is.
+    items: Vec<(Stamp, u64, Data)>,
     input: &'a [u8],
     converted: Vec<u8>,
 }
@@ -108,6 +114,7 @@ impl Putting {
         }
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
+        handler::asked_by(&mut appender, &woof, path.as_ref(), name);
         let handler = match &request.handler {
             None => 0,
             Some(handler) => {
@@ -129,6 +136,9 @@ impl Putting {
         let element_max =
             usize::try_from(appender.element_max()).unwrap_or(usize::MAX).min(site.limits().element);
         opened(out, &woof, made, element_max, content);
+        if let Some(newest) = woof.clock_ahead() {
+            clock_was_ahead(out, newest);
+        }
         session.widen(exchange, PUT_WINDOW);
         Ok(Putting {
             name: name.to_owned(),
@@ -137,6 +147,7 @@ impl Putting {
             source,
             element_max,
             writer: request.writer,
+            times: request.times,
             turn,
             decoder: Decoder::new(site.limits().element.saturating_add(ELEM_PREFIX)),
             input: Vec::new(),
@@ -310,6 +321,7 @@ impl Putting {
             return Ok(());
         }
         let stamp = Stamp { writer: self.writer, seq };
+        let time_ns = prefix.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let mut len = data.len();
         let converted = if self.source == self.content
             || (self.source == ContentType::Text && self.content == ContentType::Bytes)
@@ -339,7 +351,7 @@ impl Putting {
                 is_in(out, seq, 0, 1);
             }
             Ok(data) => {
-                batch.items.push((stamp, data));
+                batch.items.push((stamp, time_ns, data));
                 if batch.items.len() >= BATCH {
                     self.append(site, batch, out)?;
                 }
@@ -375,25 +387,38 @@ impl Putting {
             Data::Input(place) => batch.input.get(place.clone()).unwrap_or_default(),
             Data::Converted(place) => batch.converted.get(place.clone()).unwrap_or_default(),
         };
-        let items = batch.items.iter().map(|(stamp, place)| (*stamp, data(place)));
-        let bytes: usize = items.clone().map(|(_, data)| data.len()).sum();
-        let mut number = 0;
+        let items = batch.items.iter().map(|(stamp, time, place)| (*stamp, *time, data(place)));
+        let bytes: usize = items.clone().map(|(_, _, data)| data.len()).sum();
+        let (mut number, before) = (0, self.appender.changed_times());
+        let (times, answers) = (self.times, out.buffer().len());
         let appender = &mut self.appender;
         let seqs = &batch.items;
         let appended = self.turn.with(|| {
-            appender.extend_stamped(items, |run| {
+            let report = |run: log::Run| {
                 // Runs of neighbours in both numbers are answered together.
                 let count = usize::try_from(run.count).unwrap_or(usize::MAX);
                 let run_items = seqs.get(number..number + count).unwrap_or_default();
                 number += count;
                 let mut seqno = run.first;
-                for group in run_items.chunk_by(|(a, _), (b, _)| a.seq + 1 == b.seq) {
-                    let first = group.first().map_or(0, |(stamp, _)| stamp.seq);
+                for group in run_items.chunk_by(|(a, ..), (b, ..)| a.seq + 1 == b.seq) {
+                    let first = group.first().map_or(0, |(stamp, ..)| stamp.seq);
                     is_in(out, first, seqno, group.len() as u64);
                     seqno += group.len() as u64;
                 }
-            })
+            };
+            if times {
+                let given = |(stamp, time_ns, data)| Given { stamp: Some(stamp), time_ns, data };
+                appender.extend_given(items.map(given), report)
+            } else {
+                appender.extend_stamped(items.map(|(stamp, _, data)| (stamp, data)), report)
+            }
         });
+        let after = self.appender.changed_times();
+        if after != before {
+            // In front of the answers for them, as a client reads no further than to the last of those.
+            let told = times_changed(after.behind - before.behind, after.ahead - before.ahead);
+            out.buffer().splice(answers..answers, told);
+        }
         site.metrics().elements_in.add(number as u64);
         site.metrics().bytes_in.add(bytes as u64);
         batch.items.clear();
@@ -418,6 +443,18 @@ fn opened(out: &mut Answer, woof: &Woof, made: u64, element_max: usize, content:
     }
     data.push(content as u8);
     app(out, answer::OPENED, &data);
+}
+
+/// Answers that the newest element is ahead of the clock.
+pub(super) fn clock_was_ahead(out: &mut Answer, newest: u64) {
+    app(out, answer::AHEAD, &newest.to_le_bytes());
+}
+
+/// The message that elements did not keep their times.
+fn times_changed(behind: u64, ahead: u64) -> Vec<u8> {
+    let (mut message, data) = (Vec::new(), [behind.to_le_bytes(), ahead.to_le_bytes()].concat());
+    drop(encode::app(&mut message, answer::TIMES, &data));
+    message
 }
 
 fn is_in(out: &mut Answer, seq: u64, seqno: u64, count: u64) {

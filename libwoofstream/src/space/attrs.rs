@@ -10,7 +10,7 @@ pub const ELEMENT_NAMES: [&str; 11] =
     ["value", "text", "json", "data", "seqno", "time", "size", "name", "path", "type", "content"];
 
 /// The names that woofs and namespaces have in predicates where they are looked for.
-pub const FOUND_NAMES: [&str; 25] = [
+pub const FOUND_NAMES: [&str; 27] = [
     "name",
     "path",
     "type",
@@ -32,6 +32,8 @@ pub const FOUND_NAMES: [&str; 25] = [
     "created",
     "first_time",
     "last_time",
+    "held",
+    "ahead_time",
     "recoveries",
     "last_cut",
     "uid",
@@ -40,7 +42,10 @@ pub const FOUND_NAMES: [&str; 25] = [
 
 /// True for the attributes that are times, in nanoseconds since 1970.
 pub fn is_time(name: &str) -> bool {
-    matches!(name, "created" | "first_time" | "last_time" | "mtime" | "not_after" | "not_before" | "time")
+    matches!(
+        name,
+        "created" | "first_time" | "last_time" | "mtime" | "ahead_time" | "not_after" | "not_before" | "time"
+    )
 }
 
 impl Attributes for Dir {
@@ -107,6 +112,12 @@ pub(super) fn of_woof(name: &str, status: &Status, metadata: Option<&std::fs::Me
     if status.synced_seqno > 1 {
         dir = dir.set("synced_seqno", status.synced_seqno);
     }
+    if let Some(held) = status.held {
+        dir = dir.set("held", held);
+    }
+    if let Some(ahead) = status.ahead_ns {
+        dir = dir.set("ahead_time", ahead);
+    }
     if status.recoveries > 0 {
         dir = dir.set("recoveries", status.recoveries).set("last_cut", status.last_cut);
     }
@@ -152,7 +163,8 @@ mod tests {
         let woof = log::open(&path).unwrap();
         woof.appender().unwrap().append(b"x").unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
-        let status = Status { recoveries: 1, synced_seqno: 2, ..woof.status() };
+        let status =
+            Status { recoveries: 1, synced_seqno: 2, held: Some(1), ahead_ns: Some(1), ..woof.status() };
         let found = of_woof("temp", &status, Some(&metadata));
         assert_eq!(found.attrs.len() + 1, FOUND_NAMES.len(), "all of them, and the depth");
         let place = of_namespace("farm", Some(&metadata));

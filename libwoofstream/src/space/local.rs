@@ -8,7 +8,7 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
 use crate::handler::{self, Call, Exit, HANDLERS_DIR, Pipes};
-use crate::log::{self, Appender, Mark, Stamp, Woof};
+use crate::log::{self, Appender, ChangedTimes, Given, Mark, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::wire::Dir;
@@ -66,7 +66,8 @@ impl Space for Local {
             (woof, _) => woof?,
         };
         let content = woof.options().content;
-        let appender = woof.appender().map_err(|err| err.of(name))?;
+        let mut appender = woof.appender().map_err(|err| err.of(name))?;
+        handler::asked_by(&mut appender, &woof, Path::new(name), name);
         Ok(Box::new(LocalPut { name: name.to_owned(), content, woof, appender }))
     }
 
@@ -112,6 +113,11 @@ impl Space for Local {
     fn remove(&self, name: &str) -> Result<()> {
         let path = name::local_woof_of_user(name)?;
         log::remove(&path).map_err(|err| err.of(name))
+    }
+
+    fn reset_clock(&self, name: &str) -> Result<bool> {
+        name::local_woof_of_user(name)?;
+        Local::open(name)?.reset_clock().map_err(|err| err.of(name))
     }
 
     fn access(&self, namespace: &str) -> Result<AccessList> {
@@ -205,6 +211,22 @@ impl Put for LocalPut {
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
         self.appender.extend_stamped(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+    }
+
+    fn put_given(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        self.appender.extend_given(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+    }
+
+    fn changed_times(&self) -> ChangedTimes {
+        self.appender.changed_times()
+    }
+
+    fn clock_ahead(&self) -> Option<u64> {
+        self.woof.clock_ahead()
     }
 
     fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {

@@ -32,7 +32,7 @@ use crate::access::{AccessList, Change};
 use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes};
-use crate::log::{Options, Run, Stamp};
+use crate::log::{ChangedTimes, Given, Options, Run, Stamp};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
 
@@ -139,6 +139,26 @@ pub trait Put {
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()>;
+    /// The same of elements with times of their own, and stamps or none.
+    ///
+    /// # Errors
+    /// As [`Put::put`].
+    fn put_given(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let _ = (items, report);
+        Err(Error::new(Code::Unsupported, "", "elements cannot keep their times there"))
+    }
+    /// How many elements did not keep the time that they were put with, as far as is known.
+    fn changed_times(&self) -> ChangedTimes {
+        ChangedTimes::default()
+    }
+    /// The time of the woof's newest element, where that was found to be over a minute ahead of the clock.
+    fn clock_ahead(&self) -> Option<u64> {
+        None
+    }
     /// The writer sequences over `seq` of a writer that are in already, in order: they are not to be put again. Nothing where
     /// [`Put::put_stamped`] itself appends none twice.
     ///
@@ -206,6 +226,13 @@ pub trait Space {
     /// # Errors
     /// When there is none, or it may not be removed.
     fn remove(&self, name: &str) -> Result<()>;
+    /// Has the times of a woof begin anew with the clock where it is, if its newest one is ahead of that; gives whether it was.
+    ///
+    /// # Errors
+    /// When there is no such woof, or it may not be changed.
+    fn reset_clock(&self, name: &str) -> Result<bool> {
+        Err(Error::new(Code::Unsupported, name, "its clock cannot be reset"))
+    }
     /// The access list of a namespace.
     ///
     /// # Errors

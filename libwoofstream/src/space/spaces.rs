@@ -16,7 +16,7 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes};
 use crate::limits::UNION_NAMES_MAX;
-use crate::log::Stamp;
+use crate::log::{ChangedTimes, Given, Stamp};
 use crate::name::{Address, Host};
 use crate::predicate::Predicate;
 use crate::wire::{Dir, Fault};
@@ -270,6 +270,10 @@ impl Space for Spaces {
         failures.iter().filter(|err| told(err)).try_for_each(|err| sink.fault(&Fault::from(err)))
     }
 
+    fn reset_clock(&self, name: &str) -> Result<bool> {
+        self.first(name, |place| place.space().reset_clock(&place.given))
+    }
+
     fn access(&self, namespace: &str) -> Result<AccessList> {
         self.foremost(namespace, |space, given| space.access(given))
     }
@@ -428,6 +432,10 @@ impl Put for NamedPut {
         self.put.element_max()
     }
 
+    fn first_kept(&self) -> Option<u64> {
+        self.put.first_kept()
+    }
+
     fn data_is(&mut self, content: ContentType) {
         self.put.data_is(content);
     }
@@ -455,6 +463,24 @@ impl Put for NamedPut {
         let names = Names { given: &self.given, typed: &self.typed };
         let report = &mut |told| report(names.told(told));
         self.put.put_stamped(items, report).map_err(|err| names.error(err))
+    }
+
+    fn put_given(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let names = Names { given: &self.given, typed: &self.typed };
+        let report = &mut |told| report(names.told(told));
+        self.put.put_given(items, report).map_err(|err| names.error(err))
+    }
+
+    fn changed_times(&self) -> ChangedTimes {
+        self.put.changed_times()
+    }
+
+    fn clock_ahead(&self) -> Option<u64> {
+        self.put.clock_ahead()
     }
 
     fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {

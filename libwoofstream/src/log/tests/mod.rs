@@ -1,6 +1,7 @@
 //! Tests of the log, by what is put at risk: plain use, concurrency, kills, power losses, bad files.
 
 mod bad_files;
+mod clock;
 mod concurrency;
 mod crash;
 mod golden;
