@@ -172,7 +172,7 @@ impl Appender {
     ///
     /// ```
     /// use libwoofstream::log::{self, Given, Item, Options};
-    /// let dir = tempfile::tempdir().unwrap();
+    /// let dir = woof_kit::tempdir().unwrap();
     /// let path = dir.path().join("temp");
     /// log::create(&path, &Options::default()).unwrap();
     /// let woof = log::open(&path).unwrap();

@@ -11,6 +11,10 @@ fn given(time_ns: u64) -> Given<'static> {
     Given { stamp: None, time_ns, data: b"x" }
 }
 
+fn put(woof: &Woof) {
+    woof.appender().unwrap().append(b"right").unwrap();
+}
+
 /// Has the newest element be of a clock that is years ahead.
 fn put_under_a_wrong_clock(woof: &Woof, years: u64) {
     let ahead = crate::sys::now_ns() + years * YEAR;
@@ -116,7 +120,7 @@ fn elements_are_found_by_time_over_several_resets_and_after_a_power_loss() {
         let mut stretches: Vec<(Vec<u64>, u64)> = Vec::new();
         for (number, (right, wrong)) in plan.iter().enumerate() {
             let from = woof.next_seqno();
-            (0..*right).for_each(|_| drop(woof.appender().unwrap().append(b"right").unwrap()));
+            (0..*right).for_each(|_| put(&woof));
             (0..*wrong).for_each(|_| put_under_a_wrong_clock(&woof, number as u64 + 1));
             let times = (from..woof.next_seqno()).map(|seqno| woof.time_of(seqno).unwrap()).collect();
             let is_last = number + 1 == plan.len();
@@ -159,7 +163,7 @@ fn a_clock_is_reset_so_often_and_no_more_until_those_elements_are_gone() {
     put_under_a_wrong_clock(&woof, 9);
     let err = woof.reset_clock().unwrap_err();
     assert_eq!(err.text(), "its clock was reset 8 times within the elements that it keeps, the limit");
-    (0..18).for_each(|_| drop(woof.appender().unwrap().append(b"more").unwrap()));
+    (0..18).for_each(|_| put(&woof));
     assert!(woof.reset_clock().unwrap());
     assert_eq!(woof.clock_ahead(), None);
 }
