@@ -15,6 +15,9 @@ pub(crate) const COMMAND: Command = Command {
     verb: Verb::Show(run),
 };
 
+/// The largest count that a binding holds.
+const U32_MAX: u64 = u32::MAX as u64;
+
 fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
@@ -33,16 +36,16 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operands("WORD", "A woof and a handler, or what to do and with what").required(true))
         .arg(flags::filter())
         .arg(flags::option("group", 'g', "GROUP", "Run one at a time and in order, with all that is bound in this group"))
-        .arg(flags::number("retries", '\0', "COUNT", "How often a handler that failed is tried again [default: 3]"))
-        .arg(flags::duration("limit", '\0', "How long a handler may take [default: 1m]"))
-        .arg(flags::size("memory", '\0', "How much memory a handler may map [default: 4GiB]"))
-        .arg(flags::number("at-once", '\0', "COUNT", "How many run at once [default: 4]"))
+        .arg(flags::number_in("retries", '\0', "COUNT", "How often a handler that failed is tried again [default: 3]", 0..=U32_MAX))
+        .arg(flags::duration_of_some("limit", '\0', "How long a handler may take [default: 1m]"))
+        .arg(flags::size_of_some("memory", '\0', "How much memory a handler may map [default: 4GiB]"))
+        .arg(flags::number_in("at-once", '\0', "COUNT", "How many run at once [default: 4]", 1..=U32_MAX))
         .arg(flags::option("into", '\0', "WOOF", "Append what it writes to this woof of the namespace, each line or message an element"))
         .arg(flags::flag("framed", '\0', "Give it each element as a framed stream").conflicts_with("stream"))
         .arg(flags::flag("stream", '\0', "Start it once: it gets all elements in one framed stream and answers each with a line"))
         .arg(flags::flag("named", '\0', "Only for elements that are put with wput --handler HANDLER").conflicts_with("where"))
         .arg(flags::flag("chain", '\0', "However many handlers led to an element, handle it"))
-        .arg(flags::number("start", '\0', "SEQNO", "Begin with this element instead of the next one").long("from"))
+        .arg(flags::seqno("start", "Begin with this element instead of the next one").long("from"))
         .arg(flags::verbose())
         .after_long_help(
             "EXAMPLES\n  wbind farm/temp alarm.sh --where 'value > 70'\n  wbind farm/orders book.py --group books --retries 10\n  \

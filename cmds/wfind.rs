@@ -23,9 +23,13 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operands("PATH", "Where to look, and a predicate [default: .]"))
         .arg(flags::filter())
         .arg(flags::option("name", '\0', "GLOB", "The last part of the name matches this pattern"))
-        .arg(flags::option("type", '\0', "TYPE", "What it is: woof or namespace"))
+        .arg(
+            flags::option("type", '\0', "TYPE", "What it is: woof or namespace")
+                .value_parser(clap::builder::PossibleValuesParser::new(["woof", "namespace"]))
+                .hide_possible_values(true),
+        )
         .arg(flags::number("depth", '\0', "COUNT", "At most so many levels below PATH"))
-        .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time))
+        .arg(flags::option("newer", '\0', "TIME", "Appended to after this time").value_parser(flags::parse_time).allow_negative_numbers(true))
         .arg(flags::flag("get", '\0', "Send the elements too"))
         .arg(flags::timeout())
         .arg(flags::quiet())

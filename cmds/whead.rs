@@ -1,6 +1,7 @@
 //! `whead`: the first data messages of a stream.
 
 use crate::support::prelude::*;
+use crate::support::units;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
@@ -12,8 +13,26 @@ pub(crate) const COMMAND: Command = Command {
     verb: Verb::Stream(run),
 };
 
+/// How many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Count {
+    First(u64),
+    /// All but so many, which may be none: `-0`.
+    ButLast(u64),
+}
+
 /// How many without `-n`.
-const DEFAULT: i64 = 10;
+const DEFAULT: Count = Count::First(10);
+
+impl Count {
+    fn parse(text: &str) -> Result<Count, Error> {
+        let (digits, of): (_, fn(u64) -> Count) = match text.strip_prefix('-') {
+            Some(digits) => (digits, Count::ButLast),
+            None => (text, Count::First),
+        };
+        units::parse_number(digits, 0..=u64::MAX).map(of).map_err(|err| err.of(text))
+    }
+}
 
 fn define(command: clap::Command) -> clap::Command {
     command
@@ -23,7 +42,7 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .arg(
             flags::option("count", 'n', "COUNT", "How many; -5 is all but the last 5")
-                .value_parser(clap::value_parser!(i64))
+                .value_parser(Count::parse)
                 .allow_negative_numbers(true),
         )
         .args(flags::input())
@@ -31,14 +50,10 @@ fn define(command: clap::Command) -> clap::Command {
 }
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
-    let count = args.get::<i64>("count").copied().unwrap_or(DEFAULT);
-    if count == 0 {
-        return Ok(Outcome::Done);
-    }
-    let mut input = env.input(args)?;
-    match count {
-        1.. => first(&mut input, out, count.unsigned_abs())?,
-        _ => but_last(&mut input, out, count.unsigned_abs())?,
+    match args.get::<Count>("count").copied().unwrap_or(DEFAULT) {
+        Count::First(0) => {}
+        Count::First(count) => first(&mut env.input(args)?, out, count)?,
+        Count::ButLast(count) => but_last(&mut env.input(args)?, out, count)?,
     }
     Ok(Outcome::Done)
 }

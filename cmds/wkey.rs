@@ -23,8 +23,8 @@ const DAYS: u64 = 365;
 
 fn define(command: clap::Command) -> clap::Command {
     let days = || {
-        flags::number("days", '\0', "DAYS", "How long it is valid [default: 365]")
-            .value_parser(clap::value_parser!(u64).range(1..=u64::from(libwoofstream::limits::DAYS_MAX)))
+        let most = u64::from(libwoofstream::limits::DAYS_MAX);
+        flags::number_in("days", '\0', "DAYS", "How long it is valid [default: 365]", 1..=most)
     };
     let replace = || flags::flag("replace", '\0', "Revoke the one that is there, and make a new one");
     let sub = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);

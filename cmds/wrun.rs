@@ -66,8 +66,7 @@ fn define(command: clap::Command) -> clap::Command {
                 .requires("on"),
         )
         .arg(
-            flags::option("from", '\0', "SEQNO", "With no position yet, begin with this element")
-                .value_parser(clap::value_parser!(u64).range(1..))
+            flags::seqno("from", "With no position yet, begin with this element")
                 .requires("on"),
         )
         .arg(flags::number("retries", '\0', "COUNT", "How often to try again when it fails (default 3)").requires("on"))

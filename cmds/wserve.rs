@@ -49,6 +49,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operand("DIR", "What to serve"))
         .arg(
             flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS; may be given several times. Port 0 is any free one")
+                .value_parser(sockets::parse_address)
                 .action(clap::ArgAction::Append),
         )
         .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up or lost"))
@@ -61,12 +62,15 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(crate::support::keys::flag())
         .arg(flags::option("host", '\0', "NAME", "Use the certificate of this host, where the store has several"))
         .arg(flags::flag("insecure", '\0', "Listen without TLS; on loopback addresses only"))
-        .arg(flags::option(
-            "metrics",
-            '\0',
-            "[HOST:]PORT",
-            "Give metrics for Prometheus at http://HOST:PORT/metrics; without HOST to this machine only",
-        ))
+        .arg(
+            flags::option(
+                "metrics",
+                '\0',
+                "[HOST:]PORT",
+                "Give metrics for Prometheus at http://HOST:PORT/metrics; without HOST to this machine only",
+            )
+            .value_parser(sockets::parse_metrics),
+        )
         .args(limits())
         .args(log::flags())
         .after_long_help(
@@ -77,20 +81,22 @@ fn define(command: clap::Command) -> clap::Command {
 
 /// A flag for each limit.
 fn limits() -> [clap::Arg; 10] {
-    let count = |id, help| {
-        flags::option(id, '\0', "COUNT", help).value_parser(clap::value_parser!(u64).range(1..=1 << 20))
-    };
+    let count = |id, help| flags::number_in(id, '\0', "COUNT", help, 1..=1 << 20);
     [
         count("max-connections", "Connections at once [default: 4096]"),
         count("max-connections-of-user", "Connections at once of one user [default: 1024]"),
         count("max-exchanges", "Requests at once on one connection [default: 256]"),
-        flags::size("max-element", '\0', "The largest element that clients may put [default: 64 MiB]"),
-        flags::size(
+        flags::size_of_some(
+            "max-element",
+            '\0',
+            "The largest element that clients may put [default: 64 MiB]",
+        ),
+        flags::size_of_some(
             "max-unfinished",
             '\0',
             "Data of a connection that has not come whole yet [default: twice the largest element]",
         ),
-        flags::duration("handshake-timeout", '\0', "How long a handshake may take [default: 10s]"),
+        flags::duration_of_some("handshake-timeout", '\0', "How long a handshake may take [default: 10s]"),
         count("max-followed", "Woofs that are followed at once [default: 1024]"),
         count("max-runs", "Handlers that run on demand at once [default: 64]"),
         count("max-runs-of-user", "Handlers that run on demand at once for one user [default: 16]"),

@@ -10,8 +10,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, value_parser};
 use libwoofstream::chan::Split;
 use libwoofstream::content::ContentType;
-use libwoofstream::error::Error;
+use libwoofstream::error::{Code, Error};
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
 
 /// A flag without a value. `short` may be 0 for none.
 pub fn flag(id: &'static str, short: char, help: &'static str) -> Arg {
@@ -27,17 +28,50 @@ pub fn option(id: &'static str, short: char, value: &'static str, help: &'static
 
 /// An option whose value is a whole number (see [`Args::number`]).
 pub fn number(id: &'static str, short: char, value: &'static str, help: &'static str) -> Arg {
-    option(id, short, value, help).value_parser(value_parser!(u64))
+    number_in(id, short, value, help, 0..=u64::MAX)
+}
+
+/// As [`number`], with bounds.
+pub fn number_in(
+    id: &'static str,
+    short: char,
+    value: &'static str,
+    help: &'static str,
+    bounds: RangeInclusive<u64>,
+) -> Arg {
+    of_number(option(id, short, value, help))
+        .value_parser(move |text: &str| units::parse_number(text, bounds.clone()))
+}
+
+/// An option whose value begins with a digit, so that a negative number is refused as what it is and not as an unknown flag.
+fn of_number(arg: Arg) -> Arg {
+    arg.allow_negative_numbers(true)
 }
 
 /// An option whose value is a size in bytes: `64KiB` (see [`Args::number`]).
 pub fn size(id: &'static str, short: char, help: &'static str) -> Arg {
-    option(id, short, "SIZE", help).value_parser(units::parse_size)
+    of_number(option(id, short, "SIZE", help)).value_parser(units::parse_size)
+}
+
+/// As [`size`], of at least one byte.
+pub fn size_of_some(id: &'static str, short: char, help: &'static str) -> Arg {
+    size(id, short, help).value_parser(|text: &str| match units::parse_size(text)? {
+        0 => Err(Error::new(Code::Invalid, text, "a size of 0 bytes leaves no room")),
+        size => Ok(size),
+    })
 }
 
 /// An option whose value is a length of time: `10s` (see [`Args::number`], in nanoseconds).
 pub fn duration(id: &'static str, short: char, help: &'static str) -> Arg {
-    option(id, short, "DURATION", help).value_parser(time::parse_duration)
+    of_number(option(id, short, "DURATION", help)).value_parser(time::parse_duration)
+}
+
+/// As [`duration`], longer than nothing.
+pub fn duration_of_some(id: &'static str, short: char, help: &'static str) -> Arg {
+    duration(id, short, help).value_parser(|text: &str| match time::parse_duration(text)? {
+        0 => Err(Error::new(Code::Invalid, text, "no time at all is too short")),
+        time_ns => Ok(time_ns),
+    })
 }
 
 /// A required operand that is text.
@@ -89,28 +123,32 @@ pub fn split() -> Arg {
         "Cut raw input by line, nul, not at all (all), or every so many bytes (64KiB)",
     )
     .value_parser(parse_split)
+    .allow_negative_numbers(true)
 }
 
+/// The words of [`Split::parse`], and any size that other flags take.
 fn parse_split(text: &str) -> Result<Split, Error> {
-    Split::parse(text)
+    match units::parse_size(text) {
+        Ok(size) if size > 0 => Ok(Split::Bytes(usize::try_from(size).unwrap_or(usize::MAX))),
+        Err(error) if error.code() == Code::TooLarge => Err(error),
+        _ => Split::parse(text),
+    }
 }
 
 /// `--from`, `--to`, `--since` and `--until`: a range of elements by number or by time.
 pub fn bounds() -> [Arg; 4] {
     [
-        option("from", '\0', "SEQNO", "From this element on, itself included").value_parser(parse_seqno),
-        option("to", '\0', "SEQNO", "Up to this element, itself included").value_parser(parse_seqno),
+        seqno("from", "From this element on, itself included"),
+        seqno("to", "Up to this element, itself included"),
         option("since", '\0', "TIME", "Not before this time: RFC 3339, or an age like 10m")
             .value_parser(parse_time),
         option("until", '\0', "TIME", "Not after this time").value_parser(parse_time),
     ]
 }
 
-fn parse_seqno(text: &str) -> Result<u64, Error> {
-    match SeqRange::parse(text)? {
-        SeqRange { from: Bound::Seqno(from), to: Bound::Seqno(to) } if from == to => Ok(from),
-        _ => Err(Error::new(libwoofstream::error::Code::Invalid, text, "not a sequence number")),
-    }
+/// An option whose value is a sequence number.
+pub fn seqno(id: &'static str, help: &'static str) -> Arg {
+    number_in(id, '\0', "SEQNO", help, 1..=u64::MAX)
 }
 
 /// A time, or an age, in nanoseconds since 1970.
@@ -173,6 +211,7 @@ pub fn wait() -> Arg {
         "How long to try when a server is lost: a time, or so many tries [default: 1h]",
     )
     .value_parser(super::remote::parse_wait)
+    .allow_negative_numbers(true)
 }
 
 /// `-q`: say less.

@@ -37,7 +37,7 @@ impl RemoteOptions {
 /// # Errors
 /// When it is neither.
 pub(super) fn parse_wait(text: &str) -> Result<Limit> {
-    match text.parse() {
+    match super::units::parse_number(text, 0..=u64::MAX) {
         Ok(times) => Ok(Limit::Times(times)),
         Err(_) => {
             super::time::parse_duration(text).map(|ns| Limit::Time(Duration::from_nanos(ns))).map_err(|_| {

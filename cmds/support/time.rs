@@ -11,7 +11,8 @@ const HOUR_NS: u64 = 60 * MINUTE_NS;
 const DAY_NS: u64 = 24 * HOUR_NS;
 
 /// The units of an age, longest name first where one begins with the other.
-const AGE_UNITS: [(&str, u64); 7] = [
+const AGE_UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
     ("ms", 1_000_000),
     ("us", 1_000),
     ("s", SECOND_NS),
@@ -42,6 +43,12 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
             .checked_sub(age_ns)
             .ok_or_else(|| Error::new(Code::Invalid, text, "that is before 1970"));
     }
+    let refused =
+        || Error::new(Code::Invalid, text, "not a time: 2026-11-22T01:02:03Z, 2026-11-22 or an age like 10m");
+    // Only with its dashes, as 20261122 may be any number; a zone in brackets would be passed over.
+    if text.as_bytes().get(4) != Some(&b'-') || text.contains('[') {
+        return Err(refused());
+    }
     let nanoseconds = match text.parse::<jiff::Timestamp>() {
         Ok(time) => time.as_nanosecond(),
         Err(_) => text
@@ -49,13 +56,7 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
             .ok()
             .and_then(|local| zone().to_zoned(local).ok())
             .map(|zoned| zoned.timestamp().as_nanosecond())
-            .ok_or_else(|| {
-                Error::new(
-                    Code::Invalid,
-                    text,
-                    "not a time: 2026-11-22T01:02:03Z, 2026-11-22 or an age like 10m",
-                )
-            })?,
+            .ok_or_else(refused)?,
     };
     u64::try_from(nanoseconds)
         .map_err(|_| Error::new(Code::Invalid, text, "not between the years 1970 and 2554"))
@@ -217,7 +218,18 @@ mod tests {
             "yesterday",
             "2026-13-01",
             "2026-11-22T25:00:00Z",
+            "2026-11-22T01:02:03Z[Foo/Bar]",
+            "20261122",
+            "+002026-11-22",
+            "1795309323",
+            "1.5h",
+            "+5m",
+            " 5m",
+            "5m ",
+            "\u{665}m",
+            "1e3s",
             "99999999999999999999d",
+            "18446744073709551615s",
         ] {
             assert_eq!(parse_time_in(text, 0, zone).unwrap_err().code(), Code::Invalid, "{text}");
         }

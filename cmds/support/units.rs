@@ -1,6 +1,27 @@
 //! Sizes as people write and read them. Input that is no size is an error of one line, never a guess.
 
 use libwoofstream::error::{Code, Error, Result};
+use std::ops::RangeInclusive;
+
+/// Reads a whole number: digits alone, within these bounds. A sign, an exponent or blanks are no number, since each of them may
+/// mean something else than what was typed.
+///
+/// ```
+/// use woofcmds::support::units::parse_number;
+/// assert_eq!(parse_number("10", 1..=u64::MAX).unwrap(), 10);
+/// assert_eq!(parse_number("+5", 1..=9).unwrap_err().to_string(), "+5: not a whole number from 1 to 9");
+/// ```
+///
+/// # Errors
+/// [`Code::Invalid`] for anything else.
+pub fn parse_number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && bounds.contains(number));
+    number.ok_or_else(|| {
+        let why = format!("not a whole number from {} to {}", bounds.start(), bounds.end());
+        Error::new(Code::Invalid, text, why)
+    })
+}
 
 /// The units a size may end in. A plain letter counts in 1024, as `dd` and `head` do.
 const UNITS: [(&str, u64); 17] = [

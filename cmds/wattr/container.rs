@@ -1,7 +1,7 @@
 //! What kind of container the handlers of a namespace run in: shown, set, taken away.
 
 use crate::support::prelude::*;
-use crate::support::units::{human_size, parse_size};
+use crate::support::units::{human_size, parse_number, parse_size};
 use libwoofstream::handler::container::Settings;
 use libwoofstream::name::STATE_DIR;
 use std::os::unix::fs::MetadataExt as _;
@@ -44,6 +44,7 @@ fn namespace(name: &str, env: &Env) -> Result<PathBuf, Failure> {
 
 fn parse(image: &str, mut words: &[&str]) -> Result<Settings, Failure> {
     let mut settings = Settings::of(image);
+    let id = |text: &str| u32::try_from(parse_number(text, 0..=u64::from(u32::MAX)).ok()?).ok();
     let refuse = |word: &str, text: &str| Failure::invalid(word, text);
     while let [word, rest @ ..] = words {
         let value = rest.first().copied();
@@ -61,8 +62,7 @@ fn parse(image: &str, mut words: &[&str]) -> Result<Settings, Failure> {
                 1
             }
             ("user", Some(value)) => {
-                let ids =
-                    value.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+                let ids = value.split_once(':').and_then(|(uid, gid)| Some((id(uid)?, id(gid)?)));
                 settings.user = Some(ids.ok_or_else(|| refuse(value, "not UID:GID, two numbers"))?);
                 1
             }

@@ -4,6 +4,7 @@
 //! when this server made it, and replaced only when it is a socket: the lock of the directory says that its server is gone.
 
 use crate::support::prelude::*;
+use crate::support::units;
 use libwoofstream::chan::Channels;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::fs::{self, Permissions};
@@ -86,11 +87,28 @@ pub(super) fn metrics_address(text: &str) -> String {
     }
 }
 
-fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
-    let is_port = |port: &str| port.parse::<u16>().is_ok();
-    if !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port)) {
-        return Err(Error::new(Code::Invalid, address, "not HOST:PORT; 0.0.0.0 or [::] is every address"));
+/// Reads `HOST:PORT`, and gives it back as it is.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn parse_address(text: &str) -> Result<String, Error> {
+    let is_port = |port: &str| units::parse_number(port, 0..=u64::from(u16::MAX)).is_ok();
+    if text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port)) {
+        return Ok(text.to_owned());
     }
+    Err(Error::new(Code::Invalid, text, "not HOST:PORT; 0.0.0.0 or [::] is every address"))
+}
+
+/// Reads `[HOST:]PORT`.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn parse_metrics(text: &str) -> Result<String, Error> {
+    parse_address(&metrics_address(text)).map(|_| text.to_owned()).map_err(|err| err.of(text))
+}
+
+fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
+    parse_address(address)?;
     let found = address.to_socket_addrs().map_err(|err| {
         let why = err.to_string();
         let why = why.trim_start_matches("failed to lookup address information: ");

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 mod copies;
+mod flags;
 mod frame;
 mod keep;
 mod progress;

@@ -67,7 +67,7 @@ fn sizes_that_cannot_be_are_refused_and_nothing_is_left_behind() {
         ("--history -1", ""),
         (
             "--history 99999999999999999999",
-            "--history: 99999999999999999999: number too large to fit in target type",
+            "--history: 99999999999999999999: not a whole number from 0 to 18446744073709551615",
         ),
         ("--capacity 0", "farm/w: a capacity of 0 bytes: it must be from 4096 to 17592186044416"),
         (

@@ -99,7 +99,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
             "wkey: user \"a b\": a name has no blanks, slashes or control characters\n".to_owned(),
         ),
         (&["add"], "wkey: missing USER\n".to_owned()),
-        (&["add", "bob", "--days", "0"], "wkey: --days: 0: 0 is not in 1..=36500\n".to_owned()),
+        (&["add", "bob", "--days", "0"], "wkey: --days: 0: not a whole number from 1 to 36500\n".to_owned()),
         (&["host", "edge 7"], "wkey: \"edge 7\": not the name or address of a host\n".to_owned()),
         (
             &["import", "rubbish"],

@@ -109,10 +109,10 @@ fn what_cannot_be_served_is_refused_by_name() {
                 deep_socket.len()
             ),
         ),
-        (&["srv", "--listen", "7144"], "7144: not HOST:PORT; 0.0.0.0 or [::] is every address".to_owned()),
+        (&["srv", "--listen", "7144"], "--listen: 7144: not HOST:PORT; 0.0.0.0 or [::] is every address".to_owned()),
         (
             &["srv", "--listen", "127.0.0.1:99999"],
-            "127.0.0.1:99999: not HOST:PORT; 0.0.0.0 or [::] is every address".to_owned(),
+            "--listen: 127.0.0.1:99999: not HOST:PORT; 0.0.0.0 or [::] is every address".to_owned(),
         ),
         (&["srv", "--listen", &busy], format!("{busy}: listen: address already in use")),
         (&["srv", "--metrics", &busy], format!("{busy}: listen: address already in use")),
@@ -134,7 +134,7 @@ fn what_cannot_be_served_is_refused_by_name() {
              come whole"
                 .to_owned(),
         ),
-        (&["srv", "--max-connections", "0"], "--max-connections: 0: 0 is not in 1..=1048576".to_owned()),
+        (&["srv", "--max-connections", "0"], "--max-connections: 0: not a whole number from 1 to 1048576".to_owned()),
         (&["srv", "--log-level", "debug", "-q"], "--log-level: cannot be given together with --quiet".to_owned()),
     ] {
         let run = sandbox.run("wserve", args, b"");

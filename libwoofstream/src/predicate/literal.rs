@@ -172,7 +172,9 @@ fn escape(text: &str, at: usize, is_bytes: bool, out: &mut Vec<u8>) -> Result<us
 /// The time that an RFC 3339 text names, in nanoseconds since 1970; `None` where it is none, or outside of the
 /// years 1 to 9999.
 pub(super) fn time(text: &str) -> Option<i128> {
-    let pieces = Pieces::parse(text).ok()?;
+    // A zone in brackets would be passed over.
+    let pieces =
+        Pieces::parse(text).ok().filter(|_| text.as_bytes().get(4) == Some(&b'-') && !text.contains('['))?;
     // Computed from the parts, since a timestamp of the library ends a day before the year 9999 does.
     let local = pieces.date().to_datetime(pieces.time()?);
     let offset = pieces.to_numeric_offset()?;
@@ -231,6 +233,8 @@ mod tests {
         for wrong in [
             "",
             "2026-11-22",
+            "2026-11-22T01:00:00Z[Foo/Bar]",
+            "20261122T010000Z",
             "2026-11-22T01:00:00",
             "0000-12-31T23:59:59Z",
             "0001-01-01T00:00:00+01:00",
