@@ -88,7 +88,7 @@ unit: tools
 # Licences, sources and advisories of dependencies. CI builds the tool where it is missing; who works on the project installs it, or is told.
 deny: tools
 	@if ! command -v cargo-deny >/dev/null && [ '$(CI)' = true ] && [ ! -x '$(TOOLS)/bin/cargo-deny' ]; then \
-	  $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --quiet --root '$(TOOLS)'; \
+	  $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --quiet --debug --root '$(TOOLS)'; \
 	fi; \
 	PATH="$$PATH:$(abspath $(TOOLS))/bin"; \
 	if ! command -v cargo-deny >/dev/null; then \

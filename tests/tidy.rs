@@ -178,3 +178,27 @@ fn nothing_names_a_place_on_somebodys_machine() {
         places.iter().find(|place| line.contains(place.as_str())).cloned()
     });
 }
+
+#[test]
+fn tests_start_programs_wait_for_them_and_are_skipped_as_the_kit_does_it() {
+    // Put together here, so that this file does not find itself.
+    let words = [
+        ["Command:", ":new("],
+        [".wait()", ".unwrap()"],
+        [".output()", ".unwrap()"],
+        [".status()", ".unwrap()"],
+        ["wait_with", "_output("],
+        ["tempfile::", "tempdir("],
+        ["SKIP", "PED"],
+    ]
+    .map(|word| word.concat());
+    // The kit itself, what is no test, and what is built without the kit.
+    let others = ["tests/kit/", "tests/bench/", "tests/link/src/", "tests/fuzz/"];
+    none(&[".rs"], |source, line| {
+        let is_test = source.name.starts_with("tests/") || source.name.starts_with("libwoofstream/tests/");
+        if !is_test || others.iter().any(|other| source.name.starts_with(other)) {
+            return None;
+        }
+        words.iter().find(|word| code(line).contains(word.as_str())).cloned()
+    });
+}

@@ -316,16 +316,10 @@ fn a_position_is_used_by_one_at_a_time_and_a_bad_one_is_named() {
     put(&woof, &["one"]);
     // The position begins at the start of the process: the element may have come before it.
     put(&woof, &["two"]);
-    let log = |woof: &Woof| {
-        for _ in 0..1000 {
-            put(woof, &["more"]);
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            if sandbox.dir().join("log").exists() {
-                return;
-            }
-        }
-    };
-    log(&woof);
+    woof_kit::until("the program runs", || {
+        put(&woof, &["more"]);
+        sandbox.dir().join("log").exists()
+    });
     let second = sandbox.run("wrun", &["-u", "--on", "farm/temp", "sh", "-c", "true"], b"");
     assert_eq!(
         (second.status, second.stderr.as_str()),

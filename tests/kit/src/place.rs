@@ -40,3 +40,25 @@ fn tempdir_in(place: &Path) -> std::io::Result<TempDir> {
     crate::shell::as_in_a_shell();
     Ok(TempDir { dir: tempfile::tempdir_in(place)?, _watch: watch("") })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_socket_can_be_made_in_it() {
+        let dir = crate::tempdir().unwrap();
+        let deep = dir.path().join("srv/.woof");
+        std::fs::create_dir_all(&deep).unwrap();
+        assert!(deep.join("server.sock").as_os_str().len() < 80, "{}", deep.display());
+    }
+
+    #[test]
+    fn also_where_the_directory_for_temporary_files_has_a_long_path() {
+        let dir = crate::tempdir().unwrap();
+        let long = dir.path().join("x".repeat(120));
+        std::fs::create_dir(&long).unwrap();
+        let mut again = crate::command(std::env::current_exe().unwrap());
+        again.args(["--exact", "place::tests::a_socket_can_be_made_in_it"]).env("TMPDIR", &long);
+        let run = crate::output(&mut again);
+        assert!(run.status.success() && String::from_utf8_lossy(&run.stdout).contains("1 passed"), "{run:?}");
+    }
+}

@@ -29,3 +29,37 @@ pub fn say(line: &str) {
     // Not a print macro, whose output the test runner would keep to itself.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    /// Said to this program when it is started again to skip.
+    const SKIP: &str = "WOOF_KIT_SKIP";
+
+    #[test]
+    fn skips_when_it_is_told_to() {
+        if std::env::var_os(SKIP).is_some() {
+            super::skip("needs to be told to");
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_is_in_the_list_and_with_ci_it_fails() {
+        let dir = crate::tempdir().unwrap();
+        let list = dir.path().join("list");
+        let run = |ci: &str| {
+            let mut again = crate::command(std::env::current_exe().unwrap());
+            again.args(["--exact", "skip::tests::skips_when_it_is_told_to"]);
+            crate::output(again.env(SKIP, "yes").env(super::LIST, &list).env("CI", ci))
+        };
+        let line = "woof_kit skip::tests::skips_when_it_is_told_to: needs to be told to";
+        for _ in 0..2 {
+            let ran = run("false");
+            assert!(ran.status.success(), "{ran:?}");
+            assert_eq!(String::from_utf8(ran.stderr).unwrap(), format!("*** SKIPPED: {line} ***\n"));
+        }
+        assert_eq!(std::fs::read_to_string(&list).unwrap(), format!("{line}\n{line}\n"));
+        let ran = run("true");
+        assert!(!ran.status.success(), "{ran:?}");
+        assert!(String::from_utf8_lossy(&ran.stdout).contains("CI=true forbids to skip it"), "{ran:?}");
+    }
+}

@@ -18,6 +18,10 @@ pub struct Watch(u64);
 /// started.
 #[must_use]
 pub fn watch(note: &str) -> Watch {
+    watch_until(note, Instant::now() + TEST_LIMIT)
+}
+
+fn watch_until(note: &str, end: Instant) -> Watch {
     static ONCE: Once = Once::new();
     static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     ONCE.call_once(|| {
@@ -25,7 +29,7 @@ pub fn watch(note: &str) -> Watch {
     });
     let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let name = format!("{} {note}", name_of_test());
-    RUNNING.lock().unwrap().push((number, name, Instant::now() + TEST_LIMIT));
+    RUNNING.lock().unwrap().push((number, name, end));
     Watch(number)
 }
 
@@ -70,4 +74,42 @@ pub(crate) fn name_of_test() -> String {
     let program = program.rsplit_once('-').map_or(program.as_str(), |(name, _)| name);
     let thread = std::thread::current();
     format!("{program} {}", thread.name().unwrap_or("(a thread)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    /// Said to this program when it is started again to hang.
+    const HANG: &str = "WOOF_KIT_HANG";
+
+    #[test]
+    fn hangs_when_it_is_told_to() {
+        if std::env::var_os(HANG).is_some() {
+            let mut child = crate::command("sleep").arg("1000").spawn().unwrap();
+            let _watch = watch_until("with a note", Instant::now());
+            crate::wait(&mut child);
+        }
+    }
+
+    #[test]
+    fn a_test_that_hangs_is_named_and_ends_with_what_it_has_started() {
+        let mut again = crate::command(std::env::current_exe().unwrap());
+        again.args(["--exact", "watch::tests::hangs_when_it_is_told_to"]).env(HANG, "yes");
+        let run = crate::output(&mut again);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.signal(), Some(6), "{said}");
+        assert!(
+            said.contains("no end of woof_kit watch::tests::hangs_when_it_is_told_to with a note"),
+            "{said}"
+        );
+        let (_, killed) = said.split_once("*** killed: ").unwrap();
+        let (pid, words) = killed.split_once(' ').unwrap();
+        assert!(words.starts_with("sleep 1000"), "{said}");
+        crate::until("what it has started is gone", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z"))
+        });
+    }
 }

@@ -63,6 +63,8 @@ pub struct Link {
     carrier: Carrier,
     a: Side,
     b: Side,
+    /// A test that has a link has to come to its end in time.
+    _watch: Option<woof_kit::Watch>,
 }
 
 impl Link {
@@ -79,17 +81,18 @@ impl Link {
         let (namespace_a, device_a) = namespace::create(address_a)?;
         let (namespace_b, device_b) = namespace::create(address_b)?;
         let carrier = Carrier::start([device_a, device_b], &options)?;
-        Ok(Link { carrier, a: Side::new(namespace_a, address_a), b: Side::new(namespace_b, address_b) })
+        let (a, b) = (Side::new(namespace_a, address_a), Side::new(namespace_b, address_b));
+        Ok(Link { carrier, a, b, _watch: None })
     }
 
-    /// A link for a test, or none where the machine cannot have one, which it says loudly on standard error.
+    /// A link for a test, or none where the machine cannot have one, which is skipped aloud.
     ///
     /// # Panics
-    /// With `CI=true` in the environment when there can be no link, since there nobody reads that it was skipped; and when
-    /// the link fails for another reason than a missing right or a missing device.
+    /// With `CI=true` in the environment when there can be no link ([`woof_kit::skip`]), and when the link fails for another reason
+    /// than a missing right or a missing device.
     pub fn for_test(options: LinkOptions) -> Option<Link> {
         match Link::new(options) {
-            Ok(link) => Some(link),
+            Ok(link) => Some(Link { _watch: Some(woof_kit::watch("")), ..link }),
             Err(err) if matches!(err.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
                 woof_kit::skip(&format!("needs root and /dev/net/tun: {err}"));
                 None
