@@ -29,6 +29,9 @@ pub const NAME_TARGETS_MAX: usize = 64;
 /// The most names that a find over a union remembers, so that none is shown twice.
 pub const UNION_NAMES_MAX: usize = 1 << 20;
 
+/// How many directories below the place where it begins a find looks. Each has a descriptor.
+pub const FIND_DEPTH_MAX: u64 = 512;
+
 /// The most channels that `WOOF_CHANNELS` may name.
 pub const CHANNELS_MAX: usize = 64;
 

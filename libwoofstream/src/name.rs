@@ -7,7 +7,7 @@ mod address;
 mod namespace;
 
 pub use address::{Address, DEFAULT_PORT, Host};
-pub(crate) use namespace::{Namespace, StateDir};
+pub(crate) use namespace::{Namespace, StateDir, has_state};
 
 use crate::error::{Code, Error, Result};
 use crate::limits::{NAME_MAX, PATH_MAX};
@@ -149,14 +149,9 @@ fn stay_inside(name: &str, path: &Path) -> Result<()> {
     if real.starts_with(&root) {
         return Ok(());
     }
-    Err(Error::new(Code::Denied, name, leads_out(namespace, &real)))
-}
-
-/// What is said of a path that leads out of its namespace.
-fn leads_out(namespace: &Path, path: &Path) -> String {
-    let real = path.canonicalize();
-    let real = real.as_deref().unwrap_or(path).display();
-    format!("a symbolic link leads out of the namespace {}, to {real}", namespace.display())
+    let (namespace, real) = (namespace.display(), real.display());
+    let text = format!("a symbolic link leads out of the namespace {namespace}, to {real}");
+    Err(Error::new(Code::Denied, name, text))
 }
 
 /// A name that can stand in a line of output.

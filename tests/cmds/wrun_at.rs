@@ -171,7 +171,7 @@ fn how_a_handler_fails_is_said_by_name() {
             ("none.sh", 2, format!("{at}: none.sh: no such handler: there is no handlers/none.sh")),
             ("dir", 2, format!("{at}: dir: handlers/dir is a directory")),
             ("plain.sh", 2, format!("{at}: plain.sh: handlers/plain.sh is not executable")),
-            ("out", 2, format!("{at}: out: handlers/out leads out of the directory handlers, to ")),
+            ("out", 2, format!("{at}: out: handlers/out leads out of the directory handlers")),
             ("../three.sh", 2, format!("{at}: ../three.sh: a handler is a file in the directory handlers")),
         ] {
             let ran = sandbox.sh(&format!("echo before | wrun -u --at {at} {program}"));

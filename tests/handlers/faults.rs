@@ -58,7 +58,7 @@ fn a_link_out_of_the_directory_is_not_run() {
         "",
         "printf '#!/bin/sh\\ntouch ran\\n' > outside && chmod +x outside && ln -sf ../../outside farm/handlers/h",
     );
-    assert!(reason.starts_with("handlers/h leads out of the directory handlers, to /"), "{reason}");
+    assert_eq!(reason, "handlers/h leads out of the directory handlers");
     assert!(!farm.path("ran").exists());
 }
 

@@ -23,7 +23,7 @@ impl AccessList {
     }
 
     /// As [`AccessList::load`], of a namespace that is open.
-    fn load_from(namespace: &Namespace) -> Result<AccessList> {
+    pub(crate) fn load_from(namespace: &Namespace) -> Result<AccessList> {
         let shown = format!("{STATE_DIR}/{FILE}");
         let read = match namespace.state() {
             Err(err) if err.code() == Code::NotFound => Ok(None),
@@ -51,13 +51,8 @@ impl AccessList {
         AccessList::update_in(&Namespace::of(namespace).map_err(|err| err.of(""))?, change)
     }
 
-    /// As [`AccessList::update`], of the namespace at a path that had no link in it when it was found.
-    #[cfg(feature = "net")]
-    pub(crate) fn update_exactly(namespace: &Path, change: &Change) -> Result<AccessList> {
-        AccessList::update_in(&Namespace::exactly(namespace).map_err(|err| err.of(""))?, change)
-    }
-
-    fn update_in(namespace: &Namespace, change: &Change) -> Result<AccessList> {
+    /// As [`AccessList::update`], of a namespace that is open.
+    pub(crate) fn update_in(namespace: &Namespace, change: &Change) -> Result<AccessList> {
         let state = namespace.state().map_err(|err| err.of(""))?;
         // Two who change the list at once must not lose the change of one.
         let _lock = state.lock(StateDir::LOCK_WAIT).map_err(|err| err.of(""))?;

@@ -269,7 +269,6 @@ proptest::proptest! {
     }
 }
 
-#[cfg(feature = "net")]
 #[test]
 fn the_list_of_a_namespace_that_became_a_link_is_not_changed_where_that_leads() {
     let dir = woof_kit::tempdir().unwrap();
@@ -277,8 +276,16 @@ fn the_list_of_a_namespace_that_became_a_link_is_not_changed_where_that_leads() 
     std::fs::create_dir_all(root.join("other/.woof")).unwrap();
     std::os::unix::fs::symlink("other", root.join("farm")).unwrap();
     let change = Change::parse(["grant", "any", "put"]).unwrap();
-    assert!(AccessList::update_exactly(&root.join("farm"), &change).is_err());
+    assert!(crate::name::Namespace::exactly(&root.join("farm")).is_err());
+    std::fs::remove_file(root.join("farm")).unwrap();
+    std::fs::create_dir(root.join("farm")).unwrap();
+    std::os::unix::fs::symlink("../other/.woof", root.join("farm/.woof")).unwrap();
+    let update = |name: &str| {
+        let namespace = crate::name::Namespace::exactly(&root.join(name)).unwrap();
+        AccessList::update_in(&namespace, &change)
+    };
+    assert!(update("farm").is_err());
     assert!(!root.join("other/.woof/access").exists());
-    AccessList::update_exactly(&root.join("other"), &change).unwrap();
+    update("other").unwrap();
     assert!(root.join("other/.woof/access").exists());
 }

@@ -7,7 +7,7 @@
 
 use super::bindings::Binding;
 use super::follow::DRAIN;
-use super::program::check_program;
+use super::program::check_program_in;
 use super::run::{Asked, Failure, ON_DEMAND, Run, Started, TOO_DEEP};
 use super::runner::Runner;
 use super::runners::{RunOptions, Runners};
@@ -15,7 +15,7 @@ use crate::access::Peer;
 use crate::error::{Code, Error, Result};
 use crate::limits::{RUN_ARGS_BYTES_MAX, RUN_ARGS_MAX};
 use crate::log::Mark;
-use crate::name::STATE_DIR;
+use crate::name::Namespace;
 use crate::sys::timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
@@ -101,31 +101,32 @@ pub(crate) fn binding(call: &Call) -> Binding {
     Binding::new("", &call.handler)
 }
 
-/// Starts the handler of a call in the namespace with this directory, and gives it an id.
+/// Starts the handler of a call in a namespace, and gives it an id.
 pub(crate) fn start(
     runner: &dyn Runner,
-    namespace: &Path,
+    namespace: &Namespace,
     call: &Call,
     user: &str,
     stdin: OwnedFd,
 ) -> Result<(String, Started)> {
     static LAST: AtomicU64 = AtomicU64::new(0);
     call.check()?;
-    if !namespace.join(STATE_DIR).is_dir() {
+    if namespace.state().is_err() {
         return Err(Error::new(Code::NotFound, "", "is no namespace"));
     }
     let of_handler = |code, why: &str| Error::new(code, "", format!("{}: {why}", call.handler));
-    check_program(namespace, &call.handler).map_err(|err| of_handler(err.code(), err.text()))?;
+    check_program_in(namespace, &call.handler).map_err(|err| of_handler(err.code(), err.text()))?;
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let id = format!("{ON_DEMAND}{}-{number}", std::process::id());
     let run = Run {
-        namespace,
+        namespace: namespace.path(),
         binding: &binding(call),
         trigger: &id,
         depth: call.depth + 1,
         attempt: None,
         asked: Some(Asked { user, woof: call.woof.as_deref(), seqno: call.seqno, time_ns: call.time_ns }),
         args: &call.args,
+        open: Some(namespace),
     };
     let started = runner.start(&run, stdin).map_err(|failure| match &failure {
         Failure::Failed(why) => of_handler(Code::Failed, why),
@@ -149,11 +150,11 @@ pub(crate) fn user_of(peer: &Peer) -> String {
 /// When it cannot be started, or what it writes has nowhere to go any more.
 pub fn run_here(namespace: &Path, call: &Call, pipes: Pipes<'_>) -> Result<Exit> {
     let namespace = namespace.canonicalize().map_err(|err| Error::io("", "", err))?;
+    let open = Namespace::exactly(&namespace).map_err(|err| err.of(""))?;
     let user = user_of(&Peer::unix(rustix::process::getuid().as_raw(), Vec::new()));
     let Pipes { stdin, stdout, stderr, stop } = pipes;
     let runner = Runners::new(call.here.clone()).of(&namespace)?;
-    let (_, Started { mut running, stdout: out, stderr: err }) =
-        start(&*runner, &namespace, call, &user, stdin)?;
+    let (_, Started { mut running, stdout: out, stderr: err }) = start(&*runner, &open, call, &user, stdin)?;
     let (mut to, mut out, mut err) = (File::from(stdout), Some(File::from(out)), Some(File::from(err)));
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io("", doing, err);
     let mut buffer = vec![0; READ];

@@ -99,6 +99,7 @@ impl Attempt {
             attempt: Some(attempt),
             asked: None,
             args: &[],
+            open: None,
         };
         let patience = Patience { until: Instant::now() + self.binding.timeout(), over: &self.over };
         let mut output = match Output::open(&self.namespace, &self.binding, run.depth) {

@@ -58,10 +58,16 @@ fn hold_as_before(namespace: &Namespace, name: &str, woof: &Woof, before: Option
 /// # Errors
 /// When there is no such woof, the woof has a binding to this handler, or it cannot be.
 pub fn add(namespace: &Path, binding: &Binding, from: Option<u64>) -> Result<Binding> {
-    add_in(&Namespace::of(namespace)?, binding, from)
+    add_in(&Namespace::of(namespace)?, binding, None, from)
 }
 
-fn add_in(namespace: &Namespace, binding: &Binding, from: Option<u64>) -> Result<Binding> {
+/// As [`add`]; the woof may be open already.
+fn add_in(
+    namespace: &Namespace,
+    binding: &Binding,
+    woof: Option<&Woof>,
+    from: Option<u64>,
+) -> Result<Binding> {
     binding.check()?;
     check_own(&binding.woof)?;
     // A binding that is there may have one: before this was looked at, or from a version that knows more.
@@ -70,11 +76,13 @@ fn add_in(namespace: &Namespace, binding: &Binding, from: Option<u64>) -> Result
     {
         return Err(unknown);
     }
-    let woof = if binding.woof == dead_letters() {
+    let woof = match woof {
+        Some(woof) => woof.clone(),
         // It is there from the first dead letter on, or from now on.
-        make_state_woof(&namespace.state()?, files::DEAD, &state_woof_options())?
-    } else {
-        open_woof(namespace, &binding.woof)?
+        None if binding.woof == dead_letters() => {
+            make_state_woof(&namespace.state()?, files::DEAD, &state_woof_options())?
+        }
+        None => open_woof(namespace, &binding.woof)?,
     };
     let before = woof.held();
     let added = add_to(namespace, binding, &woof, from);
@@ -134,17 +142,17 @@ fn free_number(bindings: &Bindings, binding: &Binding) -> Result<u8> {
 /// # Errors
 /// As [`add`], and when there is no such handler.
 pub fn named(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
-    named_in(&Namespace::of(namespace)?, woof, handler)
+    named_in(&Namespace::of(namespace)?, woof, None, handler)
 }
 
-/// As [`named`], of the namespace at a path that had no link in it when it was found.
+/// As [`named`], of a namespace and a woof in it that are open.
 #[cfg(feature = "net")]
-pub(crate) fn named_exactly(namespace: &Path, woof: &str, handler: &str) -> Result<u8> {
-    named_in(&Namespace::exactly(namespace)?, woof, handler)
+pub(crate) fn named_of(namespace: &Namespace, name: &str, woof: &Woof, handler: &str) -> Result<u8> {
+    named_in(namespace, name, Some(woof), handler)
 }
 
-fn named_in(namespace: &Namespace, woof: &str, handler: &str) -> Result<u8> {
-    super::check_program(namespace.path(), handler)?;
+fn named_in(namespace: &Namespace, woof: &str, open: Option<&Woof>, handler: &str) -> Result<u8> {
+    super::program::check_program_in(namespace, handler)?;
     let state = namespace.state()?;
     let find = |bindings: &Bindings| {
         bindings
@@ -157,7 +165,7 @@ fn named_in(namespace: &Namespace, woof: &str, handler: &str) -> Result<u8> {
         return Ok(number);
     }
     let binding = Binding { named: Some(1), ..Binding::new(woof, handler) };
-    match add_in(namespace, &binding, None) {
+    match add_in(namespace, &binding, open, None) {
         Ok(added) => Ok(added.named.unwrap_or_default()),
         // Somebody else was first.
         Err(err) if err.code() == Code::Exists => find(&Bindings::load_from(&state)?).ok_or(err),

@@ -6,7 +6,7 @@
 //! changed by a program then. When a binding is in the file, the elements it begins with are held in their woof already.
 
 #[cfg(feature = "net")]
-pub(crate) use super::bind::named_exactly;
+pub(crate) use super::bind::named_of;
 pub use super::bind::{add, named, pause, remove};
 use crate::error::{Code, Error, Result};
 use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};

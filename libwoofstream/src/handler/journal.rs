@@ -8,6 +8,7 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Appender, Item, Options, Woof};
 use crate::name::{Namespace, StateDir};
+use crate::sys;
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -56,13 +57,13 @@ fn check_size(options: &Options) -> Result<()> {
 
 /// Opens a woof in the state directory.
 pub(super) fn open_state_woof(state: &StateDir, file: &str) -> Result<Woof> {
-    log::open_by(|flags| state.open(file, flags)).map_err(|err| err.of(state.shown(file)))
+    log::open_at(state.spot(file)).map_err(|err| err.of(state.shown(file)))
 }
 
 /// As [`open_state_woof`], of JSON elements; it is made if it is not there.
 pub(super) fn make_state_woof(state: &StateDir, file: &str, options: &Options) -> Result<Woof> {
     match open_state_woof(state, file) {
-        Err(err) if err.code() == Code::NotFound => match log::create(&state.path_to(file), options) {
+        Err(err) if err.code() == Code::NotFound => match log::create_at(state.spot(file), options) {
             Err(err) if err.code() != Code::Exists => Err(err.of(state.shown(file))),
             _ => open_state_woof(state, file),
         },
@@ -72,8 +73,15 @@ pub(super) fn make_state_woof(state: &StateDir, file: &str, options: &Options) -
 
 /// Opens a woof of a namespace that handlers may have exchanged for a link by now.
 pub(super) fn open_woof(namespace: &Namespace, name: &str) -> Result<Woof> {
-    log::open_by(|flags| namespace.open(name, flags))
-        .map_err(|err| if err.is_errno(Errno::XDEV) { namespace.leads_out(name) } else { err.of(name) })
+    let opened = namespace.at(name, log::open_at).unwrap_or_else(|err| {
+        Err(match err {
+            Errno::XDEV => Error::new(Code::Denied, "", "lies in another namespace, below this one"),
+            Errno::LOOP => sys::no_link(),
+            Errno::NOENT => Error::new(Code::NotFound, "", "no such woof"),
+            err => Error::io("", "open", err),
+        })
+    });
+    opened.map_err(|err| err.of(name))
 }
 
 /// How woofs in the state directory are made.

@@ -10,6 +10,7 @@ use super::program::{not_started, program};
 use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
+use crate::sys;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -34,19 +35,21 @@ const OVER: &str = "the server was told to end at once";
 
 impl Runner for ProcessRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> Result<Started, Failure> {
-        let program = program(run.namespace, &run.binding.handler)?;
-        let mut command = Command::new(&program);
+        let namespace = run.namespace()?;
+        let program = program(&namespace, &run.binding.handler)?;
+        let failed =
+            |err: std::io::Error| format!("start: {}", not_started(program.path(), run.namespace, &err));
+        let mut command = program.command().map_err(failed)?;
         command.args(run.args);
         command.env_clear().env("PATH", &self.path);
         command.envs(environment::variables(run, ""));
         // As it is, whatever it is made of.
         command.env("WOOF_NAMESPACE", run.namespace);
-        command.current_dir(run.namespace);
+        command.current_dir(sys::link_to(namespace.dir()));
         let mark = Mark { namespace: run.namespace.to_owned(), trigger: run.trigger.to_owned() };
         let over = || Failure::NotReady(OVER.to_owned());
         let starting = self.groups.starting().ok_or_else(over)?;
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let failed = |err: std::io::Error| format!("start: {}", not_started(&program, run.namespace, &err));
         let mut process = launch(&mut command, run.binding.memory, Some(mark.clone())).map_err(failed)?;
         self.groups.note(process.pid, mark);
         process.groups = Some(Arc::clone(&self.groups));

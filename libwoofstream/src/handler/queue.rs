@@ -16,7 +16,6 @@ use crate::name::Namespace;
 use crate::predicate::{Predicate, Subject};
 use crate::space::context;
 use crate::wire::Dir;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -361,7 +360,7 @@ impl Queue {
         let Some(source) = self.source.as_mut().filter(|source| !source.has_ended()) else { return };
         // A namespace that is not there is another's to notice.
         let Ok(namespace) = Namespace::exactly(&self.namespace) else { return };
-        let found = namespace.open(&self.binding.woof, OFlags::PATH).and_then(rustix::fs::fstat);
+        let found = namespace.at(&self.binding.woof, |spot| spot.look()).and_then(|found| found);
         source.has_no_name = match found {
             Ok(stat) => (stat.st_dev, stat.st_ino) != source.file,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => true,

@@ -3,6 +3,7 @@
 use super::bindings::Binding;
 use super::written::Written;
 use crate::content::ContentType;
+use crate::name::Namespace;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -29,6 +30,18 @@ pub struct Run<'a> {
     pub asked: Option<Asked<'a>>,
     /// The arguments of the program.
     pub args: &'a [String],
+    /// The same directory, open, where whoever has it run has looked at it already.
+    pub(crate) open: Option<&'a Namespace>,
+}
+
+impl Run<'_> {
+    /// The namespace, open.
+    pub(super) fn namespace(&self) -> Result<Namespace, String> {
+        self.open
+            .cloned()
+            .map_or_else(|| Namespace::exactly(self.namespace), Ok)
+            .map_err(|err| err.to_string())
+    }
 }
 
 /// What a handler that runs on demand is told of who asked and what for.

@@ -85,7 +85,7 @@ impl Runners {
     }
 
     /// As [`Runners::of`], of a path without links.
-    pub(super) fn of_exactly(&self, namespace: &Path) -> Arc<dyn Runner> {
+    pub(crate) fn of_exactly(&self, namespace: &Path) -> Arc<dyn Runner> {
         self.known(&mut locked(&self.known), namespace)
     }
 
@@ -160,18 +160,19 @@ impl Runner for NamespaceRunner {
     fn start(&self, run: &Run<'_>, stdin: OwnedFd) -> std::result::Result<Started, Failure> {
         if run.namespace != self.namespace {
             // What leads there changed, which is no reason to have its handlers run as another's do.
-            return Err(Failure::NotReady(format!("{} is another directory now", run.namespace.display())));
+            return Err(Failure::NotReady("the namespace is another directory now".to_owned()));
         }
         let Some(place) = self.place()? else { return self.process.start(run, stdin) };
-        let path = program(run.namespace, &run.binding.handler)?;
+        let program = program(&run.namespace()?, &run.binding.handler)?;
+        let path = program.path();
         let inside = |path: &Path| {
             let inside = path.strip_prefix(&place.namespace).ok().and_then(Path::to_str);
-            let inside = inside.ok_or_else(|| format!("{} is not in the container", path.display()))?;
+            let inside = inside.ok_or("it is not in the container")?;
             Ok::<_, String>(format!("{NAMESPACE}/{inside}").trim_end_matches('/').to_owned())
         };
         let dir = inside(run.namespace)?;
         let program = Program {
-            argv: std::iter::once(inside(&path)?).chain(run.args.iter().cloned()).collect(),
+            argv: std::iter::once(inside(path)?).chain(run.args.iter().cloned()).collect(),
             env: environment::variables(run, &dir)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))

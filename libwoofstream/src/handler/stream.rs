@@ -350,7 +350,8 @@ impl Worker {
     fn start(&self, depth: u8) -> Result<(Program, Fed), Failure> {
         let Setup { namespace, binding, content, runner, .. } = &self.shared.setup;
         let trigger = format!("{}-stream", binding.id);
-        let run = Run { namespace, binding, trigger: &trigger, depth, attempt: None, asked: None, args: &[] };
+        let (attempt, asked, open) = (None, None, None);
+        let run = Run { namespace, binding, trigger: &trigger, depth, attempt, asked, args: &[], open };
         let piped = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from);
         let piped = piped.and_then(|(stdin, feed)| {
             let feed = File::from(feed);

@@ -14,7 +14,7 @@ use super::repair;
 use super::unnamed::Unnamed;
 use super::woof::Woof;
 use crate::error::{Code, Error, Result};
-use crate::sys;
+use crate::sys::{self, Spot};
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -33,11 +33,16 @@ const ZERO_FILL_MAX: u64 = 1 << 30;
 /// [`Code::Exists`] when there is anything of that name; [`Code::Invalid`] for options out of range; [`Code::Full`] when the
 /// disk has no room for all of it. Nothing is left behind then.
 pub fn create(path: &Path, options: &Options) -> Result<()> {
-    if path.symlink_metadata().is_ok() {
+    create_at(Spot::at(path), options)
+}
+
+/// As [`create`], wherever that is.
+pub(crate) fn create_at(spot: Spot<'_>, options: &Options) -> Result<()> {
+    if spot.look().is_ok() {
         return Err(Error::new(Code::Exists, "", "it exists already"));
     }
-    made(path, options, None)?.take_name(path, false)?;
-    name_durably(path, "create")
+    made(spot, options, None)?.take_name(spot, false)?;
+    name_durably(spot, "create")
 }
 
 /// Makes a woof in the place of one that is there, with its owner and mode, or anew. Who has the old one open is told. A
@@ -47,16 +52,20 @@ pub fn create(path: &Path, options: &Options) -> Result<()> {
 /// As [`create`]; also when what is there is not a woof.
 pub fn reset(path: &Path, options: &Options) -> Result<()> {
     let real = path.canonicalize();
-    let path = real.as_deref().unwrap_or(path);
+    reset_at(Spot::at(real.as_deref().unwrap_or(path)), options)
+}
+
+/// As [`reset`], wherever that is.
+pub(crate) fn reset_at(spot: Spot<'_>, options: &Options) -> Result<()> {
     loop {
-        let old = match open_to_end(path) {
+        let old = match open_to_end(spot) {
             Ok(old) => old,
-            Err(err) if err.code() == Code::NotFound => return create(path, options),
+            Err(err) if err.code() == Code::NotFound => return create_at(spot, options),
             Err(err) => return Err(err),
         };
-        let new = made(path, options, Some(&old.file))?;
-        if end(&old, path, shared::STATE_RESET, || new.take_name(path, true))? {
-            return name_durably(path, "create");
+        let new = made(spot, options, Some(&old.file))?;
+        if end(&old, spot, shared::STATE_RESET, || new.take_name(spot, true))? {
+            return name_durably(spot, "create");
         }
     }
 }
@@ -67,14 +76,19 @@ pub fn reset(path: &Path, options: &Options) -> Result<()> {
 /// # Errors
 /// When there is no woof of that name, or the directory cannot be written.
 pub fn remove(path: &Path) -> Result<()> {
+    remove_at(Spot::at(path))
+}
+
+/// As [`remove`], wherever that is.
+pub(crate) fn remove_at(spot: Spot<'_>) -> Result<()> {
     loop {
-        let woof = open_to_end(path)?;
-        let unlink = || std::fs::remove_file(path).map_err(|err| Error::io("", "remove", err));
-        if path.is_symlink() {
+        let woof = open_to_end(spot)?;
+        let unlink = || spot.remove().map_err(|err| Error::io("", "remove", err));
+        if spot.look().is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
             return unlink();
         }
-        if end(&woof, path, shared::STATE_REMOVED, unlink)? {
-            return name_durably(path, "remove");
+        if end(&woof, spot, shared::STATE_REMOVED, unlink)? {
+            return name_durably(spot, "remove");
         }
     }
 }
@@ -86,15 +100,21 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// What the file is instead of a woof, by name: another version, truncated, a damaged header, a directory, a device.
 pub fn open(path: &Path) -> Result<Woof> {
-    open_by(|flags| open_at(path, flags))
+    open_at(Spot::at(path))
 }
 
-fn open_at(path: &Path, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-    rustix::fs::open(path, flags, Mode::empty())
+/// As [`open`], wherever that is.
+pub(crate) fn open_at(spot: Spot<'_>) -> Result<Woof> {
+    open_by(|flags| spot.open(flags, Mode::empty())).map_err(|err| refused_link(spot, err))
+}
+
+/// The error of a link that is not followed.
+fn refused_link(spot: Spot<'_>, err: Error) -> Error {
+    if spot.is_exact() && err.is_errno(Errno::LOOP) { sys::no_link() } else { err }
 }
 
 /// As [`open`], of a file that `opened` opens: with other ideas of which links are followed.
-pub(crate) fn open_by(opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>) -> Result<Woof> {
+fn open_by(opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>) -> Result<Woof> {
     let ((file, len), writable) = match open_file(&opened, true) {
         Ok(file) => (file, true),
         Err(err) if matches!(err.code(), Code::Denied) => (open_file(&opened, false)?, false),
@@ -199,19 +219,20 @@ fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
 }
 
 /// Opens a woof that is about to be removed or replaced. Also one that needs recovery, as nothing of it is kept.
-fn open_to_end(path: &Path) -> Result<Region> {
-    let (file, len) = open_file(|flags| open_at(path, flags), true)?;
+fn open_to_end(spot: Spot<'_>) -> Result<Region> {
+    let opened = open_file(|flags| spot.open(flags, Mode::empty()), true);
+    let (file, len) = opened.map_err(|err| refused_link(spot, err))?;
     let geometry = read_geometry(&file, len)?;
     Region::new(file, geometry, true)
 }
 
-/// Takes the file at `path` away with `take`, between two appends, and tells everybody who has the woof open that it came to
+/// Takes the file at `spot` away with `take`, between two appends, and tells everybody who has the woof open that it came to
 /// its end. False when another file is there by now. Killed in the middle, the next writer finds that its file has no name
 /// any more.
-fn end(region: &Region, path: &Path, state: u32, take: impl FnOnce() -> Result<()>) -> Result<bool> {
+fn end(region: &Region, spot: Spot<'_>, state: u32, take: impl FnOnce() -> Result<()>) -> Result<bool> {
     let slot = Slot::take(&region.map, &region.file)?;
     let taken = slot.lock(&region.map, shared::APPEND_LOCK);
-    let done = if is_at(region, path) { take().map(|()| true) } else { Ok(false) };
+    let done = if is_at(region, spot) { take().map(|()| true) } else { Ok(false) };
     if matches!(done, Ok(true)) {
         region.set_state(state);
     } else if taken == Taken::FromDead {
@@ -221,27 +242,22 @@ fn end(region: &Region, path: &Path, state: u32, take: impl FnOnce() -> Result<(
     done
 }
 
-/// True when the file of a woof is the one at `path`.
-fn is_at(region: &Region, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(own), Ok(there)) = (region.file.metadata(), path.symlink_metadata()) else { return false };
-    (own.dev(), own.ino()) == (there.dev(), there.ino())
-}
-
-/// The directory a path is in.
-pub(super) fn dir_of(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// True when the file of a woof is the one at `spot`.
+fn is_at(region: &Region, spot: Spot<'_>) -> bool {
+    let (Ok(own), Ok(there)) = (rustix::fs::fstat(&region.file), spot.look()) else { return false };
+    (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
 }
 
 /// Makes durable what file has a name, or that none has.
-fn name_durably(path: &Path, doing: &str) -> Result<()> {
-    File::open(dir_of(path)).and_then(|dir| dir.sync_all()).map_err(|err| Error::io("", doing, err))
+fn name_durably(spot: Spot<'_>, doing: &str) -> Result<()> {
+    let synced = spot.open_dir(OFlags::RDONLY, Mode::empty()).and_then(rustix::fs::fsync);
+    synced.map_err(|err| Error::io("", doing, err))
 }
 
 /// Makes the file, still without its name. With `like`, it gets the mode and the owner of that file.
-fn made(path: &Path, options: &Options, like: Option<&File>) -> Result<Unnamed> {
+fn made<'a>(spot: Spot<'a>, options: &Options, like: Option<&File>) -> Result<Unnamed<'a>> {
     let geometry = Geometry::new(options, sys::random_u64(), sys::now_ns())?;
-    let unnamed = made_as(path, &geometry, sys::boot_id()?, like)?;
+    let unnamed = made_as(spot, &geometry, sys::boot_id()?, like)?;
     // Handlers that are bound to the old one are bound to the new one.
     let mut hold = [0; 8];
     let held = like.is_some_and(|old| old.read_exact_at(&mut hold, shared::HOLD_SEQNO as u64).is_ok());
@@ -268,13 +284,14 @@ fn can_be_made(dir: &Path) -> bool {
 }
 
 /// The same of a woof whose number, time and boot are given: made again, it has the same bytes.
-pub(super) fn made_as(
-    path: &Path,
+pub(super) fn made_as<'a>(
+    spot: Spot<'a>,
     geometry: &Geometry,
     boot_id: [u8; 16],
     like: Option<&File>,
-) -> Result<Unnamed> {
-    let dir = dir_of(path);
+) -> Result<Unnamed<'a>> {
+    let dir = spot.path().parent().unwrap_or(Path::new(""));
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let created = |err: std::io::Error| match err.kind() {
         std::io::ErrorKind::NotFound => {
             let advice = if can_be_made(dir) { " (wcreate -p makes it)" } else { "" };
@@ -293,7 +310,7 @@ pub(super) fn made_as(
     let old = like.map(rustix::fs::fstat).transpose().map_err(|err| created(err.into()))?;
     // Not for a moment may others read more than they could of the old one.
     let mode = Mode::from_raw_mode(if old.is_some() { 0o600 } else { 0o666 });
-    let unnamed = Unnamed::new(dir, mode).map_err(created)?;
+    let unnamed = Unnamed::new(spot, mode).map_err(created)?;
     let file = unnamed.file().try_clone().map_err(created)?;
     if let Some(old) = old {
         use rustix::fs::{Gid, Uid, fchmod, fchown};

@@ -1,34 +1,29 @@
 //! New files that have no name until they are whole.
 //!
 //! Failure contract: of a file that was not named nothing is left, also when its maker is killed; where a file system has no files
-//! without a name, it has one in passing, which only a kill leaves behind.
+//! without a name, it has one in passing, which only a kill leaves behind, until the next one is made.
 
-use super::files::dir_of;
 use crate::error::{Code, Error, Result};
-use crate::sys;
+use crate::sys::{Spot, Temporary};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
 
 /// A whole woof that nobody can find yet.
-pub(super) struct Unnamed {
-    file: File,
+pub(super) enum Unnamed<'a> {
+    /// It has no name.
+    Nameless(File),
     /// The name it has meanwhile, on a file system that has no files without one.
-    passing: Option<Passing>,
+    Passing(Temporary<'a>),
 }
 
-impl Unnamed {
-    /// A new empty file for `dir`.
-    pub(super) fn new(dir: &Path, mode: Mode) -> std::io::Result<Unnamed> {
-        use rustix::io::Errno;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(dir, flags | OFlags::TMPFILE, mode) {
-            Ok(file) => Ok(Unnamed { file: File::from(file), passing: None }),
+impl<'a> Unnamed<'a> {
+    /// A new empty file for the directory that this is in.
+    pub(super) fn new(spot: Spot<'a>, mode: Mode) -> std::io::Result<Unnamed<'a>> {
+        match spot.open_dir(OFlags::RDWR | OFlags::TMPFILE, mode) {
+            Ok(file) => Ok(Unnamed::Nameless(File::from(file))),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-                let passing = Passing::new(dir);
-                let file = rustix::fs::open(&passing.path, flags | OFlags::CREATE | OFlags::EXCL, mode)?;
-                Ok(Unnamed { file: File::from(file), passing: Some(passing) })
+                Ok(Unnamed::Passing(Temporary::make(spot, mode)?))
             }
             Err(err) => Err(err.into()),
         }
@@ -36,57 +31,25 @@ impl Unnamed {
 
     /// The file.
     pub(super) fn file(&self) -> &File {
-        &self.file
+        match self {
+            Unnamed::Nameless(file) => file,
+            Unnamed::Passing(temporary) => temporary.file(),
+        }
     }
 
-    /// Gives the file its name: if that is free, or in the place of what has it.
-    pub(super) fn take_name(self, path: &Path, replace: bool) -> Result<()> {
-        self.named(path, replace).map_err(|err| match err.kind() {
+    /// Gives the file its name, for whose directory it was made: if that is free, or in the place of what has it.
+    pub(super) fn take_name(self, spot: Spot<'_>, replace: bool) -> Result<()> {
+        let named = match self {
+            // A link takes no name away, but a rename does.
+            Unnamed::Nameless(file) if replace => {
+                Temporary::name(spot, &file).and_then(|temporary| temporary.take_name(true))
+            }
+            Unnamed::Nameless(file) => spot.give_to(&file).map_err(Into::into),
+            Unnamed::Passing(temporary) => temporary.take_name(replace),
+        };
+        named.map_err(|err| match err.kind() {
             std::io::ErrorKind::AlreadyExists => Error::new(Code::Exists, "", "it exists already"),
             _ => Error::io("", "create", err),
         })
-    }
-
-    fn named(self, path: &Path, replace: bool) -> std::io::Result<()> {
-        use rustix::fs::{AtFlags, CWD, RenameFlags, linkat, renameat_with};
-        let link = |to: &Path| {
-            let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            linkat(CWD, unnamed, CWD, to, AtFlags::SYMLINK_FOLLOW)
-        };
-        match &self.passing {
-            None if replace => {
-                // A link takes no name away, but a rename does.
-                let passing = Passing::new(dir_of(path));
-                link(&passing.path)?;
-                std::fs::rename(&passing.path, path)
-            }
-            None => Ok(link(path)?),
-            Some(passing) if replace => std::fs::rename(&passing.path, path),
-            Some(passing) => match renameat_with(CWD, &passing.path, CWD, path, RenameFlags::NOREPLACE) {
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                    // A file system without it: a link fails as well when the name is taken.
-                    std::fs::hard_link(&passing.path, path)
-                }
-                renamed => Ok(renamed?),
-            },
-        }
-    }
-}
-
-/// A name that a file has in passing. It goes away, unless the file was renamed.
-struct Passing {
-    path: PathBuf,
-}
-
-impl Passing {
-    fn new(dir: &Path) -> Passing {
-        Passing { path: dir.join(format!(".new-woof-{:016x}", sys::random_u64())) }
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        // Renamed, it is not there any more.
-        let _ = std::fs::remove_file(&self.path);
     }
 }

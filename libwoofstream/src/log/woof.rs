@@ -194,9 +194,16 @@ impl Woof {
     /// # Errors
     /// When the system does not tell.
     pub fn identity(&self) -> Result<(u64, u64)> {
-        let stat =
-            rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))?;
+        let stat = self.stat()?;
         Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// What the system says of the file.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn stat(&self) -> Result<rustix::fs::Stat> {
+        rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))
     }
 
     /// Whether it was removed or reset while it was open here.

@@ -5,23 +5,24 @@
 
 use super::STATE_DIR;
 use crate::error::{Code, Error, Result};
-use crate::sys;
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use crate::sys::{self, Spot};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether a lock is free.
 const LOCK_AGAIN: Duration = Duration::from_millis(1);
 
 /// An open namespace.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Namespace {
     path: PathBuf,
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
 }
 
 impl Namespace {
@@ -51,7 +52,18 @@ impl Namespace {
             Errno::NOTDIR => Error::new(Code::Invalid, shown(), "not a namespace: it is no directory"),
             err => Error::io(shown(), "", err),
         })?;
-        Ok(Namespace { path: path.to_owned(), dir })
+        Ok(Namespace { path: path.to_owned(), dir: Arc::new(dir) })
+    }
+
+    /// The namespace whose directory is open already, with its path for messages and for the environment of handlers.
+    #[cfg(feature = "net")]
+    pub(crate) fn opened_at(path: PathBuf, dir: Arc<OwnedFd>) -> Namespace {
+        Namespace { path, dir }
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        (*self.dir).as_fd()
     }
 
     /// Its path.
@@ -59,18 +71,27 @@ impl Namespace {
         &self.path
     }
 
-    /// Opens what a name in it leads to.
+    /// Works with the place of a woof of this namespace. No link leads there, and no other namespace is on the way.
     ///
     /// # Errors
-    /// Those of the system; `XDEV` where a link leads out of the namespace.
-    pub(crate) fn open(&self, name: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-        sys::open_beneath(&self.dir, name.as_ref(), flags)
-    }
-
-    /// The error of a name that leads out of it.
-    pub(crate) fn leads_out(&self, name: &str) -> Error {
-        let text = super::leads_out(&self.path, &self.path.join(name));
-        Error::new(Code::Denied, name, text)
+    /// `LOOP` where a directory on the way is a link, `XDEV` where one is a namespace of its own; those of the system.
+    pub(crate) fn at<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(Spot<'_>) -> T,
+    ) -> std::result::Result<T, Errno> {
+        let (mut above, mut rest) = (None::<OwnedFd>, name);
+        while let Some((part, below)) = rest.split_once('/') {
+            let dir = sys::open_step(above.as_ref().map_or(self.dir(), OwnedFd::as_fd), part)?;
+            if has_state(&dir) {
+                return Err(Errno::XDEV);
+            }
+            (above, rest) = (Some(dir), below);
+        }
+        if matches!(rest, "" | "." | "..") {
+            return Err(Errno::INVAL);
+        }
+        Ok(work(Spot::exactly(above.as_ref().map_or(self.dir(), OwnedFd::as_fd), rest)))
     }
 
     /// Its state directory.
@@ -79,7 +100,7 @@ impl Namespace {
     /// [`Code::NotFound`] when it has none.
     pub(crate) fn state(&self) -> Result<StateDir> {
         let path = self.path.join(STATE_DIR);
-        match rustix::fs::openat(&self.dir, STATE_DIR, DIR | OFlags::NOFOLLOW, Mode::empty()) {
+        match rustix::fs::openat(self.dir(), STATE_DIR, DIR | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(dir) => Ok(StateDir { path, dir }),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 let text = format!("not a namespace: it has no directory {STATE_DIR}");
@@ -94,9 +115,16 @@ impl Namespace {
     /// # Errors
     /// Those of the system.
     pub(crate) fn owner(&self) -> Result<u32> {
-        let stat = rustix::fs::fstat(&self.dir);
+        let stat = rustix::fs::fstat(self.dir());
         stat.map(|stat| stat.st_uid).map_err(|err| Error::io(self.path.display().to_string(), "", err))
     }
+}
+
+/// Whether a directory is a namespace. One whose state directory was exchanged for a link is one too, in which nobody has any right.
+pub(crate) fn has_state(dir: impl AsFd) -> bool {
+    let found = rustix::fs::statat(dir, STATE_DIR, AtFlags::SYMLINK_NOFOLLOW);
+    let kind = found.map(|found| FileType::from_raw_mode(found.st_mode));
+    matches!(kind, Ok(FileType::Directory | FileType::Symlink))
 }
 
 /// How directories are opened: to find what is in them, and to lock them or make changes durable.
@@ -135,9 +163,9 @@ impl StateDir {
         self.path.join(file).display().to_string()
     }
 
-    /// A path to a file in it that leads there whatever becomes of the names above. The file itself may be a link.
-    pub(crate) fn path_to(&self, file: &str) -> PathBuf {
-        sys::link_to(&self.dir).join(file)
+    /// Where a file in it is.
+    pub(crate) fn spot<'a>(&'a self, file: &'a str) -> Spot<'a> {
+        Spot::exactly(self.dir.as_fd(), file)
     }
 
     /// Opens a file in it.
@@ -146,7 +174,7 @@ impl StateDir {
     /// Those of the system; `LOOP` where it is a link.
     pub(crate) fn open(&self, file: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() };
-        rustix::fs::openat(&self.dir, file, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode)
+        self.spot(file).open(flags, mode)
     }
 
     /// Reads a whole file of at most `max` bytes; `None` where there is none. What is no file is not waited for.
@@ -178,7 +206,7 @@ impl StateDir {
     /// # Errors
     /// When the directory cannot be written. The object is the file.
     pub(crate) fn replace(&self, file: &str, data: &[u8], mode: u32) -> Result<()> {
-        sys::replace(&self.path_to(file), data, mode).map_err(|err| err.of(self.shown(file)))
+        sys::replace_at(self.spot(file), data, mode).map_err(|err| err.of(self.shown(file)))
     }
 
     /// Locks it, as long as the file is open that this gives.

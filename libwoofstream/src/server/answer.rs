@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::net::Session;
 use crate::space::Sink;
 use crate::wire::{Dir, Fault, encode};
+use std::sync::Arc;
 
 /// With this many bytes at hand, no more are made before some are sent.
 const ENOUGH: usize = 64 << 10;
@@ -17,13 +18,15 @@ pub(super) struct Answer {
     /// How many of them were sent.
     sent: usize,
     ended: bool,
+    /// What is not said: where on its machine is what the server serves.
+    hidden: Arc<str>,
 }
 
 impl Answer {
-    pub(super) fn new(exchange: u32) -> Answer {
+    pub(super) fn new(exchange: u32, hidden: Arc<str>) -> Answer {
         let mut bytes = spare::take();
         encode::preamble(&mut bytes);
-        Answer { exchange, bytes, sent: 0, ended: false }
+        Answer { exchange, bytes, sent: 0, ended: false, hidden }
     }
 
     /// Where messages are encoded to.
@@ -41,9 +44,21 @@ impl Answer {
 
     /// Ends the stream.
     pub(super) fn end(&mut self, status: Result<()>) {
-        let fault = status.err().map(|err| Fault::from(&err));
+        let fault = status.err().map(|err| Fault::from(&self.without_hidden(err)));
         encode::end(&mut self.bytes, fault.as_ref().map_or(Ok(()), Err));
         self.ended = true;
+    }
+
+    /// An error as a client may be told it: by the names that it knows.
+    fn without_hidden(&self, err: Error) -> Error {
+        let hidden = &*self.hidden;
+        // The root of all files is in each path, and says nothing.
+        if hidden.len() < 2 || !(err.text().contains(hidden) || err.object().contains(hidden)) {
+            return err;
+        }
+        let below = format!("{hidden}/");
+        let named = |text: &str| text.replace(&below, "").replace(hidden, "what is served");
+        Error::new(err.code(), named(err.object()), named(err.text()))
     }
 
     /// Sends what there is credit for; true when all of an ended stream was sent.

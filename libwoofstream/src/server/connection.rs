@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, about};
 use super::finding::Finding;
+use super::place::TRIES;
 use super::putting::{self, Putting};
 use super::reading::Reading;
 use super::running::Running;
@@ -12,8 +13,9 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Woof};
 use crate::net::{self, Received, Request, Role, Session};
-use crate::space::{self, Local, Sink as _, Space as _};
+use crate::space::{self, Sink as _};
 use crate::wire::{Fault, encode};
+use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -386,7 +388,7 @@ fn came(
                 return Ok(());
             }
             metrics.exchanges.add(1);
-            let mut answer = Answer::new(exchange);
+            let mut answer = Answer::new(exchange, context.site.hidden());
             let work = match Request::decode(request) {
                 Ok(request) => Work::Asked(Box::new(request)),
                 Err(err) => {
@@ -538,6 +540,18 @@ fn note_refused(context: &Context<'_>, request: &Request, err: &Error) {
     }
 }
 
+/// Does what makes directories again while others make some on the same way, in which it was not asked about rights.
+fn again(name: &str, make: impl Fn() -> Result<()>) -> Result<()> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match make() {
+            Err(err) if err.is_errno(Errno::AGAIN) && tries > 0 => {}
+            made => return made.map_err(about(name)),
+        }
+    }
+}
+
 /// Looks at a request: does what is done at once, and opens what takes longer.
 fn begin(
     context: &Context<'_>,
@@ -561,11 +575,6 @@ fn begin(
         }
         Request::Run(run) => return Ok(Work::Run(Box::new(Running::open(context, session, number, run)?))),
         Request::Create(create) => {
-            let path = site.woof_path(name)?;
-            site.allow(context.peer, path.as_ref(), Right::Create, name)?;
-            if create.reset {
-                site.allow(context.peer, path.as_ref(), Right::Remove, name)?;
-            }
             let options = log::Options {
                 history: create.history,
                 capacity: create.capacity,
@@ -574,37 +583,48 @@ fn begin(
                 sync: create.sync,
             };
             let create = space::Create { options, reset: create.reset, parents: create.parents };
-            Local.create(&path, &create).map_err(|err| err.of(name))?;
+            again(name, || {
+                let place = site.woof(name)?;
+                site.allow(context.peer, place.namespace(), Right::Create, name)?;
+                if create.reset {
+                    site.allow(context.peer, place.namespace(), Right::Remove, name)?;
+                }
+                place.create(&create)
+            })?;
         }
         Request::Namespace(_) => {
-            let path = site.path(name)?;
-            site.allow(context.peer, &path, Right::Create, name)?;
-            Local.create_namespace(path.to_str().unwrap_or_default()).map_err(|err| err.of(name))?;
+            again(name, || {
+                let place = site.place(name)?;
+                site.allow(context.peer, place.namespace(), Right::Create, name)?;
+                place.create_namespace()
+            })?;
         }
         Request::Stat(_) => {
-            let path = site.woof_path(name)?;
-            site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-            let dir = Local.stat(&path).map_err(|err| err.of(name))?.set("path", name);
-            answer.dir(&dir)?;
+            let place = site.woof(name)?;
+            site.allow(context.peer, place.namespace(), Right::Read, name)?;
+            let woof = place.open().map_err(|err| err.of(name))?;
+            answer.dir(&space::stat_of(&woof, name))?;
         }
         Request::Remove(_) => {
-            let path = site.woof_path(name)?;
-            site.allow(context.peer, path.as_ref(), Right::Remove, name)?;
-            Local.remove(&path).map_err(|err| err.of(name))?;
+            let place = site.woof(name)?;
+            site.allow(context.peer, place.namespace(), Right::Remove, name)?;
+            place.remove().map_err(|err| err.of(name))?;
         }
         Request::Clock(_) => {
-            let path = site.woof_path(name)?;
-            site.allow(context.peer, path.as_ref(), Right::Admin, name)?;
-            if Local.reset_clock(&path).map_err(|err| err.of(name))? {
+            let place = site.woof(name)?;
+            site.allow(context.peer, place.namespace(), Right::Admin, name)?;
+            if place.open().and_then(|woof| woof.reset_clock()).map_err(|err| err.of(name))? {
                 putting::clock_was_ahead(answer, 0);
             }
         }
         Request::Access(access) => {
             let right = if access.change.is_some() { Right::Admin } else { Right::Read };
-            let path = site.directory(context.peer, name, right)?;
+            let place = site.place(name)?;
+            site.allow(context.peer, place.namespace(), right, name)?;
+            let namespace = place.as_namespace().map_err(|err| err.of(name))?;
             let list = match &access.change {
-                Some(change) => AccessList::update_exactly(&path, &Change::parse(change.split_whitespace())?),
-                None => AccessList::load(&path),
+                Some(change) => AccessList::update_in(&namespace, &Change::parse(change.split_whitespace())?),
+                None => AccessList::load_from(&namespace),
             };
             let list = list.map_err(about(name))?;
             // A list that gives nobody anything must not look like one that is empty.

@@ -7,6 +7,8 @@ use crate::access::Right;
 use crate::error::Result;
 use crate::net;
 use crate::space::{Step, Walk};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// So many places are looked at, and so many elements of one, before others have their turn.
 const TURN: u64 = 64;
@@ -21,24 +23,30 @@ impl Finding {
     /// Begins where it was asked to.
     pub(super) fn open(context: &Context<'_>, request: &net::Find) -> Result<Finding> {
         let name = &*request.name;
-        let path = context.site.path(name)?;
-        let predicate = predicate(request.filter.as_deref(), request.now)?;
         let site = context.site;
-        let at_the_top = path.is_dir() && site.namespace_of(&path) == site.root();
+        let place = site.place(name)?;
+        let predicate = predicate(request.filter.as_deref(), request.now)?;
+        let at_the_top = place.directory().is_some() && site.is_top(place.namespace());
         if !at_the_top {
-            site.allow(context.peer, &path, Right::Read, name)?;
+            site.allow(context.peer, place.namespace(), Right::Read, name)?;
         }
-        let walk = Walk::open(&path, name, predicate.as_ref(), request.get)?;
+        let walk = match place.directory() {
+            Some(dir) => Walk::of_directory(Arc::clone(dir), name, predicate.as_ref(), request.get),
+            None => {
+                let woof = place.open().map_err(|err| err.of(name))?;
+                Walk::of_woof(woof, name, predicate.as_ref(), request.get)
+            }
+        };
         // Who may not read at the top may look for namespaces below that it may read.
-        let readable = !at_the_top || site.may(context.peer, site.root(), Right::Read);
+        let readable = !at_the_top || site.may(context.peer, place.namespace(), Right::Read);
         Ok(Finding { walk: if readable { walk } else { walk.hidden() } })
     }
 
     /// Makes more of the answer.
     pub(super) fn step(&mut self, context: &Context<'_>, answer: &mut Answer) -> Progress {
-        let may_read = |path: &std::path::Path| {
+        let may_read = |dir: &Arc<OwnedFd>| {
             // What a peer may not read it is not told of; that is no refusal of a request.
-            context.site.may(context.peer, path, Right::Read)
+            context.site.may(context.peer, &context.site.namespace(dir), Right::Read)
         };
         for _ in 0..TURN {
             if !answer.has_room() {

@@ -15,6 +15,7 @@ mod io;
 mod limits;
 mod listen;
 mod metrics;
+mod place;
 mod putting;
 mod reading;
 mod ready;

@@ -12,14 +12,11 @@ use super::writers::Turn;
 use crate::access::Right;
 use crate::content::{self, ContentType};
 use crate::error::{Code, Error, Result};
-use crate::handler::{
-    self,
-    bindings::{self, place_in},
-};
+use crate::handler::{self, bindings};
 use crate::limits::PUT_WINDOW;
 use crate::log::{self, Appender, Given, Mark, Stamp, StampRun, Woof};
 use crate::net::{self, Session, answer};
-use crate::space::{Create, Local, Space as _};
+use crate::space::Create;
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
 use std::cell::Cell;
 use std::ops::Range;
@@ -92,17 +89,17 @@ impl Putting {
     ) -> Result<Putting> {
         let name = &*request.name;
         let site = context.site;
-        let path = site.woof_path(name)?;
+        let place = site.woof(name)?;
         let source = ContentType::parse(&request.content)?;
-        site.allow(context.peer, path.as_ref(), Right::Put, name)?;
-        let woof = match (log::open(path.as_ref()), &request.create) {
+        site.allow(context.peer, place.namespace(), Right::Put, name)?;
+        let woof = match (place.open(), &request.create) {
             (Err(err), Some(content)) if err.code() == Code::NotFound && request.made.is_none() => {
-                site.allow(context.peer, path.as_ref(), Right::Create, name)?;
+                site.allow(context.peer, place.namespace(), Right::Create, name)?;
                 let content = ContentType::parse(content)?;
                 let options = log::Options { content, ..log::Options::default() };
-                match Local.create(&path, &Create { options, ..Create::default() }) {
+                match place.create(&Create { options, ..Create::default() }) {
                     Err(err) if err.code() != Code::Exists => return Err(err.of(name)),
-                    _ => log::open(path.as_ref()),
+                    _ => place.open(),
                 }
             }
             (woof, _) => woof,
@@ -114,14 +111,13 @@ impl Putting {
         }
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         appender.set_sync(request.sync);
-        handler::asked_by(&mut appender, &woof, path.as_ref(), name);
+        handler::asked_by(&mut appender, &woof, &place.path(), name);
         let handler = match &request.handler {
             None => 0,
             Some(handler) => {
-                site.allow(context.peer, path.as_ref(), Right::Trigger, name)?;
-                let (namespace, woof) = place_in(path.as_ref()).map_err(|err| err.of(name))?;
-                let namespace = site.without_links(&namespace, name)?;
-                bindings::named_exactly(&namespace, &woof, handler).map_err(|err| err.of(name))?
+                site.allow(context.peer, place.namespace(), Right::Trigger, name)?;
+                bindings::named_of(place.namespace(), place.inside(), &woof, handler)
+                    .map_err(|err| err.of(name))?
             }
         };
         appender.set_mark(Mark::new(handler, request.depth));

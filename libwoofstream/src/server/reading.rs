@@ -133,9 +133,9 @@ fn open(context: &Context<'_>, request: &net::Read) -> Result<Woof> {
         context.recent.set(Some(recent));
         return Ok(woof);
     }
-    let path = context.site.woof_path_to_read(name)?;
-    context.site.allow(context.peer, path.as_ref(), Right::Read, name)?;
-    let woof = context.site.woofs.open(path.as_ref()).map_err(missing(name, request.made))?;
+    let place = context.site.woof_to_read(name)?;
+    context.site.allow(context.peer, place.namespace(), Right::Read, name)?;
+    let woof = place.at(|spot| context.site.woofs.open(spot)).map_err(missing(name, request.made))?;
     let recent = Recent { name: name.to_owned(), woof: woof.clone(), until: now + AS_FOUND };
     // A follow reads once.
     context.recent.set((!request.follow).then_some(recent));

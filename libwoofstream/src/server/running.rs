@@ -90,7 +90,9 @@ impl Running {
         request: &net::Run,
     ) -> Result<Running> {
         let (site, name) = (context.site, &*request.name);
-        let namespace = site.directory(context.peer, name, Right::Trigger)?;
+        let at = site.place(name)?;
+        site.allow(context.peer, at.namespace(), Right::Trigger, name)?;
+        let namespace = at.as_namespace().map_err(|err| err.of(name))?;
         let runners = site
             .runners()
             .ok_or_else(|| Error::new(Code::Unsupported, name, "this server runs no handlers on demand"))?;
@@ -107,7 +109,7 @@ impl Running {
         let user = handler::user_of(context.peer);
         let failed = |err: io::Error| Error::io(name, "start", err);
         let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC).map_err(|err| failed(err.into()))?;
-        let runner = runners.of(&namespace)?;
+        let runner = runners.of_exactly(namespace.path());
         let (id, started) =
             handler::start(&*runner, &namespace, &call, &user, stdin).map_err(|err| err.of(name))?;
         let Started { running: program, stdout, stderr } = started;

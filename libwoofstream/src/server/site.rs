@@ -1,9 +1,10 @@
 //! What a server serves: a directory, with the access lists of its namespaces, and what is going on in it.
 //!
-//! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link.
-//! Whoever may write in the directory on this machine is trusted not to exchange directories for links in the middle of a request.
+//! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link, whatever
+//! is exchanged for what in the middle of a request: see [`super::place`].
 
 use super::metrics::Levels;
+use super::place::Place;
 use super::ready::Ready;
 use super::runs::Runs;
 use super::woofs::Woofs;
@@ -12,16 +13,21 @@ use super::{Limits, Metrics, watch::Watches};
 use crate::access::{AccessList, Peer, Right};
 use crate::error::{Code, Error, Result};
 use crate::handler::{self, Runners, files};
-use crate::name::{self, STATE_DIR};
+use crate::name::{self, Namespace, STATE_DIR};
 use crate::net::SOCKET;
 use crate::sys;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The access list of a namespace, by its path there.
+const ACCESS: &str = ".woof/access";
+
+/// What stands before the name of a woof that a namespace keeps for itself.
+const OWN: &str = ".woof/";
 
 /// The file that only one server holds locked.
 const LOCK: &str = "server.lock";
@@ -29,18 +35,20 @@ const LOCK: &str = "server.lock";
 /// No more access lists than this are remembered.
 const LISTS_MAX: usize = 4096;
 
-/// What is said of a name that leads elsewhere.
-const LEADS_OUT: &str = "a symbolic link leads out of what is served";
-
 /// What an access list was read from: the owner of the directory, and the file as it was.
-type Seen = (u32, Option<(u64, i64, i64, u64)>);
+type Seen = (u32, Option<(u64, i64, u64, i64)>);
+
+/// Access lists by the directories of their namespaces: the numbers of the device and of the file on it.
+type Lists = HashMap<(u64, u64), (Seen, Arc<AccessList>)>;
 
 /// A directory that is served.
 #[derive(Debug)]
 pub struct Site {
     root: PathBuf,
     /// The same, open.
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
+    /// What answers do not say: its path.
+    hidden: Arc<str>,
     limits: Limits,
     metrics: Metrics,
     /// When it was opened, in nanoseconds since 1970.
@@ -52,7 +60,7 @@ pub struct Site {
     pub(super) runs: Arc<Runs>,
     /// What runs handlers on demand; without it none does.
     runners: OnceLock<Arc<Runners>>,
-    lists: Mutex<HashMap<PathBuf, (Seen, Arc<AccessList>)>>,
+    lists: Mutex<Lists>,
     /// Locked as long as this lives.
     _lock: File,
 }
@@ -85,8 +93,9 @@ impl Site {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&root, flags, Mode::empty()).map_err(|err| Error::io(&*shown, "", err))?;
         Ok(Arc::new(Site {
+            hidden: root.to_str().unwrap_or_default().into(),
             root,
-            dir,
+            dir: Arc::new(dir),
             watches: Watches::new(limits.followed),
             limits,
             metrics: Metrics::default(),
@@ -146,19 +155,16 @@ impl Site {
         &self.metrics
     }
 
-    /// The path of what a client calls `name`; the directory itself for an empty name.
-    ///
-    /// # Errors
-    /// [`Code::Invalid`] for what is no name within the server, [`Code::Denied`] for a link that leads out.
-    pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
-        self.checked(name).map(|(path, _)| path)
+    /// What answers do not say: the path of the directory.
+    pub(super) fn hidden(&self) -> Arc<str> {
+        Arc::clone(&self.hidden)
     }
 
-    /// As [`Site::path`], and whether it is known that no symbolic link is on the way.
-    fn checked(&self, name: &str) -> Result<(PathBuf, bool)> {
+    /// Looks whether a name can lead to something within the server.
+    fn check(name: &str) -> Result<()> {
         let refuse = |text: &str| Err(Error::new(Code::Invalid, printable(name), text));
         if name.is_empty() {
-            return Ok((self.root.clone(), true));
+            return Ok(());
         }
         match name::place(name)? {
             name::Place::Local(_) => {}
@@ -177,81 +183,54 @@ impl Site {
                 _ => {}
             }
         }
-        let path = self.root.join(name);
-        if self.is_without_links(name.as_ref()) {
-            return Ok((path, true));
-        }
-        // Of what is not there yet, it is a directory above it that may lead out.
-        let real = path.ancestors().find_map(|path| path.canonicalize().ok());
-        if real.is_some_and(|real| real.starts_with(&self.root)) {
-            return Ok((path, false));
-        }
-        Err(Error::new(Code::Denied, name, LEADS_OUT))
+        Ok(())
     }
 
-    /// As [`Site::path`], for the name of a woof, as text.
-    pub(super) fn woof_path(&self, name: &str) -> Result<String> {
+    /// The place of what a client calls `name`, up to a directory that is it; the served directory itself for an empty name.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for what is no name within the server.
+    pub(super) fn place<'a>(&self, name: &'a str) -> Result<Place<'a>> {
+        Site::check(name)?;
+        Ok(Place::walk(&self.dir, &self.root, name, true))
+    }
+
+    /// As [`Site::place`], of a woof.
+    pub(super) fn woof<'a>(&self, name: &'a str) -> Result<Place<'a>> {
+        Site::check(name)?;
         if name.is_empty() {
             return Err(Error::new(Code::Invalid, "", "the name of a woof is missing: namespace/name"));
         }
-        let (path, is_without_links) = self.checked(name)?;
-        let text = path.to_str().unwrap_or_default();
-        // What else it asks for, the path has by now.
-        if !is_without_links {
-            name::local_woof(text).map_err(|err| err.of(name))?;
-        }
-        Ok(text.to_owned())
+        Ok(Place::walk(&self.dir, &self.root, name, false))
     }
 
-    /// Whether something of that name is there and no symbolic link is on the way to it, as one question to the kernel. False where
-    /// the kernel does not know how to answer, too.
-    fn is_without_links(&self, name: &Path) -> bool {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.dir, name, flags, Mode::empty(), resolve).is_ok()
-    }
-
-    /// As [`Site::woof_path`], of a woof that is only read: also the log of triggers and the dead letters of a namespace.
-    pub(super) fn woof_path_to_read(&self, name: &str) -> Result<String> {
+    /// As [`Site::woof`], of one that is only read: also the log of triggers and the dead letters of a namespace.
+    pub(super) fn woof_to_read<'a>(&self, name: &'a str) -> Result<Place<'a>> {
         for file in [files::TRIGGERS, files::DEAD] {
-            let own = format!("{STATE_DIR}/{file}");
-            if name == own || name.strip_suffix(&own).is_some_and(|namespace| namespace.ends_with('/')) {
-                let namespace =
-                    self.path(name.strip_suffix(&own).unwrap_or_default().trim_end_matches('/'))?;
-                let path = namespace.join(own);
-                // Neither the directory nor the file may lead elsewhere.
-                let real = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
-                if real.parent() == namespace.canonicalize().ok().map(|dir| dir.join(STATE_DIR)).as_deref() {
-                    return Ok(path.to_str().unwrap_or_default().to_owned());
-                }
-                return Err(Error::new(Code::Denied, name, "a symbolic link leads out of the namespace"));
+            let own = name.strip_suffix(file).and_then(|rest| rest.strip_suffix(OWN));
+            if let Some(namespace) = own.filter(|rest| rest.is_empty() || rest.ends_with('/')) {
+                return Ok(self.place(namespace.trim_end_matches('/'))?.own(file));
             }
         }
-        self.woof_path(name)
+        self.woof(name)
     }
 
-    /// The namespace that a path lies in, or is.
-    pub(super) fn namespace_of<'a>(&'a self, path: &'a Path) -> &'a Path {
-        if path.join(STATE_DIR).is_dir() {
-            return path;
-        }
-        name::namespace_of(path).filter(|dir| dir.starts_with(&self.root)).unwrap_or(&self.root)
+    /// Whether this is the namespace of the served directory itself.
+    pub(super) fn is_top(&self, namespace: &Namespace) -> bool {
+        namespace.path() == self.root
     }
 
-    /// Whether the peer has a right in the namespace that `path` lies in. Where there is a symbolic link in it, that is the one that
-    /// the link leads to.
+    /// The namespace of an open directory below, somewhere.
+    pub(super) fn namespace(&self, dir: &Arc<OwnedFd>) -> Namespace {
+        Namespace::opened_at(self.root.clone(), Arc::clone(dir))
+    }
+
+    /// Whether the peer has a right in a namespace.
     ///
     /// # Errors
     /// [`Code::Denied`], saying which right is missing.
-    pub(super) fn allow(&self, peer: &Peer, path: &Path, right: Right, name: &str) -> Result<()> {
-        let inside = path.strip_prefix(&self.root).unwrap_or(path);
-        let real = if path == self.root || self.is_without_links(inside) {
-            None
-        } else {
-            path.ancestors().find_map(|path| path.canonicalize().ok())
-        };
-        let list =
-            self.list(self.namespace_of(real.as_deref().unwrap_or(path))).map_err(|err| err.of(name))?;
+    pub(super) fn allow(&self, peer: &Peer, namespace: &Namespace, right: Right, name: &str) -> Result<()> {
+        let list = self.list(namespace).map_err(|err| err.of(name))?;
         list.check(peer, right).map_err(|err| {
             self.metrics.denied.add(1);
             err.of(name)
@@ -259,46 +238,30 @@ impl Site {
     }
 
     /// As [`Site::allow`], for what is passed over in silence.
-    pub(super) fn may(&self, peer: &Peer, namespace: &Path, right: Right) -> bool {
+    pub(super) fn may(&self, peer: &Peer, namespace: &Namespace, right: Right) -> bool {
         self.list(namespace).is_ok_and(|list| list.check(peer, right).is_ok())
     }
 
-    /// The directory that a client calls `name`, as a path without links, if the peer has a right in it.
-    ///
-    /// # Errors
-    /// As [`Site::path`] and [`Site::allow`].
-    pub(super) fn directory(&self, peer: &Peer, name: &str, right: Right) -> Result<PathBuf> {
-        let real = self.without_links(&self.path(name)?, name)?;
-        self.allow(peer, &real, right, name)?;
-        Ok(real)
-    }
-
-    /// A path that was within what is served, without the links in it.
-    ///
-    /// # Errors
-    /// When by now it leads out: handlers can make links.
-    pub(super) fn without_links(&self, path: &Path, name: &str) -> Result<PathBuf> {
-        let real = path.canonicalize().map_err(|err| Error::io(name, "", err))?;
-        if real.starts_with(&self.root) { Ok(real) } else { Err(Error::new(Code::Denied, name, LEADS_OUT)) }
-    }
-
     /// The access list of a namespace, read again when it changed.
-    fn list(&self, namespace: &Path) -> Result<Arc<AccessList>> {
-        let owner = std::fs::metadata(namespace).map_err(|err| Error::io("", "", err))?.uid();
-        let file = namespace.join(STATE_DIR).join(crate::access::FILE);
-        let meta = std::fs::symlink_metadata(file).ok();
-        let seen = (owner, meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len())));
+    fn list(&self, namespace: &Namespace) -> Result<Arc<AccessList>> {
+        let failed = |err| Error::io("", "", err);
+        let dir = rustix::fs::fstat(namespace.dir()).map_err(failed)?;
+        // What is read in the end is read without following links; this only says whether it may be another one.
+        let file = rustix::fs::statat(namespace.dir(), ACCESS, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let seen =
+            (dir.st_uid, file.map(|file| (file.st_ino, file.st_mtime, file.st_mtime_nsec, file.st_size)));
+        let key = (dir.st_dev, dir.st_ino);
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, list)) = lists.get(namespace)
+        if let Some((known, list)) = lists.get(&key)
             && *known == seen
         {
             return Ok(Arc::clone(list));
         }
-        let list = Arc::new(AccessList::load(namespace)?);
+        let list = Arc::new(AccessList::load_from(namespace)?);
         if lists.len() >= LISTS_MAX {
             lists.clear();
         }
-        lists.insert(namespace.to_owned(), (seen, Arc::clone(&list)));
+        lists.insert(key, (seen, Arc::clone(&list)));
         Ok(list)
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::error::Result;
 use crate::log::{self, WeakWoof, Woof};
+use crate::sys::Spot;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// The woofs that are open, by their files.
@@ -22,18 +22,18 @@ impl std::fmt::Debug for Woofs {
 }
 
 impl Woofs {
-    /// Opens the woof at `path`, or gives the one that is open.
+    /// Opens a woof, or gives the one that is open.
     ///
     /// # Errors
     /// As [`log::open`].
-    pub(super) fn open(&self, path: &Path) -> Result<Woof> {
+    pub(super) fn open(&self, spot: Spot<'_>) -> Result<Woof> {
         // The number of a file is not given out again while somebody has it open.
-        if let Ok(stat) = rustix::fs::stat(path)
+        if let Ok(stat) = spot.look()
             && let Some(woof) = self.find((stat.st_dev, stat.st_ino))
         {
             return Ok(woof);
         }
-        let woof = log::open(path)?;
+        let woof = log::open_at(spot)?;
         if let Some(weak) = woof.downgrade() {
             let key = woof.identity()?;
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,15 +63,16 @@ mod tests {
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         let woofs = Woofs::default();
-        let (first, second) = (woofs.open(&path).unwrap(), woofs.open(&path).unwrap());
+        let open = || woofs.open(Spot::at(&path));
+        let (first, second) = (open().unwrap(), open().unwrap());
         first.appender().unwrap().append(b"1").unwrap();
         assert_eq!(second.next_seqno(), 2);
         assert_eq!(woofs.open.lock().unwrap().len(), 1);
 
         log::reset(&path, &Options::default()).unwrap();
-        assert_eq!(woofs.open(&path).unwrap().next_seqno(), 1);
+        assert_eq!(open().unwrap().next_seqno(), 1);
         log::remove(&path).unwrap();
-        assert_eq!(woofs.open(&path).map(|_| ()).unwrap_err().code(), crate::error::Code::NotFound);
+        assert_eq!(open().map(|_| ()).unwrap_err().code(), crate::error::Code::NotFound);
     }
 
     #[test]
@@ -80,7 +81,7 @@ mod tests {
         let path = dir.path().join("temp");
         log::create(&path, &Options::default()).unwrap();
         let woofs = Woofs::default();
-        let key = woofs.open(&path).unwrap().identity().unwrap();
+        let key = woofs.open(Spot::at(&path)).unwrap().identity().unwrap();
         assert!(woofs.find(key).is_none());
     }
 }

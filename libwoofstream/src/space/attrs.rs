@@ -1,9 +1,9 @@
 //! Attributes: what a woof or a namespace says of itself in a `Dir`.
 
-use crate::log::Status;
+use crate::log::{Status, Woof};
 use crate::predicate::{AttrRef, Attributes};
 use crate::wire::{Dir, Value};
-use std::os::unix::fs::MetadataExt;
+use rustix::fs::Stat;
 
 /// The names that an element of a woof has in predicates; it has no others.
 pub const ELEMENT_NAMES: [&str; 11] =
@@ -89,7 +89,7 @@ pub fn is_context(dir: &Dir) -> bool {
 }
 
 /// The whole `Dir` of a woof.
-pub(super) fn of_woof(name: &str, status: &Status, metadata: Option<&std::fs::Metadata>) -> Dir {
+fn of_woof(name: &str, status: &Status, stat: Option<&Stat>) -> Dir {
     let options = &status.options;
     let mut dir = context(name, options.content)
         .set("size", status.used)
@@ -121,26 +121,33 @@ pub(super) fn of_woof(name: &str, status: &Status, metadata: Option<&std::fs::Me
     if status.recoveries > 0 {
         dir = dir.set("recoveries", status.recoveries).set("last_cut", status.last_cut);
     }
-    with_owner(dir, metadata)
+    with_owner(dir, stat)
+}
+
+/// The whole `Dir` of a woof that is open.
+pub(crate) fn stat_of(woof: &Woof, name: &str) -> Dir {
+    of_woof(name, &woof.status(), woof.stat().ok().as_ref())
 }
 
 /// The `Dir` of a namespace.
-pub(super) fn of_namespace(name: &str, metadata: Option<&std::fs::Metadata>) -> Dir {
+pub(super) fn of_namespace(name: &str, stat: Option<&Stat>) -> Dir {
     let dir = Dir::new().set("path", name).set("name", last_part(name)).set("type", "namespace");
-    let dir = match metadata.and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok())
-    {
-        Some(age) => dir.set("mtime", u64::try_from(age.as_nanos()).unwrap_or(0)),
+    let mtime = |stat: &Stat| {
+        u64::try_from(stat.st_mtime).ok()?.checked_mul(1_000_000_000)?.checked_add(stat.st_mtime_nsec)
+    };
+    let dir = match stat.and_then(mtime) {
+        Some(mtime) => dir.set("mtime", mtime),
         None => dir,
     };
-    with_owner(dir, metadata)
+    with_owner(dir, stat)
 }
 
-fn with_owner(dir: Dir, metadata: Option<&std::fs::Metadata>) -> Dir {
-    match metadata {
-        Some(meta) => dir
-            .set("mode", u64::from(meta.mode() & 0o7777))
-            .set("uid", u64::from(meta.uid()))
-            .set("gid", u64::from(meta.gid())),
+fn with_owner(dir: Dir, stat: Option<&Stat>) -> Dir {
+    match stat {
+        Some(stat) => dir
+            .set("mode", u64::from(stat.st_mode & 0o7777))
+            .set("uid", u64::from(stat.st_uid))
+            .set("gid", u64::from(stat.st_gid)),
         None => dir,
     }
 }
@@ -162,12 +169,12 @@ mod tests {
         log::create(&path, &Options { element_size: Some(8), ..Options::default() }).unwrap();
         let woof = log::open(&path).unwrap();
         woof.appender().unwrap().append(b"x").unwrap();
-        let metadata = std::fs::metadata(&path).unwrap();
+        let stat = rustix::fs::stat(&path).unwrap();
         let status =
             Status { recoveries: 1, synced_seqno: 2, held: Some(1), ahead_ns: Some(1), ..woof.status() };
-        let found = of_woof("temp", &status, Some(&metadata));
+        let found = of_woof("temp", &status, Some(&stat));
         assert_eq!(found.attrs.len() + 1, FOUND_NAMES.len(), "all of them, and the depth");
-        let place = of_namespace("farm", Some(&metadata));
+        let place = of_namespace("farm", Some(&stat));
         for name in found.attrs.keys().chain(place.attrs.keys()) {
             assert!(FOUND_NAMES.contains(&&**name), "{name}");
         }

@@ -1,21 +1,44 @@
 //! Walking the directories of this machine for woofs and namespaces.
 //!
-//! The walk is in the order of the names' bytes, a directory before what is in it, so that two walks can be merged. It does
-//! not follow symbolic links, and asks the predicate whether anything below a directory can match before it enters.
+//! The walk is in the order of the names' bytes, a directory before what is in it, so that two walks can be merged. It asks the predicate whether anything
+//! below a directory can match before it enters.
+//!
+//! Failure contract: it follows no symbolic link, whatever is exchanged for one meanwhile: what is in a directory is looked at, and opened, in the one that is open.
 
 use super::elements::{Elements, Step};
 use super::{Selection, Sink, attrs};
-use crate::error::{Error, Result};
-use crate::log;
-use crate::name::STATE_DIR;
+use crate::error::{Code, Error, Result};
+use crate::limits::FIND_DEPTH_MAX;
+use crate::log::{self, Woof};
+use crate::name::has_state;
 use crate::predicate::{Predicate, Subject};
+use crate::sys::{self, Spot};
 use crate::wire::{Dir, Fault};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a walk still has to look.
+enum At {
+    /// At a path, where it begins.
+    Path(PathBuf),
+    /// At a name in an open directory.
+    In(Arc<OwnedFd>, OsString),
+    /// In this directory.
+    Open(Arc<OwnedFd>),
+    /// At this woof.
+    Woof(Box<Woof>),
+}
 
 /// What a walk still has to look at.
 struct Place {
-    path: PathBuf,
+    at: At,
     /// What it is called in messages.
     name: String,
     depth: u64,
@@ -40,13 +63,34 @@ impl Walk {
     /// # Errors
     /// When there is nothing of that name, or what is there is neither a directory nor a woof.
     pub fn open(path: &Path, name: &str, predicate: Option<&Predicate>, get: bool) -> Result<Walk> {
-        let metadata = path.symlink_metadata().map_err(|err| Error::io(name, "", err))?;
-        if !metadata.is_dir() {
+        let found = Spot::at(path).look().map_err(|err| Error::io(name, "", err))?;
+        if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
             // What was named is to be a woof, and says why when it is not.
             log::open(path).map_err(|err| err.of(name))?;
         }
-        let first = Place { path: path.to_owned(), name: name.to_owned(), depth: 0, readable: true };
-        Ok(Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None })
+        Ok(Walk::new(At::Path(path.to_owned()), name, predicate, get))
+    }
+
+    /// Begins in an open directory.
+    #[cfg(feature = "net")]
+    pub(crate) fn of_directory(
+        dir: Arc<OwnedFd>,
+        name: &str,
+        predicate: Option<&Predicate>,
+        get: bool,
+    ) -> Walk {
+        Walk::new(At::Open(dir), name, predicate, get)
+    }
+
+    /// Begins, and ends, at a woof.
+    #[cfg(feature = "net")]
+    pub(crate) fn of_woof(woof: Woof, name: &str, predicate: Option<&Predicate>, get: bool) -> Walk {
+        Walk::new(At::Woof(Box::new(woof)), name, predicate, get)
+    }
+
+    fn new(at: At, name: &str, predicate: Option<&Predicate>, get: bool) -> Walk {
+        let first = Place { at, name: name.to_owned(), depth: 0, readable: true };
+        Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None }
     }
 
     /// What lies in the namespace that the walk begins in may not be told of, unless it is in one of its own below.
@@ -57,7 +101,7 @@ impl Walk {
     }
 
     /// Looks at one more place, or gives out up to `most` elements of a woof. `may_read` says whether may be told what is in a
-    /// namespace; what cannot is passed over in silence.
+    /// namespace, given by its open directory; what cannot is passed over in silence.
     ///
     /// # Errors
     /// Those of the sink. What cannot be looked at is a fault in the stream.
@@ -65,7 +109,7 @@ impl Walk {
         &mut self,
         sink: &mut dyn Sink,
         most: u64,
-        may_read: &mut dyn FnMut(&Path) -> bool,
+        may_read: &mut dyn FnMut(&Arc<OwnedFd>) -> bool,
     ) -> Result<Step> {
         if let Some(elements) = &mut self.elements {
             if elements.step(sink, most)? == Step::Done {
@@ -74,19 +118,11 @@ impl Walk {
             return Ok(Step::More);
         }
         let Some(place) = self.rest.pop() else { return Ok(Step::Done) };
-        let metadata = match place.path.symlink_metadata() {
-            Ok(metadata) => metadata,
+        match self.look(place, sink, may_read) {
             // Removed meanwhile.
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Step::More),
-            Err(err) => {
-                sink.fault(&Fault::from(&Error::io(&*place.name, "", err)))?;
-                return Ok(Step::More);
-            }
-        };
-        if metadata.is_file() && place.readable {
-            self.file(&place, &metadata, sink)?;
-        } else if metadata.is_dir() {
-            self.directory(place, &metadata, sink, may_read)?;
+            Err(Looked::Failed(_, Errno::NOENT)) | Ok(()) => {}
+            Err(Looked::Failed(name, err)) => sink.fault(&Fault::from(&Error::io(name, "", err)))?,
+            Err(Looked::Over(err)) => return Err(err),
         }
         if let Some(trouble) = self.predicate.as_ref().and_then(Predicate::trouble) {
             sink.fault(&Fault::from(&trouble))?;
@@ -94,26 +130,82 @@ impl Walk {
         Ok(Step::More)
     }
 
-    fn file(&mut self, place: &Place, metadata: &std::fs::Metadata, sink: &mut dyn Sink) -> Result<()> {
+    fn look(
+        &mut self,
+        place: Place,
+        sink: &mut dyn Sink,
+        may_read: &mut dyn FnMut(&Arc<OwnedFd>) -> bool,
+    ) -> std::result::Result<(), Looked> {
+        let failed = |err| Looked::Failed(place.name.clone(), err);
+        let dir = match &place.at {
+            At::Open(dir) => Arc::clone(dir),
+            At::Woof(woof) => {
+                let woof = Woof::clone(woof);
+                if place.readable {
+                    self.woof(woof, &place, sink)?;
+                }
+                return Ok(());
+            }
+            At::Path(path) => match self.look_at(Spot::at(path), &place, sink)? {
+                None => return Ok(()),
+                Some(()) => {
+                    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                    Arc::new(rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?)
+                }
+            },
+            At::In(above, file) => {
+                match self.look_at(Spot::exactly((**above).as_fd(), file), &place, sink)? {
+                    None => return Ok(()),
+                    Some(()) => match sys::open_step(above, file) {
+                        // It is none any more.
+                        Err(Errno::LOOP | Errno::NOTDIR) => return Ok(()),
+                        dir => Arc::new(dir.map_err(failed)?),
+                    },
+                }
+            }
+        };
+        Ok(self.directory(place, dir, sink, may_read)?)
+    }
+
+    /// Looks at what has a name; `Some` for a directory.
+    fn look_at(
+        &mut self,
+        spot: Spot<'_>,
+        place: &Place,
+        sink: &mut dyn Sink,
+    ) -> std::result::Result<Option<()>, Looked> {
+        let found = spot.look().map_err(|err| Looked::Failed(place.name.clone(), err))?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => return Ok(Some(())),
+            FileType::RegularFile if place.readable => self.file(spot, place, sink)?,
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn file(&mut self, spot: Spot<'_>, place: &Place, sink: &mut dyn Sink) -> Result<()> {
         let name = &*place.name;
-        match is_woof(&place.path) {
+        match is_woof(spot) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(err) => return sink.fault(&Fault::from(&Error::io(name, "open", err))),
         }
-        let woof = match log::open(&place.path) {
-            Ok(woof) => woof,
-            Err(err) => return sink.fault(&Fault::from(&err.of(name))),
-        };
-        let dir = attrs::of_woof(name, &woof.status(), Some(metadata));
+        match log::open_at(spot) {
+            Ok(woof) => self.woof(woof, place, sink),
+            Err(err) => sink.fault(&Fault::from(&err.of(name))),
+        }
+    }
+
+    fn woof(&mut self, woof: Woof, place: &Place, sink: &mut dyn Sink) -> Result<()> {
+        let dir = attrs::stat_of(&woof, &place.name);
         if !self.matches(&dir, place.depth) {
             return Ok(());
         }
         if !self.get {
             return sink.dir(&dir);
         }
-        match Elements::open(&place.path, name, &Selection::default()) {
+        match Elements::of(woof, &place.name, &Selection::default()) {
             Ok(elements) => {
                 sink.dir(elements.context())?;
                 self.elements = Some(elements);
@@ -126,14 +218,15 @@ impl Walk {
     fn directory(
         &mut self,
         place: Place,
-        metadata: &std::fs::Metadata,
+        open: Arc<OwnedFd>,
         sink: &mut dyn Sink,
-        may_read: &mut dyn FnMut(&Path) -> bool,
+        may_read: &mut dyn FnMut(&Arc<OwnedFd>) -> bool,
     ) -> Result<()> {
-        let dir = attrs::of_namespace(&place.name, Some(metadata));
+        let stat: Option<Stat> = rustix::fs::fstat(&open).ok();
+        let dir = attrs::of_namespace(&place.name, stat.as_ref());
         let mut readable = place.readable;
-        if place.path.join(STATE_DIR).is_dir() {
-            readable = may_read(&place.path);
+        if has_state(&open) {
+            readable = may_read(&open);
             if readable && self.predicate.is_some() && self.matches(&dir, place.depth) {
                 sink.dir(&dir)?;
             }
@@ -142,10 +235,14 @@ impl Walk {
         if self.predicate.as_ref().is_some_and(|predicate| !predicate.below(&subject)) {
             return Ok(());
         }
-        match names_in(&place.path) {
+        if place.depth >= FIND_DEPTH_MAX {
+            let text = format!("{FIND_DEPTH_MAX} directories deep: what is below is not looked at");
+            return sink.fault(&Fault::from(&Error::new(Code::TooLarge, &*place.name, text)));
+        }
+        match names_in(&open) {
             Ok(names) => self.rest.extend(names.into_iter().rev().map(|name| Place {
-                path: join(&place.path, &name),
                 name: join(Path::new(&place.name), &name).to_string_lossy().into_owned(),
+                at: At::In(Arc::clone(&open), name),
                 depth: place.depth + 1,
                 readable,
             })),
@@ -166,13 +263,28 @@ impl Walk {
     }
 }
 
+/// Why a place was not looked at.
+enum Looked {
+    /// The system refuses, for what is called this.
+    Failed(String, Errno),
+    /// The sink takes no more.
+    Over(Error),
+}
+
+impl From<Error> for Looked {
+    fn from(err: Error) -> Looked {
+        Looked::Over(err)
+    }
+}
+
 /// The names in a directory in order, those that begin with a dot left out.
-fn names_in(dir: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+fn names_in(dir: &OwnedFd) -> std::result::Result<Vec<OsString>, Errno> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
-            names.push(name);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    for entry in rustix::fs::Dir::new(rustix::fs::openat(dir, ".", flags, Mode::empty())?)? {
+        let name = entry?.file_name().to_owned().into_bytes();
+        if !name.starts_with(b".") {
+            names.push(OsString::from_vec(name));
         }
     }
     names.sort_unstable();
@@ -180,14 +292,15 @@ fn names_in(dir: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
 }
 
 /// The path of an entry, without `./` before it.
-fn join(dir: &Path, name: &std::ffi::OsStr) -> PathBuf {
+fn join(dir: &Path, name: &OsStr) -> PathBuf {
     if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
 }
 
 /// True for a file that begins as a woof does.
-fn is_woof(path: &Path) -> std::io::Result<bool> {
+fn is_woof(spot: Spot<'_>) -> std::io::Result<bool> {
     let mut start = [0; 8];
-    match std::fs::File::open(path)?.read_exact(&mut start) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match File::from(spot.open(flags, Mode::empty())?).read_exact(&mut start) {
         Ok(()) => Ok(log::is_woof(&start)),
         Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
         Err(err) => Err(err),

@@ -95,9 +95,7 @@ impl Space for Local {
     }
 
     fn stat(&self, name: &str) -> Result<Dir> {
-        let woof = Local::open(name)?;
-        let metadata = std::fs::metadata(name).ok();
-        Ok(attrs::of_woof(name, &woof.status(), metadata.as_ref()))
+        Ok(attrs::stat_of(&Local::open(name)?, name))
     }
 
     fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {

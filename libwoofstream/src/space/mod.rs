@@ -18,6 +18,7 @@ mod spaces;
 mod stop;
 pub mod table;
 
+pub(crate) use attrs::stat_of;
 pub use attrs::{ELEMENT_NAMES, FOUND_NAMES, context, is_context, is_time};
 pub use elements::{Elements, Step};
 pub use find::Walk;

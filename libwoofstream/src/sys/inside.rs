@@ -3,9 +3,9 @@
 //! Failure contract: what a link leads out to is not opened, also where a filter of system calls refuses `openat2`: then the file is found first, without
 //! being opened, and where it is decides.
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,22 @@ pub fn open_beneath(dir: impl AsFd, name: &Path, flags: OFlags) -> Result<OwnedF
         Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => find_beneath(dir.as_fd(), name, flags),
         opened => opened,
     }
+}
+
+/// Opens a directory in an open one. No link is followed.
+///
+/// # Errors
+/// Those of the system; `LOOP` where it is a link.
+pub fn open_step(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<OwnedFd, Errno> {
+    let name = name.as_ref();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&dir, name, flags, Mode::empty()).map_err(|err| {
+        let is_link = || {
+            rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
+        };
+        if err == Errno::NOTDIR && is_link() { Errno::LOOP } else { err }
+    })
 }
 
 /// Where an open file is.

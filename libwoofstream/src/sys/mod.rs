@@ -7,17 +7,26 @@ mod inside;
 mod lock;
 mod poll;
 mod replace;
+mod spot;
+mod temporary;
 pub mod users;
 
 pub use alive::{is_gone, own_identity};
-pub use inside::{link_to, open_beneath, open_exactly, path_of};
+pub use inside::{link_to, open_beneath, open_exactly, open_step, path_of};
 pub use lock::lock_alone;
 pub(crate) use poll::{poll_for, timespec};
-pub use replace::replace;
+pub use replace::{replace, replace_at};
+pub use spot::Spot;
+pub use temporary::Temporary;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use rustix::fs::{Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
+
+/// The error of a symbolic link that is not followed.
+pub fn no_link() -> Error {
+    Error::new(Code::Denied, "", "a symbolic link, which is not followed here")
+}
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, as the system's clock tells it; 0 for a clock set before that.
 pub fn now_ns() -> u64 {

@@ -2,10 +2,13 @@
 //!
 //! Failure contract: after an error the old file is as it was, and nothing is left beside it unless the process was killed.
 
+use super::Temporary;
+use super::spot::Spot;
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions};
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Puts a file with `data` and permission bits `mode` into the place of `path`, durably. The file is made anew: it never had other
@@ -14,28 +17,27 @@ use std::path::Path;
 /// # Errors
 /// When the directory cannot be written. The object of the error is `path`.
 pub fn replace(path: &Path, data: &[u8], mode: u32) -> Result<()> {
-    let named =
-        |doing: &'static str| move |err: std::io::Error| Error::io(path.display().to_string(), doing, err);
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = dir.join(format!(".{name}.{:016x}", super::random_u64()));
-    let written = write(&fresh, data, mode).and_then(|()| std::fs::rename(&fresh, path));
-    if let Err(err) = written {
-        let _ = std::fs::remove_file(&fresh);
-        return Err(named("write")(err));
-    }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(named("sync the directory"))
+    replace_at(Spot::at(path), data, mode).map_err(|err| err.of(path.display().to_string()))
 }
 
-fn write(path: &Path, data: &[u8], mode: u32) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+/// As [`replace`], wherever that is; the error has no object.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_at(spot: Spot<'_>, data: &[u8], mode: u32) -> Result<()> {
+    write(spot, data, mode).map_err(|err| Error::io("", "write", err))?;
+    let synced = spot.open_dir(OFlags::RDONLY, Mode::empty()).and_then(rustix::fs::fsync);
+    synced.map_err(|err| Error::io("", "sync the directory", err))
+}
+
+fn write(spot: Spot<'_>, data: &[u8], mode: u32) -> std::io::Result<()> {
+    let fresh = Temporary::make(spot, Mode::from_raw_mode(mode))?;
+    let mut file: &File = fresh.file();
     // The mask of the process may have taken bits away that are wanted.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(data)?;
-    file.sync_all()
+    file.sync_all()?;
+    fresh.take_name(true)
 }
 
 #[cfg(test)]

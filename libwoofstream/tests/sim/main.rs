@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap here fails the test")]
 
 mod direct;
+mod exchanged;
 mod hostile_clients;
 mod hostile_servers;
 mod puts;

@@ -25,7 +25,8 @@ fn golden_content(seqno: u64) -> Vec<u8> {
 fn make(dir: &Path) -> Vec<u8> {
     let path = dir.join("golden");
     let geometry = Geometry::new(&fixed(8, 16), 0x0123_4567_89ab_cdef, CREATED_NS).unwrap();
-    files::made_as(&path, &geometry, *b"golden woof boot", None).unwrap().take_name(&path, false).unwrap();
+    let spot = crate::sys::Spot::at(&path);
+    files::made_as(spot, &geometry, *b"golden woof boot", None).unwrap().take_name(spot, false).unwrap();
     let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let woof = Woof::live(Region::new(file, geometry, true).unwrap());
     let mut appender = woof.appender().unwrap();
