@@ -34,7 +34,7 @@ impl Side {
     /// program that is not there is a status of 127. The link has to be there when it starts. Where a `Command` of your own exists
     /// already, `side.enter(|| command.spawn())` does without `nsenter`.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = woof_kit::command("nsenter");
+        let mut command = Command::new("nsenter");
         let namespace = format!("--net=/proc/{}/fd/{}", std::process::id(), self.namespace.as_raw_fd());
         command.arg(namespace).arg("--").arg(program);
         command
