@@ -5,7 +5,7 @@ use crate::COMMANDS;
 use crate::support::args::Args;
 use crate::support::command::{Command, Group};
 use crate::support::messages::{Color, FAILED, Messages};
-use crate::support::{flags, install, man, usage};
+use crate::support::{flags, install, man, signals, usage};
 use clap::error::ErrorKind;
 use libwoofstream::error::{Code, Error};
 use libwoofstream::handler::container::{self, AGENT_FLAG};
@@ -21,6 +21,7 @@ fn find(name: &OsStr) -> Option<&'static Command> {
 
 /// Runs what the arguments say; the value is the exit status.
 pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
+    signals::have_long_files_fail();
     let called = arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_owned());
     // By its own name a command is called in full: a program called `put` is not ours.
     let own = called

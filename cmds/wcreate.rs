@@ -12,7 +12,7 @@ fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
             "Makes a woof: a file that keeps the newest of the elements appended to it, at most --history of them and at most \
-             --capacity bytes. All its room is taken at once, so that a full disk is an error now and not later. With \
+             --capacity bytes. It takes room on the disk as it fills. With \
              --element-size exactly the newest --history elements are always kept, and no element is larger.",
         )
         .arg(flags::operands("NAME", "What to make").required(true))

@@ -87,9 +87,10 @@ fn page(dir: &Dir, held_by_nobody: bool) -> String {
     rows.push((
         "size",
         format!(
-            "{} used, {} on disk",
+            "{} used, {} on disk, at most {}",
             units::human_size(number("size")),
-            units::human_size(number("file_size"))
+            units::human_size(number("disk_size")),
+            units::human_size(number("disk_size_max"))
         ),
     ));
     if dir.get("first_time").is_some() {

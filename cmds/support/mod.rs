@@ -82,6 +82,7 @@ pub mod range;
 pub mod remote;
 pub mod select;
 pub(crate) mod shared_output;
+pub(crate) mod signals;
 mod sink;
 pub mod subject;
 pub mod time;

@@ -116,7 +116,12 @@ impl Error {
             io::ErrorKind::FileTooLarge => Code::TooLarge,
             _ => Code::Io,
         };
-        let reason = system_reason(&source);
+        let mut reason = system_reason(&source);
+        if source.raw_os_error() == Some(rustix::io::Errno::FBIG.raw_os_error())
+            && let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+        {
+            reason = format!("{reason} (the limit here is {limit} bytes: ulimit -f, LimitFSIZE)");
+        }
         let text = if doing.is_empty() { reason } else { format!("{doing}: {reason}") };
         Error { code, object: object.into(), text, source: Some(source) }
     }

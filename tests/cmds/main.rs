@@ -8,6 +8,7 @@ mod flags;
 mod frame;
 mod keep;
 mod progress;
+mod room;
 mod security;
 mod server;
 mod shows;

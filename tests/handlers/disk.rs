@@ -1,5 +1,5 @@
-//! A disk that is full. Woofs are allocated when they are made, so what was put and what became of it can always be written; what can fail is what
-//! makes a file: the log of triggers, the dead-letter woof, the woof of those that are put back, and the bindings.
+//! A disk that is full: what fails is what takes room. That is what makes a file (the log of triggers, the dead-letter woof, the woof of those that
+//! are put back, the bindings), and what is written to woofs that have not taken all of theirs.
 
 use crate::support::Sandbox;
 use crate::woofs::with_mounts;
@@ -17,11 +17,14 @@ until_so() {
 }
 handler() { printf '#!/bin/sh\n%s\n' "$2" > farm/handlers/$1; chmod 755 farm/handlers/$1; }
 fill() { cat /dev/zero > fill 2>/dev/null; }
+# Has woofs take all their room now.
+whole() { for woof; do fallocate -l $(stat -c %s $woof) $woof || exit 9; done; }
 notes() { [ "$(sort -n $notes | paste -s -d ' ')" = "$1" ]; }
 count() { wstat --triggers farm --json | sed -n "$1s/.*\"$2\":\([0-9]*\).*/\1/p"; }
 trap 'kill $server 2>/dev/null; wait' EXIT
 touch $notes
 wcreate -p farm/temp --type i64 --history 1000 --capacity 64KiB
+whole farm/temp
 handler note 'read v; echo $v >> ../../notes'
 wbind farm/temp note
 "#;
@@ -57,11 +60,13 @@ fn results_are_written_down_on_a_full_disk_and_dead_letters_once_there_is_room()
     on_a_small_disk(
         "no room for dead letters",
         "wcreate farm/bad --history 100 --capacity 64KiB
+         whole farm/bad
          handler fails 'echo x >> ../../fails; exit 7'
          wbind farm/bad fails --retries 0
          wserve . 2> $log & server=$!
          wput farm/temp 1 > acks
          until_so '[ $(count 1 done) = 1 ]'
+         whole farm/.woof/triggers
          fill
          wput farm/temp 2 3 > acks || exit 4
          until_so '[ $(count 1 done) = 3 ]'
@@ -99,9 +104,11 @@ fn bindings_that_cannot_be_written_stay_as_they_are_and_so_does_what_is_held() {
         "no room for bindings",
         "wcreate farm/free --type i64 --history 10 --element-size 8
          wcreate farm/held --type i64 --history 10 --element-size 8
+         whole farm/free farm/held
          wbind farm/held note && wbind pause farm/held || exit 3
          wserve . 2> $log & server=$!
          until_so '[ -e farm/.woof/triggers ]'
+         whole farm/.woof/triggers
          wbind list farm > before
          fill
          for change in 'farm/free note' 'remove farm/temp' 'remove farm/held' 'pause farm/temp'; do
@@ -119,6 +126,31 @@ fn bindings_that_cannot_be_written_stay_as_they_are_and_so_does_what_is_held() {
          wbind farm/free note && wbind remove farm/temp || exit 9
          wput farm/temp 3 > ../acks; wput farm/free 4 > ../acks
          until_so 'notes \"1 2 4\"'
+         echo ok",
+    );
+}
+
+#[test]
+fn without_room_in_the_log_of_triggers_nothing_more_runs_and_all_does_once_there_is() {
+    on_a_small_disk(
+        "no room in the log of triggers",
+        "wserve . 2> $log & server=$!
+         wput farm/temp 0 > acks
+         until_so 'notes 0'
+         fill
+         for n in $(seq 2000); do
+           wput farm/temp $n > ../acks || exit 4
+           ! grep -q 'triggers: append after element .*: no space left on device' $log || break
+         done
+         grep -q 'triggers: append after element .*: no space left on device' $log || exit 5
+         ran=$(wc -l < $notes)
+         wput farm/temp -1 -2 > ../acks || exit 6
+         sleep 2.5
+         [ $(wc -l < $notes) -le $((ran + 1)) ] || exit 7
+         kill -0 $server || exit 8
+         rm fill
+         seq 0 $n > ../want
+         until_so '{ cat ../want; echo -1; echo -2; } | sort -n | cmp -s - $(sort -un $notes > ../ran; echo ../ran)'
          echo ok",
     );
 }

@@ -126,7 +126,7 @@ impl Appender {
     ///
     /// # Errors
     /// An element over the limit ([`Code::TooLarge`]), a woof that was removed or reset ([`Code::Removed`]), one that is full of
-    /// elements held for handlers ([`Code::Full`]), a disk that refuses ([`Code::Full`], [`Code::Io`]; only with sync).
+    /// elements held for handlers ([`Code::Full`]), a disk that is full or fails ([`Code::Full`], [`Code::Io`]).
     #[inline]
     pub fn append(&mut self, data: &[u8]) -> Result<u64> {
         self.check(data)?;
@@ -368,6 +368,9 @@ impl Locked<'_> {
         if hold != 0 && !has_room(region, hold, first_new, pos, next, end) {
             return Ok(None);
         }
+        region
+            .take_room((first_new, next), (pos, end), self.sync)
+            .map_err(|err| Error::io("", &format!("append after element {}", first_new - 1), err))?;
         self.make_room(first_new, pos, next, end);
         let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
         if self.sync {

@@ -22,7 +22,7 @@ const KEPT: usize = BLOCK + BLOCK / 4;
 const LEAST: usize = 4 << 10;
 /// How long a follower looks at the woof before it sleeps, in turns of some nanoseconds, where a writer can run meanwhile.
 const SPINS: u32 = 2_000;
-/// How often a reader without the right to write looks again, as nobody can wake it.
+/// How often a reader without the right to write looks again, as nobody can wake it, and one of a woof that waits for its recovery.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a cursor comes to.
@@ -292,7 +292,7 @@ impl Cursor {
                 std::hint::spin_loop();
                 continue;
             }
-            if !map.writable() {
+            if !map.writable() || self.view.is_frozen() {
                 super::futex::wait(map.word(shared::EVENT), event, Some(LOOK_AGAIN));
                 continue;
             }

@@ -3,10 +3,12 @@
 //! A woof is made without a name and gets its own when it is whole, so there is no half-made one, and nothing is left of one
 //! whose maker was killed. It is never truncated: a reset puts a new file in its place and tells those who have the old one open, as a removal does.
 //!
-//! Failure contract: each reason why a file cannot be opened as a woof has its own words; a disk without room is an error
-//! here, at creation, and not later.
+//! It has its whole length at once, and takes room on the disk as it fills ([`super::room`]).
+//!
+//! Failure contract: each reason why a file cannot be opened as a woof has its own words. What a full disk keeps from being recovered can
+//! still be read.
 
-use super::format::{Geometry, Options, PAGE, SEQNO_MAX, shared};
+use super::format::{Geometry, HEADER_LEN, Options, PAGE, SEQNO_MAX, shared};
 use super::lock::{Slot, Taken};
 use super::recover;
 use super::region::Region;
@@ -15,7 +17,7 @@ use super::unnamed::Unnamed;
 use super::woof::Woof;
 use crate::error::{Code, Error, Result};
 use crate::sys::{self, Spot};
-use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -23,15 +25,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-/// Up to this size a woof made with `sync` is filled with zeros when it is made, since the first write to a block that was
-/// only reserved needs a change of the file system's own tables, which is several times slower to make durable.
-const ZERO_FILL_MAX: u64 = 1 << 30;
-
 /// Makes a woof.
 ///
 /// # Errors
 /// [`Code::Exists`] when there is anything of that name; [`Code::Invalid`] for options out of range; [`Code::Full`] when the
-/// disk has no room for all of it. Nothing is left behind then.
+/// disk has no room for its header. Nothing is left behind then.
 pub fn create(path: &Path, options: &Options) -> Result<()> {
     create_at(Spot::at(path), options)
 }
@@ -120,7 +118,14 @@ fn open_by(opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>) -> Re
         Err(err) if matches!(err.code(), Code::Denied) => (open_file(&opened, false)?, false),
         Err(err) => return Err(err),
     };
-    let geometry = read_geometry(&file, len)?;
+    let (geometry, has_words) = read_geometry(&file, len)?;
+    if !has_words {
+        // Nothing is looked at through the mapping where there may be no block.
+        if !writable {
+            return Err(Error::new(Code::Damaged, "", "damaged header: its shared words are gone"));
+        }
+        super::room::reserve_shared(&file).map_err(|err| Error::io("", "recover", err))?;
+    }
     let region = Region::new(file, geometry, writable)?;
     let boot_id = sys::boot_id()?;
     if recover::boot_id(&region) == boot_id {
@@ -129,8 +134,16 @@ fn open_by(opened: impl Fn(OFlags) -> std::result::Result<OwnedFd, Errno>) -> Re
     if !writable {
         return Ok(Woof::frozen(region, boot_id));
     }
-    recover_once(&region, boot_id)?;
+    match recover_once(&region, boot_id) {
+        Err(err) if is_no_room(&err) => return Ok(Woof::frozen(region, boot_id)),
+        done => done?,
+    }
     plausible(region).map(Woof::live)
+}
+
+/// True for the error of a disk that is full.
+fn is_no_room(err: &Error) -> bool {
+    err.is_errno(Errno::NOSPC) || err.is_errno(Errno::DQUOT)
 }
 
 /// Refuses a woof whose seqnos cannot be.
@@ -196,10 +209,11 @@ fn not_a_woof(what: &str) -> Error {
 }
 
 /// Reads the fixed part and holds it against the length of the file. It never gets shorter, so what it was when it was opened will do.
-fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
-    let mut page = [0; PAGE];
+/// Tells also whether there are shared words: where there are zeros, there may be a hole.
+fn read_geometry(file: &File, actual: u64) -> Result<(Geometry, bool)> {
+    let mut page = [0; 2 * PAGE];
     let mut len = 0;
-    while len < PAGE {
+    while len < page.len() {
         match file.read_at(&mut page[len..], len as u64) {
             Ok(0) => break,
             Ok(count) => len += count,
@@ -207,7 +221,8 @@ fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
             Err(err) => return Err(Error::io("", "read", err)),
         }
     }
-    let geometry = Geometry::decode(&page[..len])?;
+    let (page, words) = page.split_at(PAGE);
+    let geometry = Geometry::decode(&page[..len.min(PAGE)])?;
     if actual < geometry.file_len() {
         return Err(Error::new(
             Code::Damaged,
@@ -215,14 +230,14 @@ fn read_geometry(file: &File, actual: u64) -> Result<Geometry> {
             format!("truncated file: it is {actual} bytes long and should be {}", geometry.file_len()),
         ));
     }
-    Ok(geometry)
+    Ok((geometry, words.iter().any(|byte| *byte != 0)))
 }
 
 /// Opens a woof that is about to be removed or replaced. Also one that needs recovery, as nothing of it is kept.
 fn open_to_end(spot: Spot<'_>) -> Result<Region> {
     let opened = open_file(|flags| spot.open(flags, Mode::empty()), true);
     let (file, len) = opened.map_err(|err| refused_link(spot, err))?;
-    let geometry = read_geometry(&file, len)?;
+    let (geometry, _) = read_geometry(&file, len)?;
     Region::new(file, geometry, true)
 }
 
@@ -230,7 +245,15 @@ fn open_to_end(spot: Spot<'_>) -> Result<Region> {
 /// its end. False when another file is there by now. Killed in the middle, the next writer finds that its file has no name
 /// any more.
 fn end(region: &Region, spot: Spot<'_>, state: u32, take: impl FnOnce() -> Result<()>) -> Result<bool> {
-    let slot = Slot::take(&region.map, &region.file)?;
+    let slot = match Slot::take(&region.map, &region.file) {
+        // A copy with a hole in place of the table of appenders, on a full disk: nobody appends to it, and removing it may be the cure.
+        Err(err) if is_no_room(&err) => {
+            take()?;
+            region.set_state(state);
+            return Ok(true);
+        }
+        slot => slot?,
+    };
     let taken = slot.lock(&region.map, shared::APPEND_LOCK);
     let done = if is_at(region, spot) { take().map(|()| true) } else { Ok(false) };
     if matches!(done, Ok(true)) {
@@ -297,13 +320,10 @@ pub(super) fn made_as<'a>(
             let advice = if can_be_made(dir) { " (wcreate -p makes it)" } else { "" };
             Error::new(Code::NotFound, "", format!("create: no directory {}{advice}", dir.display()))
         }
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => {
+        std::io::ErrorKind::FileTooLarge => {
             let failed = Error::io("", "create", err);
-            Error::new(
-                failed.code(),
-                "",
-                format!("{}: it needs {} bytes", failed.text(), geometry.file_len()),
-            )
+            let text = format!("{}: it would be {} bytes long", failed.text(), geometry.file_len());
+            Error::new(failed.code(), "", text)
         }
         _ => Error::io("", "create", err),
     };
@@ -318,8 +338,11 @@ pub(super) fn made_as<'a>(
         let _ = fchown(&file, Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
         fchmod(&file, Mode::from_raw_mode(old.st_mode & 0o777)).map_err(|err| created(err.into()))?;
     }
-    reserve(&file, geometry).map_err(created)?;
-    file.write_all_at(&geometry.encode(), 0).map_err(created)?;
+    file.set_len(geometry.file_len()).map_err(created)?;
+    // All of the header is written, so that it has blocks.
+    let mut header = vec![0; HEADER_LEN];
+    header[..PAGE].copy_from_slice(&geometry.encode());
+    file.write_all_at(&header, 0).map_err(created)?;
     let region = Region::new(file, geometry.clone(), true)?;
     let map = &region.map;
     map.store32(shared::STATE, shared::STATE_LIVE, Ordering::Relaxed);
@@ -331,30 +354,4 @@ pub(super) fn made_as<'a>(
     map.copy_in(shared::BOOT_ID, &boot_id);
     region.file.sync_all().map_err(created)?;
     Ok(unnamed)
-}
-
-/// Takes all the room the woof will ever need. Between the index and the ring there may be a hole, which takes none.
-fn reserve(file: &File, geometry: &Geometry) -> std::io::Result<()> {
-    let (ring, ring_len) = (geometry.ring_offset(), geometry.ring_len);
-    file.set_len(geometry.file_len())?;
-    for (at, len) in [(0, geometry.index_end()), (ring, ring_len)] {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), at, len) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::OPNOTSUPP) => fill(file, at, len)?,
-            Err(err) => return Err(err.into()),
-        }
-    }
-    if geometry.options.sync && ring_len <= ZERO_FILL_MAX { fill(file, ring, ring_len) } else { Ok(()) }
-}
-
-/// Writes zeros.
-fn fill(file: &File, from: u64, len: u64) -> std::io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let (mut at, end) = (from, from + len);
-    while at < end {
-        let part = usize::try_from(end - at).unwrap_or(usize::MAX).min(zeros.len());
-        file.write_all_at(&zeros[..part], at)?;
-        at += part as u64;
-    }
-    Ok(())
 }

@@ -63,6 +63,7 @@ impl Slot {
             .write(true)
             .open(again)
             .map_err(|err| Error::io("", "open for appending", err))?;
+        super::room::reserve_shared(&file).map_err(|err| Error::io("", "open for appending", err))?;
         let start = u32::try_from(crate::sys::random_u64() % u64::from(APPENDERS_MAX)).unwrap_or(0);
         for n in 0..APPENDERS_MAX {
             let slot = (start + n) % APPENDERS_MAX;

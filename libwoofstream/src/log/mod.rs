@@ -15,6 +15,7 @@ mod files;
 mod format;
 mod futex;
 mod hold;
+mod holes;
 mod lock;
 mod map;
 mod mark;
@@ -23,6 +24,7 @@ pub mod record;
 mod recover;
 mod region;
 mod repair;
+mod room;
 mod stamp;
 mod sync;
 mod unnamed;
@@ -50,6 +52,11 @@ impl Woof {
     /// Has every later sync by way of this handle fail as a broken disk would have it, or no longer.
     pub fn fail_syncs(&self, fail: bool) {
         self.region().fail_syncs.store(fail, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Has the disk be full for whoever takes room by way of this handle, or no longer.
+    pub fn fill_disk(&self, full: bool) {
+        self.region().disk_full.store(full, std::sync::atomic::Ordering::Relaxed);
     }
 }
 

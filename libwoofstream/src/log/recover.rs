@@ -287,8 +287,12 @@ fn positions(region: &Region, run: &Run, first: u64) -> (Vec<u64>, Vec<Break>) {
 pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     let map = &region.map;
     let flush = || region.sync_data().map_err(|err| Error::io("", "recover", err));
-    super::repair::mark(region);
     let found = scan(region);
+    // Before anything is changed: on a full disk the woof can still be read as it was found.
+    region
+        .take_index(found.first, found.next, region.geometry.options.sync)
+        .map_err(|err| Error::io("", "recover", err))?;
+    super::repair::mark(region);
     wipe_behind(region, &found);
     flush()?;
     for (seqno, pos) in (found.first..).zip(&found.positions) {

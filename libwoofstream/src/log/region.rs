@@ -4,13 +4,21 @@
 //! start at multiples of 8. Nothing here decides anything: the order of stores is the appender's business.
 
 use super::format::{CHUNK_BYTES, Geometry, POS_MAX, RECORD_HEADER_LEN, Record, shared};
+use super::holes::Holes;
 use super::map::Map;
+use super::room::Room;
 use super::stamp::Stamp;
 use super::wrap::Wrap;
 use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
+
+#[cfg(any(test, feature = "testing"))]
+thread_local! {
+    /// Whether the disk is full for the woofs that this thread opens.
+    pub(super) static DISK_IS_FULL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
 
 /// An open woof: its file and its mapping.
 pub(super) struct Region {
@@ -24,8 +32,14 @@ pub(super) struct Region {
     ring: Wrap,
     /// How many syncs had failed when it was opened.
     failed_syncs: u64,
+    /// Where there are blocks to write to.
+    pub(super) room: Room,
+    /// Where there is something to read, if that matters.
+    holes: Option<Holes>,
     #[cfg(any(test, feature = "testing"))]
     pub(super) fail_syncs: std::sync::atomic::AtomicBool,
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) disk_full: std::sync::atomic::AtomicBool,
     /// The most bytes of records written under one hold of the lock, unless one element alone is larger.
     pub(super) chunk_bytes: u64,
 }
@@ -46,8 +60,12 @@ impl Region {
             // So small that, whatever is written, the newest element before it stays.
             chunk_bytes: CHUNK_BYTES.min(geometry.ring_len / 4),
             failed_syncs: map.load(shared::FAILED_SYNCS, Ordering::Acquire),
+            room: Room::new(&geometry),
+            holes: Holes::of(&file, geometry.file_len()),
             #[cfg(any(test, feature = "testing"))]
             fail_syncs: std::sync::atomic::AtomicBool::new(false),
+            #[cfg(any(test, feature = "testing"))]
+            disk_full: std::sync::atomic::AtomicBool::new(DISK_IS_FULL.get()),
             map,
             file,
             geometry,
@@ -89,7 +107,31 @@ impl Region {
     /// The position of the record of `seqno`, or [`NO_RECORD`]. Meaningful only while the seqno is kept.
     #[inline]
     pub(super) fn index(&self, seqno: u64) -> u64 {
-        self.map.load(self.slot(seqno), Ordering::Relaxed)
+        self.read_word(self.slot(seqno))
+    }
+
+    /// Loads a word of the index or the ring.
+    #[inline]
+    fn read_word(&self, offset: usize) -> u64 {
+        if let Some(holes) = &self.holes
+            && !holes.has_pages(&self.file, offset, 8)
+        {
+            let mut word = [0; 8];
+            Holes::read(&self.file, offset, &mut word);
+            return u64::from_le_bytes(word);
+        }
+        self.map.load(offset, Ordering::Relaxed)
+    }
+
+    /// Copies bytes of the ring that do not go round its end.
+    #[inline]
+    fn read(&self, offset: usize, out: &mut [u8]) {
+        match &self.holes {
+            Some(holes) if !holes.has_pages(&self.file, offset, out.len()) => {
+                Holes::read(&self.file, offset, out);
+            }
+            _ => self.map.copy_out(offset, out),
+        }
     }
 
     /// Notes the position of the record of `seqno`.
@@ -114,11 +156,11 @@ impl Region {
     pub(super) fn ring_out(&self, pos: u64, out: &mut [u8]) {
         let (place, left) = self.place(pos);
         if out.len() <= left {
-            self.map.copy_out(place, out);
+            self.read(place, out);
         } else {
             let (head, tail) = out.split_at_mut(left);
-            self.map.copy_out(place, head);
-            self.map.copy_out(self.ring_offset, tail);
+            self.read(place, head);
+            self.read(self.ring_offset, tail);
         }
     }
 
@@ -187,7 +229,7 @@ impl Region {
     /// The word of the ring at `pos`, a multiple of 8.
     #[inline]
     pub(super) fn ring_word(&self, pos: u64) -> u64 {
-        self.map.load(self.place(pos).0, Ordering::Relaxed)
+        self.read_word(self.place(pos).0)
     }
 
     /// The first bytes of the ring between two places that are more than a hole in the file: from where to where. Most of a
@@ -234,6 +276,18 @@ impl Region {
     fn fail_if_told(&self) -> std::io::Result<()> {
         let told = self.fail_syncs.load(Ordering::Relaxed);
         if told { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "in tests it fails")]
+    pub(super) fn refuse_if_full(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn refuse_if_full(&self) -> std::io::Result<()> {
+        let full = self.disk_full.load(Ordering::Relaxed);
+        if full { Err(rustix::io::Errno::NOSPC.into()) } else { Ok(()) }
     }
 
     /// The header at `pos`, right or wrong.
@@ -311,6 +365,12 @@ impl Region {
         self.file.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
+    /// How many bytes the file takes on the disk; 0 when the system does not tell.
+    pub(super) fn taken(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().map_or(0, |file| file.blocks() * 512)
+    }
+
     /// Sets what became of the woof and tells all followers.
     pub(super) fn set_state(&self, state: u32) {
         self.map.store32(shared::STATE, state, Ordering::SeqCst);
@@ -321,7 +381,7 @@ impl Region {
 
 /// Writes `data` at `offset` and returns when it is durable (`pwritev2` with `RWF_DSYNC`): only these pages are
 /// flushed, not what else is dirty in the file.
-fn write_durably(file: &File, mut data: &[u8], mut offset: u64) -> std::io::Result<()> {
+pub(super) fn write_durably(file: &File, mut data: &[u8], mut offset: u64) -> std::io::Result<()> {
     while !data.is_empty() {
         let parts = [std::io::IoSlice::new(data)];
         match rustix::io::pwritev2(file, &parts, offset, rustix::io::ReadWriteFlags::DSYNC) {

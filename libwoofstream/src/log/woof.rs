@@ -10,8 +10,8 @@ use super::repair;
 use crate::error::{Code, Error, Result};
 use std::sync::{Arc, Weak};
 
-/// What a reader looks at: the shared words of the mapping, or, for a woof of an earlier boot that cannot be written to,
-/// what a recovery would make of it.
+/// What a reader looks at: the shared words of the mapping, or, for a woof of an earlier boot that cannot be written to or that a full disk
+/// keeps from being recovered, what a recovery would make of it.
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) region: Arc<Region>,
@@ -39,6 +39,11 @@ impl View {
     fn frozen(&self) -> Option<&Found> {
         let frozen = self.frozen.as_ref()?;
         (recover::boot_id(&self.region) != frozen.boot_id).then_some(&frozen.found)
+    }
+
+    /// Whether the shared words say nothing yet.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen().is_some()
     }
 
     #[inline]
@@ -132,8 +137,12 @@ pub struct Status {
     pub used: u64,
     /// Bytes of the ring.
     pub ring_len: u64,
-    /// Bytes of the file.
+    /// Bytes of the file. Most of them may be holes.
     pub file_len: u64,
+    /// Bytes that it takes on the disk.
+    pub taken: u64,
+    /// Bytes that it will take there once all of it was written to.
+    pub taken_max: u64,
     /// The seqno that follows the last element known to be durable.
     pub synced_seqno: u64,
     /// From which seqno on elements are held, as their handlers are not done.
@@ -152,7 +161,7 @@ impl Woof {
         Woof { view: View { region: Arc::new(region), frozen: None } }
     }
 
-    /// A woof of an earlier boot that cannot be written to.
+    /// A woof of an earlier boot that cannot be recovered here.
     pub(super) fn frozen(region: Region, boot_id: [u8; 16]) -> Woof {
         let found = recover::scan(&region);
         Woof { view: View { region: Arc::new(region), frozen: Some(Arc::new(Frozen { found, boot_id })) } }
@@ -228,6 +237,10 @@ impl Woof {
                 "append: it can only be read, by its mode or its file system",
             ));
         }
+        if let Some(frozen) = self.view.frozen.as_ref().filter(|_| self.view.frozen().is_some()) {
+            // There was no room on the disk to recover it.
+            super::files::recover_once(&self.view.region, frozen.boot_id)?;
+        }
         if self.view.region.state() != super::format::shared::STATE_LIVE {
             return Err(repair::gone(self.view.region.state()));
         }
@@ -273,6 +286,8 @@ impl Woof {
             used: used.min(region.geometry.ring_len),
             ring_len: region.geometry.ring_len,
             file_len: region.geometry.file_len(),
+            taken: region.taken(),
+            taken_max: region.geometry.index_end() + region.geometry.ring_len,
             synced_seqno: pos(shared::SYNCED_SEQNO),
             held: self.held(),
             ahead_ns: self.clock_ahead(),

@@ -10,7 +10,7 @@ pub const ELEMENT_NAMES: [&str; 11] =
     ["value", "text", "json", "data", "seqno", "time", "size", "name", "path", "type", "content"];
 
 /// The names that woofs and namespaces have in predicates where they are looked for.
-pub const FOUND_NAMES: [&str; 27] = [
+pub const FOUND_NAMES: [&str; 29] = [
     "name",
     "path",
     "type",
@@ -27,6 +27,8 @@ pub const FOUND_NAMES: [&str; 27] = [
     "element_max",
     "element_size",
     "file_size",
+    "disk_size",
+    "disk_size_max",
     "sync",
     "synced_seqno",
     "created",
@@ -100,6 +102,8 @@ fn of_woof(name: &str, status: &Status, stat: Option<&Stat>) -> Dir {
         .set("capacity", options.capacity)
         .set("element_max", status.element_max)
         .set("file_size", status.file_len)
+        .set("disk_size", status.taken)
+        .set("disk_size_max", status.taken_max)
         .set("sync", options.sync)
         .set("created", status.created_ns)
         .set("mtime", status.last_time_ns.unwrap_or(status.created_ns));

@@ -8,6 +8,7 @@ mod golden;
 mod hold;
 mod plain;
 mod review;
+mod room;
 mod stamps;
 mod sync_faults;
 mod twice;
