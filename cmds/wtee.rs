@@ -96,7 +96,7 @@ fn open(name: &str, args: &Args, env: &mut Env) -> Result<Output, Error> {
             OwnedFd::from(file.map_err(|err| Error::io(name, "", err))?)
         }
     };
-    Ok(Output::new(fd, name, form, Shown::Stream, env.messages()).as_copy())
+    Ok(Output::new(fd, name, form, Shown::Stream, env.messages()).with_marks(args.has("marks")).as_copy())
 }
 
 /// All that the stream is copied to.

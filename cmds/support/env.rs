@@ -163,7 +163,7 @@ impl Env {
             }
         }
         let fd = self.channels.take_output(&name)?;
-        Ok(Output::new(fd, &name, form, default, self.messages))
+        Ok(Output::new(fd, &name, form, default, self.messages).with_marks(args.has("marks")))
     }
 
     /// An output to what an argument names: `@left` a channel, else a file that is made or emptied, or a FIFO.
@@ -178,7 +178,8 @@ impl Env {
                 OwnedFd::from(file)
             }
         };
-        Ok(Output::new(fd, name, Form::of(args), Default::Stream, self.messages))
+        Ok(Output::new(fd, name, Form::of(args), Default::Stream, self.messages)
+            .with_marks(args.has("marks")))
     }
 
     /// True when somebody listens to the channel of this name: it is a pipe, or `WOOF_CHANNELS` names it.

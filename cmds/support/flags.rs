@@ -98,13 +98,14 @@ pub fn range() -> Arg {
 }
 
 /// `-u`, `--delimiter`, `--json` and `-o`: in which form messages go out, and where to.
-pub fn output() -> [Arg; 4] {
+pub fn output() -> [Arg; 5] {
     [
         flag("raw", 'u', "Write the data alone, as raw bytes").conflicts_with("json"),
         option("delimiter", '\0', "WHAT", "What follows each element with -u: newline, nul or none")
             .value_parser(PossibleValuesParser::new(["newline", "nul", "none"]))
             .hide_possible_values(true),
         flag("json", '\0', "Write one JSON object a line"),
+        flag("marks", '\0', "With --json, write the marks in the stream too"),
         option("output", 'o', "CHANNEL", "Write to this channel instead of out"),
     ]
 }

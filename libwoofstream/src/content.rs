@@ -2,6 +2,10 @@
 //!
 //! Numbers are 8 bytes little endian inside. As text they are their shortest exact decimal.
 
+mod json;
+
+pub use json::json_line;
+
 use crate::error::{Code, Error, Result};
 use crate::number::Number;
 use serde::de::{Deserialize, Deserializer, Visitor};
@@ -108,9 +112,14 @@ impl ContentType {
             ContentType::I64 | ContentType::F64 => {
                 Err(mismatch(format!("element is {} bytes, an {self} is 8", data.len())))
             }
-            ContentType::Json => serde_json::from_slice::<serde::de::IgnoredAny>(data)
-                .map(|_| ())
-                .map_err(|err| mismatch(format!("not a JSON value: {err}"))),
+            ContentType::Json => {
+                serde_json::from_slice::<serde::de::IgnoredAny>(data)
+                    .map_err(|err| mismatch(format!("not a JSON value: {err}")))?;
+                // What is passed over is not looked at for this.
+                std::str::from_utf8(data).map(|_| ()).map_err(|err| {
+                    mismatch(format!("not a JSON value: byte {} is no UTF-8", err.valid_up_to() + 1))
+                })
+            }
             ContentType::Msgpack => {
                 let mut rest = data;
                 let value = rmp_serde::from_read::<_, serde::de::IgnoredAny>(&mut rest);
@@ -304,6 +313,7 @@ mod tests {
         assert!(ContentType::Json.check(b"{\"a\":1}").is_ok());
         assert!(ContentType::Json.check(b"{\"a\":1} 2").is_err());
         assert!(ContentType::Json.check(b"").is_err());
+        assert!(ContentType::Json.check(b"\"\xff\"").is_err());
         assert!(ContentType::Msgpack.check(&[0x01]).is_ok());
         assert!(ContentType::Msgpack.check(&[0x01, 0x02]).is_err());
         assert!(ContentType::Msgpack.check(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());

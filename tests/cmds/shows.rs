@@ -39,7 +39,7 @@ fn alerts_are_filtered_as_they_come() {
     // The follower stops after the five that are put once it follows, which its mark says.
     let script = "mkfifo marks
         ( wtail farm/temp --count 5 | tee marks | wfilter 'value > 50' | wput --create farm/alerts > acks ) &
-        wcat --json < marks | while read -r line; do
+        wcat --json --marks < marks | while read -r line; do
             case $line in *caught-up*) printf '%s\\n' 60 40 70.5 50 51 | wput farm/temp > acks2;; esac
         done
         wait; wget farm/alerts .. -u";

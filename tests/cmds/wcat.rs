@@ -33,7 +33,7 @@ fn raw_is_the_data_alone_with_the_delimiter() {
 #[test]
 fn json_lines_read_back_as_the_same_stream() {
     let sandbox = Sandbox::new();
-    let json = sandbox.run("wcat", &["--json"], &farm());
+    let json = sandbox.run("wcat", &["--json", "--marks"], &farm());
     assert_eq!(
         json.done(),
         "{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"farm/temp\"}\n\
@@ -44,6 +44,25 @@ fn json_lines_read_back_as_the_same_stream() {
     );
     let back = sandbox.run("wcat", &["--from", "json"], &json.stdout);
     assert_eq!((back.status, back.stdout), (0, farm()));
+}
+
+#[test]
+fn a_value_that_was_edited_is_what_comes_back() {
+    let sandbox = Sandbox::new();
+    sandbox.sh("wcreate i --type i64 && wput i 21 9223372036854775806 > /dev/null && wcreate j --type json && wput j '{\"b\":1,\"a\":[9007199254740993]}' > /dev/null").done();
+    // What jq '.value *= 2 | del(.data)' makes of it.
+    let edit = "sed 's/\"data\":\"[^\"]*\",//; s/\"value\":21/\"value\":42/; s/806,/807,/; s/993/994/'";
+    assert_eq!(
+        sandbox.sh(&format!("wget i .. --json | {edit} | wcat --from json -u")).done(),
+        "42\n9223372036854775807\n"
+    );
+    assert_eq!(
+        sandbox.sh(&format!("wget j .. --json | {edit} | wcat --from json -u")).done(),
+        "{\"b\":1,\"a\":[9007199254740994]}\n"
+    );
+    let ran = sandbox.sh("wget i .. --json | sed 's/\"value\":9/\"value\":8/' | wcat --from json -u");
+    let expected = "wcat: in: line 2: \"data\" is \"9223372036854775806\" and \"value\" is \"8223372036854775806\": leave out the one that is not meant\n";
+    assert_eq!((ran.status, ran.text(), ran.stderr.as_str()), (2, "21\n", expected));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn elements_go_in_as_text_and_other_messages_go_past() {
     encode::elem(&mut stream, 6, 8, &98f64.to_le_bytes());
     encode::mark(&mut stream, "caught-up");
     encode::end(&mut stream, Ok(()));
-    let ran = sandbox.run("wrun", &["--json", "sort", "-rn"], &stream);
+    let ran = sandbox.run("wrun", &["--json", "--marks", "sort", "-rn"], &stream);
     assert_eq!(
         ran.done(),
         "{\"type\":\"dir\",\"content\":\"f64\",\"path\":\"farm/temp\"}\n{\"type\":\"mark\",\"name\":\"caught-up\"}\n\
@@ -94,7 +94,7 @@ fn what_the_program_wrote_before_a_message_is_before_it() {
     let sandbox = Sandbox::new();
     // The second message comes only when the answer to the first was seen at the end of the pipeline.
     let script = "{ wecho one; until grep -q one seen 2>/dev/null; do sleep 0.01; done; wecho --mark here; wecho two; } \
-                  | wrun --json cat > seen; cat seen";
+                  | wrun --json --marks cat > seen; cat seen";
     assert_eq!(
         sandbox.sh(script).done(),
         "{\"type\":\"bytes\",\"data\":\"one\\n\"}\n{\"type\":\"mark\",\"name\":\"here\"}\n{\"type\":\"bytes\",\"data\":\"two\\n\"}\n"
@@ -180,7 +180,7 @@ fn once_for_each_message_its_output_takes_its_place() {
     encode::elem(&mut stream, 6, 1_795_309_324_000_000_000, &98f64.to_le_bytes());
     encode::end(&mut stream, Ok(()));
     let script = "read data; echo \"$data|$WOOF_NAME|$WOOF_SEQNO|$WOOF_TIME\"; test \"$data\" != 21.5";
-    let ran = sandbox.run("wrun", &["--json", "-e", "sh", "-c", script], &stream);
+    let ran = sandbox.run("wrun", &["--json", "--marks", "-e", "sh", "-c", script], &stream);
     assert_eq!(
         ran.text(),
         "{\"type\":\"bytes\",\"data\":\"raw|||\\n\"}\n\

@@ -72,7 +72,7 @@ fn what_comes_first_is_as_the_flags_say() {
 #[test]
 fn a_mark_says_that_all_that_was_there_was_sent() {
     let sandbox = sandbox();
-    let (wtail, mut out) = following(&sandbox, &["w", "-n", "1", "--json"]);
+    let (wtail, mut out) = following(&sandbox, &["w", "-n", "1", "--json", "--marks"]);
     assert!(line(&mut out).contains("\"data\":\"three\""));
     assert_eq!(line(&mut out), "{\"type\":\"mark\",\"name\":\"caught-up\"}\n");
     put(&sandbox, &["w", "four"], b"");

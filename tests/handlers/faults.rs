@@ -21,6 +21,35 @@ fn given_up_after(farm: &Farm, options: &str, script: &str) -> String {
 }
 
 #[test]
+fn a_dead_letter_is_json_all_the_way_down() {
+    let farm = Farm::new();
+    farm.handler("fails", "exit 3");
+    farm.sh("wcreate farm/events --type json && wbind farm/events fails --retries 0").done();
+    farm.sh("wput -q farm/events '{\"status\":500,\"id\":9007199254740993}' ' 5 ' > /dev/null").done();
+    assert_eq!(farm.once().status, 1);
+    let lines = farm.sh("wget farm/.woof/dead .. --json");
+    let mut letters: Vec<serde_json::Value> =
+        lines.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    letters.sort_by_key(|letter| letter["value"]["seqno"].as_u64());
+    assert_eq!(letters[0]["value"]["reason"], "exit status 3", "{}", letters[0]);
+    assert_eq!(letters[0]["value"]["value"]["id"], 9_007_199_254_740_993u64, "{}", letters[0]);
+    assert_eq!(
+        (&letters[1]["value"]["data"], letters[1].get("data")),
+        (&" 5 ".into(), None),
+        "{}",
+        letters[1]
+    );
+    // Put back, they are what they were.
+    farm.handler("fails", "cat >> \"$WOOF_NAMESPACE/seen\"; echo >> \"$WOOF_NAMESPACE/seen\"");
+    farm.sh("wbind retry farm").done();
+    farm.once();
+    let mut seen = farm.lines("seen");
+    seen.retain(|line| !line.is_empty());
+    seen.sort();
+    assert_eq!(seen, [" 5 ", "{\"status\":500,\"id\":9007199254740993}"]);
+}
+
+#[test]
 fn a_handler_that_cannot_be_run_is_not_bound_and_fails_by_name_when_it_was() {
     for (script, expected) in [
         ("true", "no such handler: there is no handlers/h"),

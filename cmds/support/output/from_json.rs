@@ -9,8 +9,13 @@ use libwoofstream::content::ContentType;
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::space::{context, is_time};
 use libwoofstream::wire::{Addr, Dir, Fault, Kind, Raw, Value, encode};
-use serde_json::{Map, Value as Json};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+/// The members of a line, each as it is written: what is read as a number too soon has lost digits.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads JSON lines; remembers the context that turns the text of a number into its 8 bytes.
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ impl FromJson {
             return Ok(());
         }
         let start = out.len();
-        let object = serde_json::from_slice::<Map<String, Json>>(line);
+        let object = serde_json::from_slice::<Members<'_>>(line);
         let read = object
             .map_err(|err| invalid(format!("no JSON object: {err}")))
             .and_then(|object| self.object(&object, out));
@@ -48,17 +53,18 @@ impl FromJson {
         })
     }
 
-    fn object(&mut self, object: &Map<String, Json>, out: &mut Vec<u8>) -> Result<()> {
-        match text(object, "type")? {
+    fn object(&mut self, object: &Members<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match text(object, "type")?.as_str() {
             "elem" => self.elem(object, out)?,
             "bytes" => encode::bytes(out, &data(object)?),
-            "seqno" => encode::seqno(out, number(object, "seqno")?, text(object, "woof")?),
+            "seqno" => encode::seqno(out, number(object, "seqno")?, &text(object, "woof")?),
             "dir" => {
                 let mut dir = Dir::new();
-                for (name, member) in object.iter().filter(|(name, _)| *name != "type") {
+                for (name, raw) in object.iter().filter(|(name, _)| *name != "type") {
+                    let member: Json = read(raw, name)?;
                     let read = match member.as_str() {
                         Some(text) if is_time(name) => Value::from(time::parse_time(text, 0)?),
-                        _ => value(member)?,
+                        _ => value(&member)?,
                     };
                     dir = dir.set(unescape(name), read);
                 }
@@ -66,15 +72,15 @@ impl FromJson {
                 encode::dir(out, &dir)?;
             }
             "file-end" => encode::file_end(out, number(object, "len")?, narrow(object, "crc32c")?),
-            "mark" => encode::mark(out, text(object, "name")?),
+            "mark" => encode::mark(out, &text(object, "name")?),
             "addr" => {
-                let name = text(object, "name")?.to_owned();
+                let name = text(object, "name")?;
                 let [lines, bytes, seqnos] = ["lines", "bytes", "seqnos"].map(|name| ends(object, name));
                 encode::addr(out, &Addr { name, lines: lines?, bytes: bytes?, seqnos: seqnos? })?;
             }
             "error" => {
-                let [code, origin, object, text] = ["code", "origin", "object", "text"]
-                    .map(|name| object.get(name).and_then(Json::as_str).unwrap_or_default().to_owned());
+                let [code, origin, object, text] =
+                    ["code", "origin", "object", "text"].map(|name| text(object, name).unwrap_or_default());
                 encode::err(out, &Fault { code, origin, object, text });
             }
             "ign" => {
@@ -85,20 +91,20 @@ impl FromJson {
                     &Raw { kind, flags: narrow(object, "flags")?, reserved: 0, payload: &payload },
                 );
             }
-            "app" => encode::app(out, text(object, "name")?, &data(object)?)?,
+            "app" => encode::app(out, &text(object, "name")?, &data(object)?)?,
             "unknown" => self.unknown(object, out)?,
             other => return Err(invalid(format!("\"{}\" is no type of a message", other.escape_default()))),
         }
         Ok(())
     }
 
-    fn elem(&mut self, object: &Map<String, Json>, out: &mut Vec<u8>) -> Result<()> {
-        let woof = object.get("woof").and_then(Json::as_str);
-        let content = object.get("content").and_then(Json::as_str).map(ContentType::parse).transpose()?;
-        if woof.is_some_and(|woof| woof != self.context.woof)
+    fn elem(&mut self, object: &Members<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let woof = optional(object, "woof")?;
+        let content = optional(object, "content")?.map(|name| ContentType::parse(&name)).transpose()?;
+        if woof.as_ref().is_some_and(|woof| *woof != self.context.woof)
             || content.is_some_and(|content| content != self.context.content)
         {
-            let dir = context(woof.unwrap_or_default(), content.unwrap_or_default());
+            let dir = context(&woof.unwrap_or_default(), content.unwrap_or_default());
             self.context.enter(&dir);
             encode::dir(out, &dir)?;
         }
@@ -108,21 +114,12 @@ impl FromJson {
         if !time.contains('T') && !time.contains('t') {
             return Err(invalid(format!("\"{}\" is no time", time.escape_default())));
         }
-        let time_ns = time::parse_time(time, 0)?;
-        let written = data(object)?;
-        let content = self.context.content;
-        // A number may stand as its text, or as its bytes where it was no whole number.
-        if content.is_number() && object.contains_key("data") {
-            let mut bytes = Vec::with_capacity(8);
-            content.encode_text(&written, &mut bytes)?;
-            encode::elem(out, seqno, time_ns, &bytes);
-        } else {
-            encode::elem(out, seqno, time_ns, &written);
-        }
+        let time_ns = time::parse_time(&time, 0)?;
+        encode::elem(out, seqno, time_ns, &element(object, self.context.content)?);
         Ok(())
     }
 
-    fn unknown(&self, object: &Map<String, Json>, out: &mut Vec<u8>) -> Result<()> {
+    fn unknown(&self, object: &Members<'_>, out: &mut Vec<u8>) -> Result<()> {
         let kind = Kind(narrow(object, "kind")?);
         if kind.name() != "unknown" || kind.0 == 0 {
             return Err(invalid(format!("kind {} is no unknown one", kind.0)));
@@ -138,39 +135,66 @@ fn invalid(text: String) -> Error {
     Error::new(Code::Invalid, "", text)
 }
 
-fn member<'a>(object: &'a Map<String, Json>, name: &str) -> Result<&'a Json> {
-    object.get(name).ok_or_else(|| invalid(format!("no member \"{name}\"")))
+/// The data of an element: what `data` or `data_base64` says, or `value`, which is enough. Where there are both, they have to agree.
+fn element(object: &Members<'_>, content: ContentType) -> Result<Vec<u8>> {
+    let value = object.get("value").map(|raw| raw.get());
+    let mut element = Vec::new();
+    match (object.contains_key("data"), object.contains_key("data_base64"), value) {
+        (false, false, Some(value)) => {
+            content.encode_json(value, &mut element)?;
+            return Ok(element);
+        }
+        (false, false, None) => return Err(invalid("no member \"value\" or \"data\"".to_owned())),
+        // A number may stand as its text, or as its bytes where it was no whole number.
+        (true, false, _) if content.is_number() => content.encode_text(&data(object)?, &mut element)?,
+        _ => element = data(object)?,
+    }
+    if let Some(value) = value {
+        content.agrees_with_json(&element, value)?;
+    }
+    Ok(element)
 }
 
-fn text<'a>(object: &'a Map<String, Json>, name: &str) -> Result<&'a str> {
-    member(object, name)?.as_str().ok_or_else(|| invalid(format!("\"{name}\" is no text")))
+fn member<'a>(object: &'a Members<'_>, name: &str) -> Result<&'a RawValue> {
+    object.get(name).copied().ok_or_else(|| invalid(format!("no member \"{name}\"")))
 }
 
-fn number(object: &Map<String, Json>, name: &str) -> Result<u64> {
-    member(object, name)?.as_u64().ok_or_else(|| invalid(format!("\"{name}\" is no whole number")))
+/// A member that is what `T` is.
+fn read<T: DeserializeOwned>(raw: &RawValue, name: &str) -> Result<T> {
+    serde_json::from_str(raw.get()).map_err(|err| invalid(format!("\"{}\": {err}", name.escape_default())))
 }
 
-fn narrow<T: TryFrom<u64>>(object: &Map<String, Json>, name: &str) -> Result<T> {
+fn text(object: &Members<'_>, name: &str) -> Result<String> {
+    read(member(object, name)?, name).map_err(|_| invalid(format!("\"{name}\" is no text")))
+}
+
+/// As [`text`], of a member that need not be there.
+fn optional(object: &Members<'_>, name: &str) -> Result<Option<String>> {
+    object.contains_key(name).then(|| text(object, name)).transpose()
+}
+
+fn number(object: &Members<'_>, name: &str) -> Result<u64> {
+    read(member(object, name)?, name).map_err(|_| invalid(format!("\"{name}\" is no whole number")))
+}
+
+fn narrow<T: TryFrom<u64>>(object: &Members<'_>, name: &str) -> Result<T> {
     let wide = number(object, name)?;
     T::try_from(wide).map_err(|_| invalid(format!("\"{name}\" is {wide}, which is too large")))
 }
 
-fn data(object: &Map<String, Json>) -> Result<Vec<u8>> {
-    match object.get("data_base64").and_then(Json::as_str) {
-        Some(text) => base64::decode(text).ok_or_else(|| invalid("\"data_base64\" is no base64".to_owned())),
-        None => Ok(text(object, "data")?.as_bytes().to_vec()),
+fn data(object: &Members<'_>) -> Result<Vec<u8>> {
+    match optional(object, "data_base64")? {
+        Some(text) => base64::decode(&text).ok_or_else(|| invalid("\"data_base64\" is no base64".to_owned())),
+        None => text(object, "data").map(String::into_bytes),
     }
 }
 
-fn ends(object: &Map<String, Json>, name: &str) -> Result<Option<(u64, u64)>> {
-    let Some(member) = object.get(name) else {
+fn ends(object: &Members<'_>, name: &str) -> Result<Option<(u64, u64)>> {
+    let Some(raw) = object.get(name) else {
         return Ok(None);
     };
-    match member.as_array().map(Vec::as_slice) {
-        Some([first, last]) => Ok(first.as_u64().zip(last.as_u64())),
-        _ => Ok(None),
-    }
-    .and_then(|ends| ends.map(Some).ok_or_else(|| invalid(format!("\"{name}\" is no pair of whole numbers"))))
+    let pair: Option<(u64, u64)> = read(raw, name).ok();
+    pair.map(Some).ok_or_else(|| invalid(format!("\"{name}\" is no pair of whole numbers")))
 }
 
 fn value(json: &Json) -> Result<Value> {

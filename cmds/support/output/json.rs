@@ -3,7 +3,7 @@
 use super::base64;
 use super::context::Context;
 use crate::support::time;
-use libwoofstream::content::ContentType;
+use libwoofstream::content::{ContentType, json_line};
 use libwoofstream::space::is_time;
 use libwoofstream::wire::{Addr, Dir, Elem, Fault, Message, Value};
 use std::collections::BTreeMap;
@@ -83,7 +83,11 @@ fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
     let _ = write!(out, ",\"seqno\":{},\"time\":\"", element.seqno);
     time::write_rfc3339(element.time_ns, out);
     out.push(b'"');
-    if !context.content.is_number() {
+    let json = if context.content == ContentType::Json { json_line(element.data) } else { None };
+    if let Some(json) = json {
+        out.extend_from_slice(b",\"value\":");
+        out.extend_from_slice(json.as_bytes());
+    } else if !context.content.is_number() {
         data(element.data, out);
     } else if reads_back(context.content, element.data) {
         let mut text = Vec::new();
@@ -94,15 +98,9 @@ fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
         binary(element.data, out);
     }
     // JSON has no number for what is not finite.
-    match context.content.value(element.data) {
-        Some(value) if value.is_finite() => {
-            out.extend_from_slice(b",\"value\":");
-            if context.content == ContentType::I64 {
-                context.content.write_text(element.data, out);
-            } else {
-                let _ = write!(out, "{value}");
-            }
-        }
+    match context.content.number(element.data) {
+        _ if context.content == ContentType::Json => {}
+        Some(number) if number.float().is_finite() => drop(write!(out, ",\"value\":{number}")),
         _ => {}
     }
     // Each line says all about its element, so that no line before it is needed.

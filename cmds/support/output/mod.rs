@@ -189,6 +189,15 @@ impl Output {
         self
     }
 
+    /// With marks in JSON lines, where somebody asked for them: a line is a message to most who read them, and a mark is none.
+    #[must_use]
+    pub fn with_marks(mut self, marks: bool) -> Output {
+        if let Sink::Text(text) = &mut self.sink {
+            text.marks = marks;
+        }
+        self
+    }
+
     /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
     pub fn watch(&self) -> Option<Watch> {
         let fd = match &self.sink {

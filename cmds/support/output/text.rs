@@ -61,6 +61,8 @@ pub(super) enum Style {
 pub(super) struct TextSink {
     pub(super) batch: Batch,
     style: Style,
+    /// Whether marks are written as JSON.
+    pub(super) marks: bool,
     context: Context,
     /// A `Dir` that may be the heading of data or the thing that is listed: the next message tells. It is not written
     /// before a wait, so that the text is the same whatever the timing was.
@@ -71,7 +73,14 @@ pub(super) struct TextSink {
 
 impl TextSink {
     pub(super) fn new(batch: Batch, style: Style) -> TextSink {
-        TextSink { batch, style, context: Context::default(), pending: None, at_line_start: true }
+        TextSink {
+            batch,
+            style,
+            marks: false,
+            context: Context::default(),
+            pending: None,
+            at_line_start: true,
+        }
     }
 
     pub(super) fn style(&self) -> Style {
@@ -140,6 +149,7 @@ impl TextSink {
             }
             // What a context says stands in each element.
             Style::Json if matches!(message, Message::Dir(dir) if is_context(dir)) => {}
+            Style::Json if !self.marks && matches!(message, Message::Mark(_)) => {}
             Style::Json => json::line(message, &self.context, self.batch.buffer()),
             Style::Long { color } => people::long(message, &self.context, color, self.batch.buffer()),
             Style::Plain | Style::People { .. } => match message {

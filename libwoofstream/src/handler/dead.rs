@@ -6,7 +6,7 @@
 use super::bindings::Binding;
 use super::files;
 use super::journal::{make_state_woof, open_state_woof, state_woof_options};
-use crate::content::ContentType;
+use crate::content::{ContentType, json_line};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Item, Mark};
 use crate::name::{STATE_DIR, StateDir};
@@ -40,7 +40,10 @@ pub struct DeadLetter {
     pub reason: String,
     /// What its data is.
     pub content: String,
-    /// Its data, in its text form.
+    /// Its data where that is JSON, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_json")]
+    pub value: Option<String>,
+    /// Other data, in its text form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Data that is not UTF-8.
@@ -54,9 +57,16 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Takes the data of the element.
     pub(super) fn put_data(&mut self, content: ContentType, data: &[u8]) {
+        content.as_str().clone_into(&mut self.content);
+        // With blanks around it, it would not come back as it was.
+        if content == ContentType::Json
+            && let Some(json) = json_line(data).filter(|json| json.as_bytes() == data)
+        {
+            self.value = Some(json.into_owned());
+            return;
+        }
         let mut text = Vec::new();
         content.write_text(data, &mut text);
-        content.as_str().clone_into(&mut self.content);
         match String::from_utf8(text) {
             Ok(text) => self.data = Some(text),
             Err(_) => {
@@ -70,6 +80,9 @@ impl DeadLetter {
     /// What the data is, and the data.
     pub(super) fn take_data(&self) -> Option<(ContentType, Vec<u8>)> {
         let content = ContentType::parse(&self.content).ok()?;
+        if let Some(json) = &self.value {
+            return Some((content, json.as_bytes().to_vec()));
+        }
         if let Some(text) = &self.data_base64 {
             return Some((content, base64::decode(text)?));
         }
@@ -92,8 +105,24 @@ impl DeadLetter {
             return Ok(());
         }
         // Too long to be kept with its data: it cannot be put back, but is told of.
-        let without = DeadLetter { data: None, data_base64: None, ..self.clone() };
+        let without = DeadLetter { value: None, data: None, data_base64: None, ..self.clone() };
         appender.append(&serde_json::to_vec(&without).unwrap_or_default()).map(|_| ())
+    }
+}
+
+/// JSON within JSON, as it is written.
+mod as_json {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde_json::value::RawValue;
+
+    pub(super) fn serialize<S: Serializer>(json: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        let raw = json.clone().map(RawValue::from_string).transpose().map_err(serde::ser::Error::custom)?;
+        raw.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        // Not as an option: null is JSON too.
+        Ok(Some(Box::<RawValue>::deserialize(from)?.get().to_owned()))
     }
 }
 

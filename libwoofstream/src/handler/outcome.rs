@@ -161,6 +161,7 @@ impl Dispatcher {
             reason: reason.to_owned(),
             content: String::new(),
             data: None,
+            value: None,
             data_base64: None,
             letter: None,
         };
