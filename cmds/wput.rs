@@ -77,6 +77,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         put: None,
         own: Own::default(),
         clock_told: false,
+        not_moved: Vec::new(),
     };
     let done = put(args, env, out, &mut target);
     if !args.has("quiet") {
@@ -221,6 +222,8 @@ fn messages(
     let taken = take(input, delimiter, &mut batch, &mut context);
     // Also of a stream that was cut or is damaged, what came before is put.
     let put = batch.settle();
+    let not_moved = batch.not_moved();
+    target.not_moved.extend(not_moved);
     let failed = taken?;
     put?;
     Ok(((!context.woof.is_empty()).then_some(context.content), failed))

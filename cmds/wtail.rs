@@ -1,6 +1,6 @@
 //! `wtail`: follows woofs.
 
-use crate::support::position::{self, Place, Position};
+use crate::support::position::{self, Awaited, Place, Position};
 use crate::support::prelude::*;
 use crate::support::select::selection;
 use crate::support::shared_output::Shared;
@@ -22,8 +22,12 @@ fn define(command: clap::Command) -> clap::Command {
              directory .woof/positions beside the woof (of a woof at a server in woofstream/positions in $XDG_STATE_HOME or \
              ~/.local/state). The first time it begins with what is put from then on, or with --from. The position moves \
              when the last command of the pipeline has the elements: wput when they are appended, any other when they \
-             are written. So nothing is lost when any of them is killed; what was under way is sent again, and wput appends each \
-             element once. Through a program (wrun without -e) a position moves at the end only.",
+             are written to a file or a terminal. So nothing is lost when any of them is killed; what was under way is sent again, and wput appends each \
+             element once. Elements that --where passes over are done with too. Through a program (wrun without -e) a position moves at the end only.\n\n\
+             When the pipeline ends and the position was not moved to what was sent, wtail says so, with status 1. That is so where \
+             the end is no command of ours (cat, jq), gets text through a pipe, throws elements away (wcount), or cannot write the position's file: \
+             as another user, or on another host. There wput appends each element once all the same, and hands on how far it is: \
+             a last wcat on the host of the position moves it, with its output to a file or /dev/null.",
         )
         .arg(flags::operands("NAME", "Which woofs").required(true))
         .arg(flags::count().long("last").help("Send the newest so many first"))
@@ -40,11 +44,12 @@ fn define(command: clap::Command) -> clap::Command {
         .after_long_help(
             "EXAMPLES\n  wtail farm/temp\n  wtail farm/temp -n 3 --count 3 --json | jq .value\n  \
              wtail farm/temp --where 'value > 70' | wput farm/alerts\n  wtail farm/temp farm/wind --since 10m\n  \
-             wtail --keep up farm/temp | wput woof://hub/farm/temp",
+             wtail --keep up farm/temp | wput woof://hub/farm/temp\n  \
+             wtail --keep up farm/temp | ssh hub wput farm/temp | wcat > /dev/null",
         )
 }
 
-/// So many bytes of elements are sent before it is said how far they go, while more come.
+/// So many bytes of elements are sent, or so many elements passed over, before it is said how far they go, while more come.
 const POSITION_EVERY: usize = 64 << 10;
 
 fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
@@ -132,6 +137,9 @@ fn keep(
     let read = spaces.read(name, &selection, &mut kept);
     // What was sent before it went wrong was sent.
     let told = kept.tell();
+    let sent = kept.told;
+    let awaited = Awaited::new(position, name, sent, out.reading());
+    out.await_position(awaited);
     read?;
     Ok(told?)
 }
@@ -139,7 +147,7 @@ fn keep(
 /// Passes elements on, and says behind them how far they go.
 struct Kept<'a> {
     out: &'a mut Output,
-    /// How far those go that were passed on.
+    /// How far those go that were passed on or not wanted.
     message: wire::Position,
     /// How far was said last.
     told: u64,
@@ -180,6 +188,11 @@ impl space::Sink for Kept<'_> {
 
     fn fault(&mut self, fault: &Fault) -> error::Result<()> {
         self.out.own_fault(fault)
+    }
+
+    fn seen(&mut self, seqno: u64) -> error::Result<()> {
+        self.message.seqno = self.message.seqno.max(seqno);
+        if self.message.seqno - self.told < POSITION_EVERY as u64 { Ok(()) } else { self.say() }
     }
 
     fn before_wait(&mut self) -> error::Result<()> {

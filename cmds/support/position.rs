@@ -1,23 +1,22 @@
 //! How far a reader of a woof has come, kept under a name: beside a woof of this machine in `.woof/positions/NAME`, of a woof at a
 //! server in `woofstream/positions/NAME` in the user's state directory.
 //!
-//! The file is text of seven lines, the last of them a checksum (CRC-32C) of the others:
+//! The file is text of six lines, the last of them a checksum (CRC-32C) of the others:
 //!
 //! ```text
 //! woofstream position 1
 //! woof "temp"
 //! made 1795309323000000004
 //! done 41
-//! writer 5d0c8f1e22b7a903
 //! token 00112233445566778899aabbccddeeff
 //! sum 8c4a10fd
 //! ```
 //!
 //! `woof` is the file name of the woof, or its name at a server, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
-//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. `writer` is the id with
-//! which elements are stamped that are put elsewhere; it is made anew when numbers of the woof may come again. The first half of `token` is made
+//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. The first half of `token` is made
 //! anew by each process that takes the position: only a stream of that process moves it ([`Moved`], `docs/decisions/0008-kept-positions.md`). Its
-//! second half is made anew with the writer: streams in which a number is the same element have it in common. The numbers are
+//! second half is the writer id with which elements are stamped that are put elsewhere. It is made anew when numbers of the woof may come
+//! again, so streams in which a number is the same element have it in common. The numbers are
 //! filled up with blanks, so that the file keeps its length and is written in place: see
 //! `docs/decisions/0006-positions.md`.
 //!
@@ -25,10 +24,12 @@
 //! as a whole. A file that is neither is an error with its name and is left as it is. One process holds a position at a time,
 //! by a lock on the file; who changes the record holds a lock on its first byte meanwhile.
 
+mod awaited;
 mod moved;
 mod record;
 
-pub(crate) use moved::{Arrivals, Moved};
+pub(crate) use awaited::Awaited;
+pub(crate) use moved::{Arrivals, Moved, NotMoved, is_not_moved, writer_of};
 
 use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
@@ -68,14 +69,10 @@ impl Place {
     /// When there is no such directory.
     pub(crate) fn of_user(woof: &str) -> Result<Place> {
         let text = "no place for its position: neither XDG_STATE_HOME nor HOME is set";
-        let dir = user_positions().ok_or_else(|| Error::new(Code::NotFound, woof, text))?;
-        Ok(Place { dir, woof: format!("{woof:?}") })
+        let state = super::names::user_dir("XDG_STATE_HOME", ".local/state")
+            .ok_or_else(|| Error::new(Code::NotFound, woof, text))?;
+        Ok(Place { dir: state.join("woofstream/positions"), woof: format!("{woof:?}") })
     }
-}
-
-/// Where positions of woofs are kept that are not files of this machine.
-fn user_positions() -> Option<PathBuf> {
-    Some(super::names::user_dir("XDG_STATE_HOME", ".local/state")?.join("woofstream/positions"))
 }
 
 /// A position, held by this process.
@@ -107,8 +104,7 @@ impl Position {
         let Place { dir, woof } = place.clone();
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
         let path = dir.join(name);
-        let (writer, token) = (sys::random_u64(), Token::of_new_numbers());
-        let mut record = Record { woof, made_ns, done, writer, token };
+        let mut record = Record { woof, made_ns, done, token: Token::of_new_numbers() };
         let file = hold(&path, name, &record.compose())?;
         let of_path = |err: Error| if err.object().is_empty() { err.of(shown(&path)) } else { err };
         let held = {
@@ -125,7 +121,7 @@ impl Position {
         if of_another {
             record.done = 0;
         } else {
-            (record.done, record.writer, record.token) = (held.done, held.writer, held.token);
+            (record.done, record.token) = (held.done, held.token);
         }
         Ok(Position { file, path, record, of_another })
     }
@@ -150,7 +146,7 @@ impl Position {
         }
         if seqno < self.record.done {
             // The numbers behind it come again for other elements, which must not be taken for those that had them.
-            (self.record.writer, self.record.token) = (sys::random_u64(), Token::of_new_numbers());
+            self.record.token = Token::of_new_numbers();
         }
         self.record.done = seqno;
         let of_path = |err: Error| err.of(shown(&self.path));
@@ -179,6 +175,26 @@ impl Position {
         }
         self.keep(done)?;
         Ok(done + 1)
+    }
+
+    /// The name it is kept under.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// How far whoever has the elements has moved it by now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has no position in it any more.
+    pub(crate) fn look(&mut self) -> Result<u64> {
+        let _locked = Locked::change(&self.file).map_err(|err| err.of(shown(&self.path)))?;
+        self.record.done = load(&self.file, &self.path, &self.record.woof)?.done;
+        Ok(self.record.done)
+    }
+
+    /// Whether somebody has elements in hand that were sent for it.
+    pub(crate) fn is_carried(&self) -> bool {
+        record::is_carried(&self.file)
     }
 
     /// The message that lets whoever puts elements of `woof` away move this position.
@@ -319,26 +335,59 @@ mod tests {
     }
 
     #[test]
-    fn streams_have_the_numbers_in_common_as_long_as_they_are_for_the_same_elements() {
+    fn streams_have_the_writer_in_common_as_long_as_their_numbers_are_of_the_same_elements() {
         let dir = woof_kit::tempdir().unwrap();
         let message = |position: &Position| position.message("temp").unwrap();
         let taken = || take(dir.path()).unwrap();
-        let first = message(&taken());
+        let writer = |message: &wire::Position| message.token[8..].to_vec();
+        let first = taken();
+        let moved = Moved::find(&message(&first)).unwrap();
+        assert!(first.is_carried());
+        let first = message(&first);
         let mut position = taken();
         let second = message(&position);
         assert_ne!(first.token, second.token);
-        let old = Moved::find(&first).unwrap();
-        assert_eq!(old.writer(), Moved::find(&second).unwrap().writer());
-        // It moves nothing.
-        old.to(9).unwrap();
-        assert_eq!(Record::read(&position.file).unwrap(), position.record.compose().into_bytes());
+        assert_eq!(writer(&first), writer(&second));
+        // It moves nothing any more.
+        moved.to(9).unwrap();
+        assert_eq!(position.look().unwrap(), 3);
+        assert!(matches!(Moved::find(&first), Err(NotMoved::IsOld)));
+        Moved::find(&second).unwrap().to(9).unwrap();
+        assert_eq!(position.look().unwrap(), 9);
+        drop(moved);
+        assert!(!position.is_carried());
         // The numbers behind it come again.
         position.keep(2).unwrap();
-        assert!(Moved::find(&first).is_none() && Moved::find(&second).is_none());
-        assert_eq!(Moved::find(&message(&position)).unwrap().writer(), position.record.writer);
+        assert!(Moved::find(&second).is_err());
+        assert_ne!(writer(&message(&position)), writer(&second));
         drop(position);
         let another = Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 0).unwrap();
-        assert!(Moved::find(&message(&another)).is_none(), "not before it is kept");
+        assert!(Moved::find(&message(&another)).is_err(), "not before it is kept");
+    }
+
+    #[test]
+    fn a_position_that_cannot_be_moved_from_here_says_why() {
+        let dir = woof_kit::tempdir().unwrap();
+        let position = take(dir.path()).unwrap();
+        let message = position.message("temp").unwrap();
+        let why = |path: &Path| {
+            let message = wire::Position { path: shown(path), ..message.clone() };
+            Moved::find(&message).map(drop).unwrap_err()
+        };
+        let because = |text: &str| NotMoved::Because(text.to_owned());
+        let place = dir.path().join(".woof/positions");
+        assert_eq!(why(&dir.path().join("temp")), because("no place where positions are kept"));
+        assert_eq!(why(&place.join("nosuch")), because("no such file or directory"));
+        std::os::unix::fs::symlink("temp-log", place.join("link")).unwrap();
+        assert!(matches!(why(&place.join("link")), NotMoved::Because(_)));
+        fs::write(place.join("other"), "text").unwrap();
+        assert_eq!(why(&place.join("other")), because("no position"));
+        // Whose home it is does not matter: only the stream itself has the token.
+        let home = dir.path().join("state/woofstream/positions");
+        fs::create_dir_all(&home).unwrap();
+        fs::copy(&message.path, home.join("up")).unwrap();
+        let message = wire::Position { path: shown(&home.join("up")), ..message.clone() };
+        assert!(Moved::find(&message).is_ok());
     }
 
     #[test]

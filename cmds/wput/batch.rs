@@ -2,15 +2,15 @@
 //!
 //! Failure contract: what does not fit is told by name and left out. A position moves when all before it is in, or was told.
 
-use super::sources::{Sources, Verdict};
+use super::sources::Sources;
 use crate::support::prelude::*;
 use crate::support::time;
 use libwoofstream::chan::BeforeWait;
 use libwoofstream::content::{self, ContentType};
 use libwoofstream::error;
 use libwoofstream::log::{Given, Options, Stamp};
-use libwoofstream::space::{Create, Put, Space as _, Spaces, Target as SpaceTarget, Told, Trigger};
-use libwoofstream::wire;
+use libwoofstream::space::{Create, Put, Space as _, Spaces, Told, Trigger};
+use libwoofstream::wire::{self, Elem};
 
 pub(super) fn over_limit(len: usize, max: u64) -> String {
     format!("element is {len} bytes, the limit of this woof is {max}")
@@ -19,8 +19,9 @@ pub(super) fn over_limit(len: usize, max: u64) -> String {
 /// Tells what became of elements, which were lines or something else.
 pub(super) fn report(out: &mut Output, name: &str, lines: bool, what: &Told) -> error::Result<()> {
     match what {
-        Told::In(_) if out.form() == Form::Nothing => Ok(()),
+        Told::In(_) | Told::Again(_) if out.form() == Form::Nothing => Ok(()),
         Told::In(run) => (run.first..run.first + run.count).try_for_each(|seqno| out.seqno(seqno, name)),
+        Told::Again(seqno) => out.seqno(*seqno, name),
         Told::Refused(number, err) => {
             let place = if lines { format!("line {number}: ") } else { String::new() };
             out.error(&Error::new(err.code(), name, format!("{place}{}", err.text())))
@@ -67,7 +68,7 @@ impl Own {
 fn count(what: &Told) -> u64 {
     match what {
         Told::In(run) => run.count,
-        Told::Refused(..) => 1,
+        Told::Again(_) | Told::Refused(..) => 1,
     }
 }
 
@@ -85,26 +86,14 @@ pub(super) struct Target<'a> {
     pub(super) own: Own,
     /// It was said that its clock is ahead.
     pub(super) clock_told: bool,
+    /// What is to be said of positions that are not moved from here.
+    pub(super) not_moved: Vec<String>,
 }
 
 impl Target<'_> {
-    /// What the woof is called by all who put into it, whichever way they name it.
-    fn identity(&self) -> error::Result<String> {
-        Ok(match self.spaces.resolve(self.name)?.targets.as_slice() {
-            [SpaceTarget::Remote(address)] => address.to_string(),
-            [SpaceTarget::Local(path)] => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-                let real = path.parent().and_then(|dir| dir.canonicalize().ok());
-                let path = real.and_then(|dir| Some(dir.join(path.file_name()?))).unwrap_or(path);
-                path.to_string_lossy().into_owned()
-            }
-            _ => self.name.to_owned(),
-        })
-    }
-
     /// What is to be said of this put when it is over.
     pub(super) fn notes(&self) -> Vec<String> {
-        let Some(put) = &self.put else { return Vec::new() };
+        let Some(put) = &self.put else { return self.not_moved.clone() };
         let gone = put.first_kept().and_then(|kept| self.own.gone(kept));
         let changed = put.changed_times();
         let of = |count: u64| if count == 1 { "1 element".to_owned() } else { format!("{count} elements") };
@@ -116,7 +105,8 @@ impl Target<'_> {
             let what = "came with times over a minute ahead of the clock, and got the time of the put";
             format!("{} {what}", of(changed.ahead))
         });
-        [gone, behind, ahead].into_iter().flatten().map(|note| format!("{}: {note}", self.name)).collect()
+        let notes = [gone, behind, ahead].into_iter().flatten().map(|note| format!("{}: {note}", self.name));
+        notes.chain(self.not_moved.iter().cloned()).collect()
     }
 
     /// What is to be said of a woof whose times are ahead of the clock, once.
@@ -248,11 +238,11 @@ impl<'b, 'a> Batch<'b, 'a> {
         self.take(data, source, line, Came::default())
     }
 
-    /// As [`Batch::add`], for an element that came as one of `woof`, unless it is in already.
+    /// As [`Batch::add`], for an element of `woof` that may be in already.
     pub(super) fn add_from(
         &mut self,
         woof: &str,
-        elem: &wire::Elem<'_>,
+        elem: &Elem<'_>,
         source: ContentType,
     ) -> Result<(), Failure> {
         let time_ns = if self.keeps_times { elem.time_ns } else { 0 };
@@ -260,11 +250,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             return self.take(elem.data, source, 0, Came { stamp: None, time_ns });
         }
         let put = self.target.open(Some(source))?;
-        let stamp = match self.sources.look(woof, elem.seqno, &mut **put)? {
-            Verdict::Plain => None,
-            Verdict::Stamped(stamp) => Some(stamp),
-            Verdict::Again => return Ok(()),
-        };
+        let stamp = self.sources.stamp(woof, elem.seqno, elem.time_ns, &mut **put);
         self.take(elem.data, source, 0, Came { stamp, time_ns })
     }
 
@@ -320,15 +306,30 @@ impl<'b, 'a> Batch<'b, 'a> {
             self.append()?;
             self.keeps_times = true;
         }
-        let count = self.given + self.ends.len() as u64;
-        let target = &*self.target;
-        Ok(self.sources.note(position, count, || target.identity())?)
+        self.sources.note(position, self.given + self.ends.len() as u64);
+        Ok(())
+    }
+
+    /// Keeps the positions that wait for so many elements. What cannot be moved from here is handed on to who may.
+    fn arrived(&mut self, count: u64) -> error::Result<()> {
+        for position in self.sources.arrived(count)? {
+            if self.out.passes_on() {
+                let payload = position.encode()?;
+                self.out.message(&Raw { kind: Kind::POSITION, ..Raw::bytes(&payload) })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be said of positions that are not moved and not handed on.
+    pub(super) fn not_moved(&self) -> Vec<String> {
+        if self.out.passes_on() { Vec::new() } else { self.sources.not_moved() }
     }
 
     /// Appends what was taken.
     pub(super) fn append(&mut self) -> error::Result<()> {
         let Some(put) = self.target.put.as_mut().filter(|_| !self.ends.is_empty()) else {
-            return self.sources.arrived(self.arrived);
+            return self.arrived(self.arrived);
         };
         put.data_is(self.source);
         let (data, mut start) = (&self.data, 0);
@@ -362,7 +363,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         self.ends.clear();
         self.stamps.clear();
         self.times.clear();
-        let kept = self.sources.arrived(self.arrived);
+        let kept = self.arrived(self.arrived);
         done?;
         told?;
         kept
@@ -371,7 +372,7 @@ impl<'b, 'a> Batch<'b, 'a> {
     /// Appends what was taken and waits until it is in.
     pub(super) fn settle(&mut self) -> error::Result<()> {
         self.append()?;
-        let Some(put) = &mut self.target.put else { return Ok(()) };
+        let Some(put) = &mut self.target.put else { return self.arrived(u64::MAX) };
         let (out, name) = (&mut *self.out, self.target.name);
         let (mut told, arrived, lines) = (Ok(()), &mut self.arrived, self.lines);
         let own = &mut self.target.own;
@@ -382,7 +383,7 @@ impl<'b, 'a> Batch<'b, 'a> {
                 told = report(out, name, lines, &what);
             }
         });
-        let kept = if done.is_ok() { self.sources.arrived(u64::MAX) } else { Ok(()) };
+        let kept = if done.is_ok() { self.arrived(u64::MAX) } else { Ok(()) };
         done?;
         told?;
         kept

@@ -199,6 +199,7 @@ impl Woofs {
         let (mut seqno, mut refused) = (0, None);
         let mut report = |told: Told| match told {
             Told::In(run) => seqno = run.first,
+            Told::Again(again) => seqno = again,
             Told::Refused(_, err) => refused = Some(err),
         };
         put.put(&mut std::iter::once(element.as_slice()), &mut report)?;

@@ -19,11 +19,13 @@ mod context;
 mod from_json;
 mod json;
 mod people;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod text;
 mod watch;
 
+pub use self::reading::Reading;
 pub use self::watch::Watch;
 pub use context::Context;
 pub use from_json::FromJson;
@@ -33,13 +35,13 @@ use super::args::Args;
 use super::command::{Failure, Outcome, Run};
 use super::env::Env;
 use super::messages::{FAILED, Messages};
-use super::position::Arrivals;
+use super::position::{Arrivals, Awaited};
 use super::progress::Progress;
 use batch::Batch;
 use libwoofstream::chan::{BeforeWait, Writer};
 use libwoofstream::error::{Error, Result};
 use libwoofstream::wire::{Addr, Dir, Elem, Fault, Kind, Message, Raw};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use text::{Style, TextSink};
 
 /// The form in which messages are written.
@@ -91,6 +93,8 @@ pub struct Output {
     heedless: bool,
     /// Positions of what was written and is not out of our hands yet.
     arrivals: Arrivals,
+    /// A position that is to have come to what was written, when all is read.
+    awaited: Option<Awaited>,
     /// Shows how much was moved, where that is wanted.
     progress: Progress,
 }
@@ -159,6 +163,7 @@ impl Output {
             copy: false,
             heedless: false,
             arrivals: Arrivals::default(),
+            awaited: None,
             progress: Progress::default(),
         }
     }
@@ -178,6 +183,7 @@ impl Output {
             heedless: false,
             copy: false,
             arrivals: Arrivals::default(),
+            awaited: None,
             progress: Progress::default(),
         }
     }
@@ -200,12 +206,20 @@ impl Output {
 
     /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
     pub fn watch(&self) -> Option<Watch> {
-        let fd = match &self.sink {
-            Sink::Framed(writer) => writer.as_fd(),
-            Sink::Text(text) => text.batch.as_fd(),
-            Sink::Nowhere => return None,
-        };
-        Watch::new(fd)
+        Watch::new(self.fd()?)
+    }
+
+    /// A look at whether anybody still reads this when it is closed; `None` where nobody does.
+    pub(crate) fn reading(&self) -> Option<Reading> {
+        Reading::new(self.fd()?)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.sink {
+            Sink::Framed(writer) => Some(writer.as_fd()),
+            Sink::Text(text) => Some(text.batch.as_fd()),
+            Sink::Nowhere => None,
+        }
     }
 
     /// The form that was decided on.
@@ -293,14 +307,15 @@ impl Output {
         }
     }
 
-    /// Passes on how far the elements go that were written; where nobody is behind us it is we who have put them away.
+    /// Passes on how far the elements go that were written. Where nobody is behind us it is we who have put them away. As text into a
+    /// pipe they are in nobody's hands that we know of.
     fn position(&mut self, raw: &Raw<'_>) -> Result<()> {
         match &mut self.sink {
             Sink::Framed(writer) => writer.raw(raw)?,
             Sink::Text(text) if matches!(text.style(), Style::Long { .. }) => text.other(&raw.decode()?)?,
             Sink::Text(_) | Sink::Nowhere => {}
         }
-        if !self.passes_on()
+        if !self.travels
             && !self.copy
             && let Message::Position(position) = raw.decode()?
         {
@@ -310,7 +325,7 @@ impl Output {
     }
 
     /// Whether another command gets the messages.
-    fn passes_on(&self) -> bool {
+    pub(crate) fn passes_on(&self) -> bool {
         self.travels && matches!(self.sink, Sink::Framed(_))
     }
 
@@ -441,6 +456,11 @@ impl Output {
         self.progress.add(elements, bytes);
     }
 
+    /// Has the end of the command wait until the position has come to what was written.
+    pub(crate) fn await_position(&mut self, awaited: Awaited) {
+        self.awaited = Some(awaited);
+    }
+
     /// For a command whose work is elsewhere: it is done to its end also when nobody reads what is told of it here.
     pub fn make_heedless(&mut self) {
         self.heedless = true;
@@ -523,7 +543,12 @@ impl Output {
     /// Ends the output as the command ended; the value is the exit status.
     pub fn finish(mut self, run: Run, env: &Env) -> u8 {
         self.progress.end();
-        let Output { sink, messages, travels, carried, failed, mut arrivals, .. } = self;
+        let Output { sink, messages, travels, carried, failed, mut arrivals, awaited, .. } = self;
+        let not_moved = |is_cut| {
+            let error = awaited.and_then(|awaited| awaited.wait(is_cut))?;
+            messages.error(&error);
+            Some(1)
+        };
         let name = match &sink {
             Sink::Framed(writer) => writer.name().to_owned(),
             Sink::Text(text) => text.batch.name().to_owned(),
@@ -533,11 +558,15 @@ impl Output {
         let items = u8::from(failed || env.has_failed());
         let (end, status) = match &run {
             Ok(outcome) => (carried.clone(), outcome_status(*outcome).max(items)),
-            Err(failure) if reader_gone(&failure.error) => return items,
+            Err(failure) if reader_gone(&failure.error) => {
+                drop(sink);
+                return not_moved(true).unwrap_or(items);
+            }
             Err(failure) => (Some(Fault::from(&failure.error).from_origin(messages.command())), FAILED),
         };
         let framed = matches!(sink, Sink::Framed(_));
         let written = sink.end(end.as_ref().map_or(Ok(()), Err)).and_then(|()| arrivals.arrived());
+        arrivals.not_moved().for_each(|text| messages.note(&text));
         // A status that reached the next command is told there; everything else is told here.
         let told = framed && travels && written.is_ok();
         match &run {
@@ -553,6 +582,7 @@ impl Output {
             // A write that failed before fails again at the end, and was told.
             Err(error) if !reader_gone(&error) && run.is_ok() => messages.failed(&Failure::from(error)),
             _ if carried.is_some() => FAILED,
+            written if run.is_ok() => status.max(not_moved(written.is_err()).unwrap_or(0)),
             _ => status,
         }
     }

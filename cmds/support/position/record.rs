@@ -21,7 +21,6 @@ pub(super) struct Record {
     pub(super) woof: String,
     pub(super) made_ns: u64,
     pub(super) done: u64,
-    pub(super) writer: u64,
     pub(super) token: Token,
 }
 
@@ -44,20 +43,20 @@ impl Token {
         next
     }
 
-    /// Whether the same number is the same element in a stream that has this token and in one that has the other.
-    pub(super) fn has_the_numbers_of(self, other: Token) -> bool {
-        self.0[8..] == other.0[8..]
+    /// The writer id of stamps: streams in which a number is the same element have it in common.
+    pub(super) fn writer(self) -> u64 {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
 impl Record {
     /// The text of the file.
     pub(super) fn compose(&self) -> String {
-        let Record { woof, made_ns, done, writer, token } = self;
+        let Record { woof, made_ns, done, token } = self;
         let token = u128::from_be_bytes(token.0);
-        let lines = format!(
-            "{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\nwriter {writer:016x}\ntoken {token:032x}\n"
-        );
+        let lines =
+            format!("{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\ntoken {token:032x}\n");
         let sum = crc32c::crc32c(lines.as_bytes());
         format!("{lines}sum {sum:08x}\n")
     }
@@ -72,7 +71,6 @@ impl Record {
             woof: value("woof")?.to_owned(),
             made_ns: value("made")?.parse().ok()?,
             done: value("done")?.parse().ok()?,
-            writer: u64::from_str_radix(value("writer")?, 16).ok()?,
             token: Token(u128::from_str_radix(value("token")?, 16).ok()?.to_be_bytes()),
         };
         (record.compose() == text).then_some(record)
@@ -95,8 +93,8 @@ impl Record {
 
 /// The byte that is locked while the record is changed.
 const CHANGE: i64 = 0;
-/// The first of the bytes that are locked by who puts away what the position is about. They are beyond the file.
-const SINK: i64 = 1 << 32;
+/// The byte that is locked, by several at once, by those who have in hand what the position is about. It is beyond the file.
+const CARRIED: i64 = 1 << 32;
 
 /// A lock on a byte of the file; whoever holds it may be killed, and then it is free.
 #[derive(Debug)]
@@ -115,23 +113,16 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Waits until no other process puts what the position is about into `target`, and keeps others from it as long as `file` is open.
-pub(super) fn lock_target(file: &File, target: &str) -> Result<()> {
-    lock(file, byte_of(target), libc::F_WRLCK)
+/// Notes, as long as `file` is open, that what the position is about is in hand. Without the note, its reader waits less long.
+pub(super) fn carry(file: &File) {
+    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&range(CARRIED, libc::F_RDLCK)));
 }
 
-/// As [`lock_target`], but does not wait: false when another process is at it.
-pub(super) fn try_lock_target(file: &File, target: &str) -> Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&range(byte_of(target), libc::F_WRLCK))) {
-        Ok(_) => Ok(true),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
-        Err(err) => Err(failed(err)),
-    }
-}
-
-/// Two targets on one byte would wait for each other for nothing; 2^31 bytes make that rare.
-fn byte_of(target: &str) -> i64 {
-    SINK + i64::from(crc32c::crc32c(target.as_bytes()) >> 1)
+/// Whether another process has what the position is about in hand.
+pub(super) fn is_carried(file: &File) -> bool {
+    let mut range = range(CARRIED, libc::F_WRLCK);
+    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut range));
+    asked.is_ok() && i32::from(range.l_type) != libc::F_UNLCK
 }
 
 fn failed(err: Errno) -> Error {

@@ -14,7 +14,7 @@ use crate::net::{self, Request, answer};
 use crate::space::{Put, Stop, Told, Trigger};
 use crate::wire::{ELEM_PREFIX, Fault};
 use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// So many bytes may wait for an answer before more are taken.
 const WINDOW: usize = 4 << 20;
@@ -68,6 +68,8 @@ pub(super) struct Putting {
     stamped: bool,
     /// Elements of this writer can be in the woof already.
     resumes: bool,
+    /// Of writers of the caller's: over which writer sequence their elements are.
+    afters: HashMap<u64, u64>,
     link: Option<Link>,
     connected: Option<Connected>,
     /// Why the last connection ended.
@@ -111,6 +113,7 @@ impl Putting {
             writer,
             stamped: false,
             resumes: false,
+            afters: HashMap::new(),
             link: None,
             connected: None,
             lost: None,
@@ -157,6 +160,7 @@ impl Putting {
             sync: self.sync,
             create: self.create.clone(),
             resume: self.resumes.then_some(self.from),
+            after: self.afters.get(&self.writer).copied(),
             made: self.made,
             handler: self.trigger.handler.clone(),
             depth: self.trigger.depth,
@@ -427,7 +431,8 @@ impl Putting {
         self.turn_to_next(report)?;
         for Given { stamp, time_ns, data } in items {
             match stamp {
-                Some(stamp) if stamp.writer != self.writer => {
+                // A stream may be put twice.
+                Some(stamp) if stamp.writer != self.writer || stamp.seq <= self.last => {
                     self.turn_to_writer(stamp.writer, report)?;
                     self.stamped = true;
                 }
@@ -492,6 +497,10 @@ impl Put for Putting {
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
         self.take_all(false, &mut items.map(|data| Given { stamp: None, time_ns: 0, data }), report)
+    }
+
+    fn resume(&mut self, writer: u64, after: u64) {
+        self.afters.insert(writer, after);
     }
 
     fn put_stamped(

@@ -145,7 +145,7 @@ fn message(target: &Target, state: &mut State, raw: &Raw<'_>, sink: &mut dyn Sin
         Message::Dir(dir) => begin(target, state, &dir, sink),
         Message::SeqNo { seqno, .. } => {
             state.saw(seqno);
-            Ok(())
+            sink.seen(seqno)
         }
         Message::Mark(name) => {
             if name == mark::CAUGHT_UP && std::mem::replace(&mut state.marked, true) {

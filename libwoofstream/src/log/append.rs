@@ -29,6 +29,30 @@ pub struct Run {
     pub count: u64,
 }
 
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// It is in, from this seqno on.
+    In(u64),
+    /// There is no room for all of it without forgetting elements that are held.
+    Held,
+    /// Whoever was asked under the lock did not want it.
+    Refused,
+}
+
+impl Chunk {
+    /// The seqno of the first; 0 where none is in.
+    fn seqno(self) -> u64 {
+        if let Chunk::In(seqno) = self { seqno } else { 0 }
+    }
+}
+
+/// For appends that nobody has to be asked about.
+#[inline]
+fn always(_: &Region) -> bool {
+    true
+}
+
 /// A handle for appending to one woof. Many may be open at once, in any number of processes.
 ///
 /// ```
@@ -132,12 +156,12 @@ impl Appender {
         self.check(data)?;
         let chunk = [(data, Payload::of(None, data).marked(self.mark))];
         let bytes = record_len(data.len() as u64);
-        let seqno = match self.write_chunk(&chunk, bytes)? {
-            Some(seqno) => seqno,
-            None => self.write_held(&chunk[0])?,
+        let seqno = match self.write_chunk(&chunk, bytes, always)? {
+            Chunk::In(seqno) => seqno,
+            _ => self.write_held(&chunk[0], always)?.seqno(),
         };
         if self.sync {
-            self.sync_published(&[Run { first: seqno, count: 1 }])?;
+            self.sync_up_to(seqno)?;
         }
         Ok(seqno)
     }
@@ -205,7 +229,9 @@ impl Appender {
         }
         let mut runs = Vec::new();
         let written = self.write_all(items, &mut |run| runs.push(run));
-        self.sync_published(&runs)?;
+        if let Some(last) = runs.last() {
+            self.sync_up_to(last.first + last.count - 1)?;
+        }
         runs.into_iter().for_each(report);
         written
     }
@@ -246,12 +272,12 @@ impl Appender {
         bytes: u64,
         report: &mut dyn FnMut(Run),
     ) -> Result<()> {
-        if let Some(first) = self.write_chunk(items, bytes)? {
+        if let Chunk::In(first) = self.write_chunk(items, bytes, always)? {
             report(Run { first, count: items.len() as u64 });
             return Ok(());
         }
         for item in items {
-            let first = self.write_held(item)?;
+            let first = self.write_held(item, always)?.seqno();
             report(Run { first, count: 1 });
         }
         Ok(())
@@ -260,12 +286,17 @@ impl Appender {
     /// Appends one element to a woof that is full of elements held for handlers, or nearly so: waits as long as is set.
     #[cold]
     #[inline(never)]
-    fn write_held<E: Entry>(&mut self, item: &(E, Payload)) -> Result<u64> {
+    pub(super) fn write_held<E: Entry>(
+        &mut self,
+        item: &(E, Payload),
+        mut may: impl FnMut(&Region) -> bool,
+    ) -> Result<Chunk> {
         let deadline = std::time::Instant::now() + self.wait;
         loop {
             let hold = self.region.hold();
-            if let Some(seqno) = self.write_chunk(std::slice::from_ref(item), record_len(item.0.len()))? {
-                return Ok(seqno);
+            match self.write_chunk(std::slice::from_ref(item), record_len(item.0.len()), &mut may)? {
+                Chunk::Held => {}
+                written => return Ok(written),
             }
             let advice = match self.asked.look() {
                 Some(Holder::LetGo) => continue,
@@ -284,7 +315,7 @@ impl Appender {
     }
 
     #[inline]
-    fn check(&self, data: &[u8]) -> Result<()> {
+    pub(super) fn check(&self, data: &[u8]) -> Result<()> {
         let geometry = &self.region.geometry;
         if data.len() as u64 > geometry.element_max {
             return Err(too_large(data.len(), geometry.element_max, geometry.options.element_size.is_some()));
@@ -295,10 +326,19 @@ impl Appender {
         Ok(())
     }
 
-    /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`, and gives the seqno of the first. `None` when there
-    /// is no room for them all without forgetting elements that are held: then none is in.
+    /// What later elements are marked with.
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Appends up to [`CHUNK_ELEMENTS`] elements, whose records take `bytes`: all or none. `may` has the last word, under the lock.
     #[inline]
-    fn write_chunk<E: Entry>(&mut self, items: &[(E, Payload)], bytes: u64) -> Result<Option<u64>> {
+    pub(super) fn write_chunk<E: Entry>(
+        &mut self,
+        items: &[(E, Payload)],
+        bytes: u64,
+        may: impl FnOnce(&Region) -> bool,
+    ) -> Result<Chunk> {
         if self.failed || (self.sync && self.region.a_sync_failed()) {
             return Err(Error::new(
                 Code::Io,
@@ -310,7 +350,7 @@ impl Appender {
         let Appender { region, slot, scratch, sync, changed, .. } = self;
         let taken = slot.lock(&region.map, shared::APPEND_LOCK);
         let writer = Locked { region, slot, scratch, changed, sync: *sync };
-        let written = writer.write(taken, now, items, bytes);
+        let written = writer.write(taken, now, items, bytes, may);
         Slot::unlock(&region.map, shared::APPEND_LOCK);
         // One that fell asleep while we published.
         if region.followers_wait() {
@@ -319,10 +359,8 @@ impl Appender {
         written
     }
 
-    /// Makes the runs durable, and says which elements are when that fails.
-    fn sync_published(&mut self, runs: &[Run]) -> Result<()> {
-        let Some(last) = runs.last() else { return Ok(()) };
-        let last_seqno = last.first + last.count - 1;
+    /// Makes all elements up to this one durable, and says which are when that fails.
+    pub(super) fn sync_up_to(&mut self, last_seqno: u64) -> Result<()> {
         self.make_durable(last_seqno + 1).map_err(|err| {
             // A woof that was removed meanwhile says so itself.
             self.failed = err.code() != Code::Removed;
@@ -353,10 +391,14 @@ impl Locked<'_> {
         now: u64,
         items: &[(E, Payload)],
         bytes: u64,
-    ) -> Result<Option<u64>> {
+        may: impl FnOnce(&Region) -> bool,
+    ) -> Result<Chunk> {
         let region = self.region;
         let map = &region.map;
         repair::before_writing(region, taken)?;
+        if !may(region) {
+            return Ok(Chunk::Refused);
+        }
         let first_new = region.next_seqno();
         let mut pos = map.load(shared::NEXT_POS, Ordering::Relaxed);
         // The first element is older than its woof where it comes from another one.
@@ -366,7 +408,7 @@ impl Locked<'_> {
         let end = pos + bytes;
         let hold = region.hold();
         if hold != 0 && !has_room(region, hold, first_new, pos, next, end) {
-            return Ok(None);
+            return Ok(Chunk::Held);
         }
         region
             .take_room((first_new, next), (pos, end), self.sync)
@@ -405,7 +447,7 @@ impl Locked<'_> {
         }
         region.wake_followers();
         *self.changed += clock.changed;
-        Ok(Some(first_new))
+        Ok(Chunk::In(first_new))
     }
 
     /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room.

@@ -19,6 +19,7 @@ mod holes;
 mod lock;
 mod map;
 mod mark;
+mod once;
 #[cfg(any(test, feature = "testing"))]
 pub mod record;
 mod recover;
@@ -39,6 +40,7 @@ pub(crate) use files::{create_at, open_at, remove_at, reset_at};
 pub use format::Options;
 pub use hold::Holder;
 pub use mark::Mark;
+pub use once::{Known, Once};
 pub use stamp::{Given, Stamp, StampRun};
 pub use woof::{Status, WeakWoof, Woof};
 

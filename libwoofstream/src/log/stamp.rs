@@ -8,7 +8,7 @@
 use super::clock::Clock;
 use super::format::Record;
 use super::region::Region;
-use super::woof::{View, Woof};
+use super::woof::Woof;
 
 /// Who put an element, and as which of all that it put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +173,8 @@ impl Woof {
         let mut payload = Vec::new();
         let next = view.next();
         for seqno in from_seqno.max(view.first())..next {
-            let Some(stamp) = stamp_at(view, seqno, writer, &mut payload) else { continue };
+            let pos = view.index(seqno);
+            let Some(stamp) = stamp_at(&view.region, seqno, pos, writer, &mut payload) else { continue };
             match runs.last_mut() {
                 Some(run)
                     if run.seqno + run.count == seqno && run.seq.wrapping_add(run.count) == stamp.seq =>
@@ -196,11 +197,15 @@ impl Woof {
     }
 }
 
-/// The stamp of an element, if it is one of `writer` and all of its record is right.
+/// The stamp of an element whose record is at `pos`, if it is one of `writer` and all of the record is right; then `payload` is what it holds.
 #[inline]
-fn stamp_at(view: &View, seqno: u64, writer: u64, payload: &mut Vec<u8>) -> Option<Stamp> {
-    let region = &view.region;
-    let pos = view.index(seqno);
+pub(super) fn stamp_at(
+    region: &Region,
+    seqno: u64,
+    pos: u64,
+    writer: u64,
+    payload: &mut Vec<u8>,
+) -> Option<Stamp> {
     // Nothing is believed of these two words but that most records are of somebody else.
     if !Region::is_pos(pos)
         || !Record::says_stamped(region.ring_word(pos + Record::LAST_AT))

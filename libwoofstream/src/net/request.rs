@@ -78,6 +78,9 @@ pub struct Put {
     pub create: Option<String>,
     /// Elements of this writer can be there already, from this seqno on.
     pub resume: Option<u64>,
+    /// The writer is a kept position, and sends elements with writer sequences over this one. Others may have put some of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
     /// When the woof was made that this put began with, in nanoseconds since 1970.
     pub made: Option<u64>,
     /// The handler that the elements are put for.

@@ -2,7 +2,7 @@
 //!
 //! Failure contract: what is answered with `in` is in the woof, and durable where that was asked for. An element that does not fit is
 //! answered with `refused` and the rest goes on. Elements of this writer that are there already, from a connection that was
-//! lost, are answered for and not appended again.
+//! lost or from somebody else who has the same to put, are answered for and not appended again.
 
 use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
@@ -14,7 +14,7 @@ use crate::content::{self, ContentType};
 use crate::error::{Code, Error, Result};
 use crate::handler::{self, bindings};
 use crate::limits::PUT_WINDOW;
-use crate::log::{self, Appender, Given, Mark, Stamp, StampRun, Woof};
+use crate::log::{self, Appender, Given, Known, Mark, Once, Run, Stamp, Woof};
 use crate::net::{self, Session, answer};
 use crate::space::Create;
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
@@ -37,7 +37,7 @@ enum Taken {
 
 thread_local! {
     // One for each thread and none for each put: nothing is in it between two steps.
-    static ITEMS: Cell<Vec<(Stamp, u64, Data)>> = const { Cell::new(Vec::new()) };
+    static ITEMS: Cell<Vec<Item>> = const { Cell::new(Vec::new()) };
 }
 
 /// A put in progress.
@@ -53,24 +53,33 @@ pub(super) struct Putting {
     /// Elements come with times of their own.
     times: bool,
     turn: Turn,
+    only: Only,
     decoder: Decoder,
     /// What came and was not used yet.
     input: Vec<u8>,
-    /// What was there already when this began, in order.
-    found: Vec<StampRun>,
     /// The writer sequence of the last element that came.
     last_seq: u64,
     /// The client's stream is complete.
     got_all: bool,
 }
 
+/// How each element is appended once.
+enum Only {
+    /// Nothing of this put is there, and nobody else appends any of it as long as the turn is ours.
+    InTurn,
+    /// Some of it can be there, or be appended by others: it is looked for.
+    IfNotThere(Known),
+}
+
 /// Elements that were converted, or that lie in the input.
 struct Batch<'a> {
-    /// Stamps, times and where the data is.
-    items: Vec<(Stamp, u64, Data)>,
+    items: Vec<Item>,
     input: &'a [u8],
     converted: Vec<u8>,
 }
+
+/// An element: its writer sequence, its time and where its data is.
+type Item = (u64, u64, Data);
 
 /// Where the data of an element is.
 enum Data {
@@ -127,7 +136,16 @@ impl Putting {
             let text = "this put was begun before: what comes late of it is not appended again";
             return Err(Error::new(Code::Exists, name, text));
         };
-        let found = request.resume.map_or_else(Vec::new, |from| woof.stamps_of(request.writer, from));
+        let only = match (request.resume, request.after) {
+            (None, None) => Only::InTurn,
+            // A random number for each put stands for one element for certain; one of a kept position can have been copied.
+            (from, after) => Only::IfNotThere(woof.known(
+                request.writer,
+                after.unwrap_or(0),
+                from.unwrap_or(1),
+                after.is_none(),
+            )),
+        };
         let content = woof.options().content;
         let element_max =
             usize::try_from(appender.element_max()).unwrap_or(usize::MAX).min(site.limits().element);
@@ -145,9 +163,9 @@ impl Putting {
             writer: request.writer,
             times: request.times,
             turn,
+            only,
             decoder: Decoder::new(site.limits().element.saturating_add(ELEM_PREFIX)),
             input: Vec::new(),
-            found,
             last_seq: 0,
             got_all: false,
         })
@@ -309,14 +327,6 @@ impl Putting {
             return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
         }
         self.last_seq = seq;
-        if let Some(seqno) = self.seqno_before(seq) {
-            // Answers come in the order of the elements, for a client takes each for one of all before it.
-            self.append(site, batch, out)?;
-            is_in(out, seq, seqno, 1);
-            site.metrics().resent.add(1);
-            return Ok(());
-        }
-        let stamp = Stamp { writer: self.writer, seq };
         let time_ns = prefix.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let mut len = data.len();
         let converted = if self.source == self.content
@@ -347,7 +357,7 @@ impl Putting {
                 is_in(out, seq, 0, 1);
             }
             Ok(data) => {
-                batch.items.push((stamp, time_ns, data));
+                batch.items.push((seq, time_ns, data));
                 if batch.items.len() >= BATCH {
                     self.append(site, batch, out)?;
                 }
@@ -360,18 +370,10 @@ impl Putting {
         Ok(())
     }
 
-    /// The seqno of an element that was there when this began.
-    fn seqno_before(&self, seq: u64) -> Option<u64> {
-        let after = self.found.partition_point(|run| run.seq <= seq);
-        let run = after.checked_sub(1).and_then(|at| self.found.get(at))?;
-        let number = seq - run.seq;
-        (number < run.count).then(|| run.seqno + number)
-    }
-
-    /// Whether an element was appended before and is not kept any more: later ones of this writer are there, and they were
-    /// appended in order.
+    /// Whether an element was appended before and is not kept any more: later ones of this put are there, and they were appended in
+    /// order. Of a kept position others may have put later ones.
     fn was_overwritten(&self, seq: u64) -> bool {
-        self.found.last().is_some_and(|run| seq < run.seq)
+        matches!(&self.only, Only::IfNotThere(known) if known.is_strict() && known.is_passed(seq))
     }
 
     /// Appends a batch and answers for it.
@@ -383,39 +385,37 @@ impl Putting {
             Data::Input(place) => batch.input.get(place.clone()).unwrap_or_default(),
             Data::Converted(place) => batch.converted.get(place.clone()).unwrap_or_default(),
         };
-        let items = batch.items.iter().map(|(stamp, time, place)| (*stamp, *time, data(place)));
-        let bytes: usize = items.clone().map(|(_, _, data)| data.len()).sum();
-        let (mut number, before) = (0, self.appender.changed_times());
-        let (times, answers) = (self.times, out.buffer().len());
-        let appender = &mut self.appender;
-        let seqs = &batch.items;
-        let appended = self.turn.with(|| {
-            let report = |run: log::Run| {
-                // Runs of neighbours in both numbers are answered together.
-                let count = usize::try_from(run.count).unwrap_or(usize::MAX);
-                let run_items = seqs.get(number..number + count).unwrap_or_default();
-                number += count;
-                let mut seqno = run.first;
-                for group in run_items.chunk_by(|(a, ..), (b, ..)| a.seq + 1 == b.seq) {
-                    let first = group.first().map_or(0, |(stamp, ..)| stamp.seq);
-                    is_in(out, first, seqno, group.len() as u64);
-                    seqno += group.len() as u64;
-                }
-            };
-            if times {
-                let given = |(stamp, time_ns, data)| Given { stamp: Some(stamp), time_ns, data };
-                appender.extend_given(items.map(given), report)
-            } else {
-                appender.extend_stamped(items.map(|(stamp, _, data)| (stamp, data)), report)
-            }
+        let writer = self.writer;
+        let items = batch.items.iter().map(|(seq, time_ns, place)| Given {
+            stamp: Some(Stamp { writer, seq: *seq }),
+            time_ns: *time_ns,
+            data: data(place),
         });
+        let (before, answers) = (self.appender.changed_times(), out.buffer().len());
+        let mut told = Answered { name: &self.name, seqs: &batch.items, out, elements: 0, resent: 0 };
+        let bytes: usize = items.clone().map(|given| given.data.len()).sum();
+        let (times, appender) = (self.times, &mut self.appender);
+        let appended = match &mut self.only {
+            Only::InTurn if times => self.turn.with(|| appender.extend_given(items, |run| told.run(run))),
+            Only::InTurn => self.turn.with(|| {
+                let items = items.filter_map(|given| Some((given.stamp?, given.data)));
+                appender.extend_stamped(items, |run| told.run(run))
+            }),
+            Only::IfNotThere(known) => Some(appender.extend_once(items, known, |what| match what {
+                Once::In(run) => told.run(run),
+                Once::Again(seqno) => told.again(seqno),
+                Once::Differs(seqno) => told.differs(seqno),
+            })),
+        };
+        let (elements, resent) = (told.elements, told.resent);
         let after = self.appender.changed_times();
         if after != before {
             // In front of the answers for them, as a client reads no further than to the last of those.
             let told = times_changed(after.behind - before.behind, after.ahead - before.ahead);
             out.buffer().splice(answers..answers, told);
         }
-        site.metrics().elements_in.add(number as u64);
+        site.metrics().elements_in.add(elements);
+        site.metrics().resent.add(resent);
         site.metrics().bytes_in.add(bytes as u64);
         batch.items.clear();
         batch.converted.clear();
@@ -428,6 +428,56 @@ impl Putting {
                 "another connection goes on with this put; this one appends nothing more",
             )),
         }
+    }
+}
+
+/// The answers for the elements of a batch, in their order.
+struct Answered<'a> {
+    name: &'a str,
+    /// Those that were not answered for.
+    seqs: &'a [Item],
+    out: &'a mut Answer,
+    elements: u64,
+    resent: u64,
+}
+
+impl Answered<'_> {
+    /// They were appended.
+    fn run(&mut self, run: Run) {
+        self.elements += run.count;
+        let count = usize::try_from(run.count).unwrap_or(usize::MAX).min(self.seqs.len());
+        let (these, rest) = self.seqs.split_at(count);
+        self.seqs = rest;
+        // Runs of neighbours in both numbers are answered together.
+        let mut seqno = run.first;
+        for group in these.chunk_by(|(a, ..), (b, ..)| a + 1 == *b) {
+            let first = group.first().map_or(0, |(seq, ..)| *seq);
+            is_in(self.out, first, seqno, group.len() as u64);
+            seqno += group.len() as u64;
+        }
+    }
+
+    /// The next one was there.
+    fn again(&mut self, seqno: u64) {
+        self.resent += 1;
+        if let Some(seq) = self.take() {
+            is_in(self.out, seq, seqno, 1);
+        }
+    }
+
+    /// The next one has the stamp of another element.
+    fn differs(&mut self, seqno: u64) {
+        if let Some(seq) = self.take() {
+            let text =
+                format!("was sent again with other data than that of element {seqno}, which it was before");
+            refused(self.out, seq, &Error::new(Code::Mismatch, self.name, text));
+        }
+    }
+
+    fn take(&mut self) -> Option<u64> {
+        let ((seq, ..), rest) = self.seqs.split_first()?;
+        self.seqs = rest;
+        Some(*seq)
     }
 }
 

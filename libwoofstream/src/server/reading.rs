@@ -82,9 +82,9 @@ impl Reading {
                 return Progress::Over;
             }
         };
-        // So that after a lost connection nothing is looked at, or told of, twice.
-        let looked_at = self.elements.seqno() - 1;
-        if looked_at > self.elements.sent() && step != Step::Done {
+        // So that after a lost connection nothing is looked at, or told of, twice, and kept positions move over it.
+        let looked_at = self.elements.looked_at();
+        if looked_at > self.elements.sent() {
             encode::seqno(answer.buffer(), looked_at, &self.name);
             self.elements.told();
         }

@@ -33,6 +33,8 @@ pub struct Elements {
     marked: bool,
     /// The last seqno that was given out, or that the reader was told it has been looked at.
     sent: u64,
+    /// The last seqno that was looked at.
+    looked: u64,
 }
 
 impl Elements {
@@ -57,6 +59,7 @@ impl Elements {
             left: selection.limit.unwrap_or(u64::MAX),
             marked: selection.follow.is_none(),
             sent: span.from.saturating_sub(1),
+            looked: span.from.saturating_sub(1),
             selection: selection.clone(),
             woof,
             dir,
@@ -84,8 +87,13 @@ impl Elements {
         Some(self.span.to).filter(|to| *to < u64::MAX)
     }
 
-    /// The last seqno that was given out, or noted with [`Elements::told`]: those after it and before [`Elements::seqno`] were
-    /// looked at, and did not match or are not there.
+    /// The last seqno that was looked at.
+    pub fn looked_at(&self) -> u64 {
+        self.looked
+    }
+
+    /// The last seqno that was given out, or noted with [`Elements::told`]: those after it and up to [`Elements::looked_at`] did not
+    /// match or are not there.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -123,6 +131,7 @@ impl Elements {
                     {
                         sink.fault(&Fault::from(&trouble))?;
                     }
+                    self.looked = seqno;
                 }
                 Some(Item::Gone { from, to }) => {
                     let to = to.min(self.span.to);
@@ -132,9 +141,11 @@ impl Elements {
                         format!("elements {from} to {to} are gone: overwritten before they were read")
                     };
                     sink.fault(&fault(Code::Gone, what))?;
+                    self.looked = to;
                 }
                 Some(Item::Damaged { seqno }) => {
                     sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
+                    self.looked = seqno;
                 }
                 None if !follows => return Ok(Step::Done),
                 None => {
@@ -151,7 +162,7 @@ impl Elements {
 
     /// Notes that the reader was told how far was looked.
     pub fn told(&mut self) {
-        self.sent = self.cursor.seqno().saturating_sub(1);
+        self.sent = self.looked;
     }
 
     /// Gives memory back before a long wait.

@@ -8,10 +8,11 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
 use crate::handler::{self, Call, Exit, HANDLERS_DIR, Pipes};
-use crate::log::{self, Appender, ChangedTimes, Given, Mark, Stamp, Woof};
+use crate::log::{self, Appender, ChangedTimes, Given, Known, Mark, Once, Stamp, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
 use crate::wire::Dir;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Woofs in the directories of this machine.
@@ -68,7 +69,7 @@ impl Space for Local {
         let content = woof.options().content;
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         handler::asked_by(&mut appender, &woof, Path::new(name), name);
-        Ok(Box::new(LocalPut { name: name.to_owned(), content, woof, appender }))
+        Ok(Box::new(LocalPut { name: name.to_owned(), content, woof, appender, known: HashMap::new() }))
     }
 
     fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
@@ -81,7 +82,12 @@ impl Space for Local {
             follow.stop.on_stop(move || waker.stop());
         }
         loop {
-            match elements.step(sink, u64::MAX)? {
+            let step = elements.step(sink, LOOKED_AT)?;
+            if elements.looked_at() > elements.sent() {
+                elements.told();
+                sink.seen(elements.looked_at())?;
+            }
+            match step {
                 Step::More => {}
                 Step::Done => return Ok(()),
                 Step::Idle => {
@@ -158,8 +164,8 @@ fn unmake_namespace(dir: &Path, above: &Path) {
     let _ = made.try_for_each(std::fs::remove_dir);
 }
 
-/// So many of the newest elements are looked at first for those of a writer.
-const STAMPS_LOOKED_AT: u64 = 4096;
+/// So many elements are looked at before it is said how far a reader is. So many of the newest are looked at first for those of a writer.
+const LOOKED_AT: u64 = 64 << 10;
 
 /// An open woof to put into.
 struct LocalPut {
@@ -167,6 +173,27 @@ struct LocalPut {
     content: ContentType,
     woof: Woof,
     appender: Appender,
+    /// Of writers whose elements can come again: what is in.
+    known: HashMap<u64, Known>,
+}
+
+impl LocalPut {
+    /// Appends elements of one writer, or of none.
+    fn put_of(
+        &mut self,
+        writer: Option<u64>,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let done = match writer.and_then(|writer| self.known.get_mut(&writer)) {
+            Some(known) => self.appender.extend_once(items, known, |what| match what {
+                Once::In(run) => report(Told::In(run)),
+                Once::Again(seqno) | Once::Differs(seqno) => report(Told::Again(seqno)),
+            }),
+            None => self.appender.extend_given(items, |run| report(Told::In(run))),
+        };
+        done.map_err(|err| err.of(&*self.name))
+    }
 }
 
 impl Put for LocalPut {
@@ -203,20 +230,28 @@ impl Put for LocalPut {
         self.appender.extend(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
     }
 
+    fn resume(&mut self, writer: u64, after: u64) {
+        let (first, next) = (self.woof.first_seqno(), self.woof.next_seqno());
+        let mut count = LOOKED_AT;
+        let known = loop {
+            // From the newest back. What a writer has put before `after` says that all behind it was looked at.
+            let from = next.saturating_sub(count).max(first);
+            let known = self.woof.known(writer, after, from, false);
+            if from <= first || known.is_older_seen() {
+                break known;
+            }
+            count = count.saturating_mul(16);
+        };
+        self.known.insert(writer, known);
+    }
+
     fn put_stamped(
         &mut self,
         items: &mut dyn Iterator<Item = (Stamp, &[u8])>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
-        self.appender.extend_stamped(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
-    }
-
-    fn put_given(
-        &mut self,
-        items: &mut dyn Iterator<Item = Given<'_>>,
-        report: &mut dyn FnMut(Told),
-    ) -> Result<()> {
-        self.appender.extend_given(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+        let given = |(stamp, data)| Given { stamp: Some(stamp), time_ns: 0, data };
+        self.put_given(&mut items.map(given), report)
     }
 
     fn changed_times(&self) -> ChangedTimes {
@@ -227,21 +262,17 @@ impl Put for LocalPut {
         self.woof.clock_ahead()
     }
 
-    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
-        let (first, next) = (self.woof.first_seqno(), self.woof.next_seqno());
-        let mut count = STAMPS_LOOKED_AT;
-        loop {
-            // From the newest back. What a writer has put before `seq` says that all behind it was looked at.
-            let from = next.saturating_sub(count).max(first);
-            let runs = self.woof.stamps_of(writer, from);
-            if from > first && !runs.iter().any(|run| run.seq <= seq) {
-                count = count.saturating_mul(16);
-                continue;
-            }
-            let seqs = runs.iter().flat_map(|run| (0..run.count).map(|n| run.seq.wrapping_add(n)));
-            let mut seqs: Vec<u64> = seqs.filter(|found| *found > seq).collect();
-            seqs.sort_unstable();
-            return Ok(seqs);
+    fn put_given(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let writer_of = |given: &Given<'_>| given.stamp.map(|stamp| stamp.writer);
+        let mut items = items.peekable();
+        while let Some(writer) = items.peek().map(writer_of) {
+            let of_it = |given: &Given<'_>| writer_of(given) == writer;
+            self.put_of(writer, &mut std::iter::from_fn(|| items.next_if(of_it)), report)?;
         }
+        Ok(())
     }
 }

@@ -59,6 +59,15 @@ pub trait Sink {
     /// # Errors
     /// Ends the source.
     fn fault(&mut self, fault: &Fault) -> Result<()>;
+    /// All elements up to this one were looked at: what was not given out was not wanted, or is gone. Said now and then, before the
+    /// source waits, and at the end.
+    ///
+    /// # Errors
+    /// Ends the source.
+    fn seen(&mut self, seqno: u64) -> Result<()> {
+        let _ = seqno;
+        Ok(())
+    }
     /// Called before the source waits: what was batched is to go out.
     ///
     /// # Errors
@@ -97,6 +106,8 @@ pub struct Trigger {
 pub enum Told {
     /// They are in.
     In(Run),
+    /// The next one was in already, as this seqno.
+    Again(u64),
     /// The element that was put as this one, counted from 1, does not fit and was left out.
     Refused(u64, Error),
 }
@@ -131,7 +142,11 @@ pub trait Put {
     /// # Errors
     /// An element that does not fit, a woof that is gone, a disk that refuses. What was reported is in.
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()>;
-    /// The same of elements with stamps, so that it can be found out later which of them are in.
+    /// Says that elements of a writer come, with writer sequences over `after`, of which some can be in already. Also said anew where
+    /// they begin again.
+    fn resume(&mut self, writer: u64, after: u64);
+    /// Appends elements with stamps in order, as [`Put::put`] does. Those of a writer that [`Put::resume`] was told of are appended only
+    /// where none with this stamp and this data is in.
     ///
     /// # Errors
     /// As [`Put::put`].
@@ -159,15 +174,6 @@ pub trait Put {
     /// The time of the woof's newest element, where that was found to be over a minute ahead of the clock.
     fn clock_ahead(&self) -> Option<u64> {
         None
-    }
-    /// The writer sequences over `seq` of a writer that are in already, in order: they are not to be put again. Nothing where
-    /// [`Put::put_stamped`] itself appends none twice.
-    ///
-    /// # Errors
-    /// When it cannot be found out.
-    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
-        let _ = (writer, seq);
-        Ok(Vec::new())
     }
     /// Waits until of all that was put it is known and reported what became of it.
     ///

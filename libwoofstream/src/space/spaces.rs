@@ -410,6 +410,11 @@ impl Sink for Renamed<'_> {
         self.pass(done)
     }
 
+    fn seen(&mut self, seqno: u64) -> Result<()> {
+        let done = self.sink.seen(seqno);
+        self.pass(done)
+    }
+
     fn before_wait(&mut self) -> Result<()> {
         let done = self.sink.before_wait();
         self.pass(done)
@@ -483,9 +488,8 @@ impl Put for NamedPut {
         self.put.clock_ahead()
     }
 
-    fn stamped_after(&mut self, writer: u64, seq: u64) -> Result<Vec<u64>> {
-        let names = Names { given: &self.given, typed: &self.typed };
-        self.put.stamped_after(writer, seq).map_err(|err| names.error(err))
+    fn resume(&mut self, writer: u64, after: u64) {
+        self.put.resume(writer, after);
     }
 
     fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {

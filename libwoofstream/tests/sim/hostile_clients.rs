@@ -407,13 +407,57 @@ fn what_comes_late_of_a_put_is_not_appended_again() {
         assert!(answer.contains(why), "{answer}");
         assert_eq!(woof.next_seqno(), 3);
     }
-    // The one that went on finds out with its next element, and can go on again.
+    // The one that went on need not notice: each of them looks what is in.
     let mut next = Vec::new();
     encode::elem(&mut next, 2, 0, b"next");
     second.send(&frame(DATA, 1, &next)).unwrap();
     let (answer, complete) = second.answer(1);
-    assert!(complete && answer.contains("stopped"), "{answer}");
+    assert!(!complete && answer.contains("woof.in"), "{answer}");
+    assert_eq!(woof.next_seqno(), 4);
+    // The same number with other data is no element that was sent again.
+    let mut other = Vec::new();
+    encode::preamble(&mut other);
+    encode::elem(&mut other, 1, 0, b"other");
+    encode::elem(&mut other, 2, 0, b"next");
+    let mut third = Client::greeted(&site);
+    third.send(&[open(1, 1 << 20, &request(Some(1))), frame(DATA, 1, &other)].concat()).unwrap();
+    let (answer, _) = third.answer(1);
+    assert!(answer.contains("woof.refused") && answer.contains("woof.in"), "{answer}");
+    let text = "was sent again with other data than that of element 2, which it was before";
+    assert!(answer.contains(text), "{answer}");
+    assert_eq!(woof.next_seqno(), 4);
+}
+
+#[test]
+fn who_began_a_put_appends_nothing_when_another_connection_goes_on_with_it() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let woof = log::open(&dir.path().join("farm/temp")).unwrap();
+    let request = |resume| {
+        let (name, content) = ("farm/temp".into(), "text".into());
+        Request::Put(Put { name, writer: 9, content, resume, ..Put::default() })
+    };
+    let elem = |seq| {
+        let mut bytes = Vec::new();
+        encode::elem(&mut bytes, seq, 0, b"once");
+        frame(DATA, 1, &bytes)
+    };
+    let mut preamble = Vec::new();
+    encode::preamble(&mut preamble);
+    let begun = |resume| [open(1, 1 << 20, &request(resume)), frame(DATA, 1, &preamble), elem(1)].concat();
+    let mut first = Client::greeted(&site);
+    first.send(&begun(None)).unwrap();
+    assert!(first.answer(1).0.contains("woof.in"));
+    let mut second = Client::greeted(&site);
+    second.send(&begun(Some(1))).unwrap();
+    assert!(second.answer(1).0.contains("woof.in"));
     assert_eq!(woof.next_seqno(), 3);
+    first.send(&elem(2)).unwrap();
+    let (answer, complete) = first.answer(1);
+    assert!(complete && answer.contains("stopped"), "{answer}");
+    second.send(&elem(2)).unwrap();
+    assert!(second.answer(1).0.contains("woof.in"));
+    assert_eq!(woof.next_seqno(), 4);
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl Book {
     fn note(&mut self, first: u64, told: Told) {
         match told {
             Told::In(run) => self.0.extend((run.first..run.first + run.count).map(Some)),
+            Told::Again(seqno) => self.0.push(Some(seqno)),
             Told::Refused(number, err) => {
                 assert_eq!(number, first + self.0.len() as u64, "{err}");
                 let text = err.to_string();
@@ -190,6 +191,7 @@ fn a_put_that_another_process_goes_on_with_is_in_once() {
                         at += 1;
                     }
                 }
+                Told::Again(_) => panic!("that a server does not tell apart"),
                 Told::Refused(seq, _) => {
                     assert_eq!(seq, start + at as u64 * gap);
                     assert_eq!(told[at], None);

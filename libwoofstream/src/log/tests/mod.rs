@@ -6,6 +6,7 @@ mod concurrency;
 mod crash;
 mod golden;
 mod hold;
+mod once;
 mod plain;
 mod review;
 mod room;
