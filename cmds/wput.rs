@@ -26,6 +26,7 @@ fn define(command: clap::Command) -> clap::Command {
              newline. Numbers are read as decimals into woofs of numbers. What does not fit is refused by name and the \
              rest goes on. Into a pipe it sends the sequence number of each element, once it is in (with --sync: once \
              it is durable). When elements of one put are gone before it ends, as the woof keeps no more, that is said.\n\n\
+             When the woof is removed or moved meanwhile, or another file gets its name, the put fails, and says up to which element it had come.\n\n\
              An element gets the time at which it is put. With --keep-times one of a stream (wget, wtail, wcat --from json) has the time \
              that it comes with; so it is by itself when wtail --keep is at the other end. Times never go back within a woof: an element \
              that is older than the newest one there gets that one's time, and one that is over a minute ahead of the clock gets the time of \

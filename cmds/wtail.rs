@@ -17,7 +17,7 @@ fn define(command: clap::Command) -> clap::Command {
         .long_about(
             "Sends the elements that are appended to woofs from now on, each as soon as it is there. Before them, with -n, the \
              newest that are there already, or all from --from or --since on. Asleep it uses no CPU. It ends when nobody \
-             reads its output any more, when a woof is removed or reset, or after --count elements.\n\n\
+             reads its output any more, when a woof is removed, moved or reset, or another file gets its name, or after --count elements.\n\n\
              With --keep it goes on behind the last element that arrived: how far that is stands in a file of this name in the \
              directory .woof/positions beside the woof (of a woof at a server in woofstream/positions in $XDG_STATE_HOME or \
              ~/.local/state). The first time it begins with what is put from then on, or with --from. The position moves \

@@ -312,6 +312,10 @@ impl<'b, 'a> Batch<'b, 'a> {
 
     /// Keeps the positions that wait for so many elements. What cannot be moved from here is handed on to who may.
     fn arrived(&mut self, count: u64) -> error::Result<()> {
+        if let Some(put) = self.target.put.as_mut().filter(|_| self.sources.is_waiting()) {
+            // For what is in the woof of that name, and not for what went into a file that lost it.
+            put.confirm()?;
+        }
         for position in self.sources.arrived(count)? {
             if self.out.passes_on() {
                 let payload = position.encode()?;

@@ -11,6 +11,7 @@ mod keep_copies;
 mod keep_reach;
 mod keep_seen;
 mod keep_twice;
+mod moved;
 mod progress;
 mod room;
 mod security;

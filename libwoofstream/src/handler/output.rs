@@ -12,6 +12,7 @@ use crate::error::Code;
 use crate::limits::HANDLER_OUTPUT_MAX;
 use crate::log::{Appender, Mark};
 use crate::name::Namespace;
+use crate::sys::Named;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub(super) struct Output {
 struct Into {
     name: String,
     appender: Appender,
+    named: Named,
     content: ContentType,
     bytes: u64,
 }
@@ -47,14 +49,16 @@ impl Output {
     pub(super) fn open(namespace: &Path, binding: &Binding, depth: u8) -> Result<Output, String> {
         let into = binding.into.as_deref().map(|name| {
             let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
-            let woof = Namespace::exactly(namespace).and_then(|namespace| open_woof(&namespace, name));
-            let woof = woof.map_err(failed)?;
+            let namespace = Namespace::exactly(namespace).map_err(failed)?;
+            let woof = open_woof(&namespace, name).map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
             appender.set_mark(Mark::new(0, depth));
-            super::asked_by(&mut appender, &woof, &namespace.join(name), name);
+            let path = namespace.path().join(name);
+            super::asked_by(&mut appender, &woof, &path, name);
             Ok::<_, String>(Into {
                 name: name.to_owned(),
                 appender,
+                named: Named::new(&path, woof.identity().map_err(failed)?),
                 content: woof.options().content,
                 bytes: 0,
             })
@@ -108,6 +112,9 @@ impl Into {
             return Err(format!(
                 "output of more than {HANDLER_OUTPUT_MAX} bytes, the limit of what goes into a woof"
             ));
+        }
+        if let Some(became) = self.named.look_again() {
+            return Err(format!("output: {}", self.appender.lost(became).of(&*self.name)));
         }
         let mut element = Vec::with_capacity(data.len());
         convert(data, content, self.content, &mut element)

@@ -141,6 +141,11 @@ impl Appender {
         self.changed
     }
 
+    /// As [`super::Woof::lost`].
+    pub fn lost(&self, became: sys::Became) -> Error {
+        repair::lost(&self.region, became)
+    }
+
     /// The largest element this woof takes, in bytes.
     pub fn element_max(&self) -> u64 {
         self.region.geometry.element_max

@@ -9,6 +9,7 @@ use super::format::{CHUNK_ELEMENTS, POS_MAX, SEQNO_MAX, shared};
 use super::lock::Taken;
 use super::region::Region;
 use crate::error::{Code, Error, Result};
+use crate::sys::Became;
 use std::sync::atomic::Ordering;
 
 /// In `NEXT_POS`: to be worked out before anything is written.
@@ -56,6 +57,17 @@ pub(super) fn mark(region: &Region) {
 /// The error for a woof that is not there any more.
 pub(super) fn gone(state: u32) -> Error {
     let how = if state == shared::STATE_RESET { "reset" } else { "removed" };
+    Error::new(Code::Removed, "", format!("the woof was {how} meanwhile"))
+}
+
+/// The error for a woof whose name leads elsewhere or nowhere.
+#[cold]
+pub(super) fn lost(region: &Region, became: Became) -> Error {
+    let how = match became {
+        Became::Another => "reset",
+        Became::Gone if region.has_no_name() => "removed",
+        Became::Gone => "moved",
+    };
     Error::new(Code::Removed, "", format!("the woof was {how} meanwhile"))
 }
 

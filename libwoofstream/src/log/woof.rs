@@ -8,6 +8,7 @@ use super::recover::{self, Found};
 use super::region::Region;
 use super::repair;
 use crate::error::{Code, Error, Result};
+use crate::sys;
 use std::sync::{Arc, Weak};
 
 /// What a reader looks at: the shared words of the mapping, or, for a woof of an earlier boot that cannot be written to or that a full disk
@@ -213,6 +214,11 @@ impl Woof {
     /// When it does not.
     pub(crate) fn stat(&self) -> Result<rustix::fs::Stat> {
         rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))
+    }
+
+    /// What became of it, where its name leads elsewhere or nowhere by now: the same words as when it was removed or reset.
+    pub fn lost(&self, became: sys::Became) -> Error {
+        repair::lost(&self.view.region, became)
     }
 
     /// Whether it was removed or reset while it was open here.

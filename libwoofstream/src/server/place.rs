@@ -82,7 +82,8 @@ impl<'a> Place<'a> {
 
     /// Where it is, for what looks again whether that still is the file.
     pub(super) fn path(&self) -> PathBuf {
-        self.namespace.path().join(self.inside())
+        let path = self.namespace.path().join(self.inside());
+        self.own.map_or(path.clone(), |file| path.join(STATE_DIR).join(file))
     }
 
     /// The directory that has the name, if it is one.

@@ -17,6 +17,7 @@ use crate::limits::PUT_WINDOW;
 use crate::log::{self, Appender, Given, Known, Mark, Once, Run, Stamp, Woof};
 use crate::net::{self, Session, answer};
 use crate::space::Create;
+use crate::sys::{Became, Named};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
 use std::cell::Cell;
 use std::ops::Range;
@@ -44,6 +45,7 @@ thread_local! {
 pub(super) struct Putting {
     name: String,
     appender: Appender,
+    named: Named,
     /// What the elements of the woof are.
     content: ContentType,
     /// What comes.
@@ -146,6 +148,7 @@ impl Putting {
                 after.is_none(),
             )),
         };
+        let named = Named::new(&place.path(), key.0);
         let content = woof.options().content;
         let element_max =
             usize::try_from(appender.element_max()).unwrap_or(usize::MAX).min(site.limits().element);
@@ -157,6 +160,7 @@ impl Putting {
         Ok(Putting {
             name: name.to_owned(),
             appender,
+            named,
             content,
             source,
             element_max,
@@ -376,11 +380,18 @@ impl Putting {
         matches!(&self.only, Only::IfNotThere(known) if known.is_strict() && known.is_passed(seq))
     }
 
+    /// Has it be an error when the woof has lost its name.
+    fn still_named(&self, became: Option<Became>) -> Result<()> {
+        became.map_or(Ok(()), |became| Err(self.appender.lost(became).of(&*self.name)))
+    }
+
     /// Appends a batch and answers for it.
     fn append(&mut self, site: &Site, batch: &mut Batch<'_>, out: &mut Answer) -> Result<()> {
         if batch.items.is_empty() {
             return Ok(());
         }
+        let became = self.named.look_again();
+        self.still_named(became)?;
         let data = |data: &Data| match data {
             Data::Input(place) => batch.input.get(place.clone()).unwrap_or_default(),
             Data::Converted(place) => batch.converted.get(place.clone()).unwrap_or_default(),

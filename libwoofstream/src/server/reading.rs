@@ -9,7 +9,9 @@ use crate::log::Woof;
 use crate::net;
 use crate::predicate::Predicate;
 use crate::space::{Bound, Elements, Follow, Selection, SeqRange, Sink as _, Step};
+use crate::sys::Watched;
 use crate::wire::{Fault, encode};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So many elements are looked at before others have their turn; fewer where a predicate is asked about each.
@@ -29,6 +31,8 @@ pub(super) struct Reading {
     follower: Option<Follower>,
     /// The wake-up that is armed, or was the last.
     armed: u64,
+    /// The name of a woof that is followed, once it was waited for.
+    named: Option<Watched>,
 }
 
 impl Reading {
@@ -60,7 +64,7 @@ impl Reading {
             site.metrics().follows.add(1);
         }
         let filtered = request.filter.is_some();
-        Ok(Reading { name: name.to_owned(), elements, filtered, follower, armed: 0 })
+        Ok(Reading { name: name.to_owned(), elements, filtered, follower, armed: 0, named: None })
     }
 
     /// Whether it goes on with elements to come.
@@ -98,6 +102,13 @@ impl Reading {
                     answer.end(Err(self.elements.ended(how)));
                     return Progress::Over;
                 }
+                if self.named.is_none() {
+                    self.named = watch_name(context, &self.name, self.elements.woof(), exchange);
+                }
+                if let Some(became) = self.named.as_ref().and_then(Watched::became) {
+                    answer.end(Err(self.elements.lost(became)));
+                    return Progress::Over;
+                }
                 let woof = self.elements.woof();
                 if self.armed != self.elements.seqno() {
                     self.armed = self.elements.seqno();
@@ -119,6 +130,14 @@ impl Reading {
             context.site.metrics().follows.take(1);
         }
     }
+}
+
+/// Has a follow that waits be woken when the name of its woof leads elsewhere.
+fn watch_name(context: &Context<'_>, name: &str, woof: &Woof, exchange: u32) -> Option<Watched> {
+    let path = context.site.woof_to_read(name).ok()?.path();
+    let (names, file) = (context.site.names()?, woof.identity().ok()?);
+    let wake = Arc::clone(context.wake);
+    Some(names.watch(&path, file, move || wake.wake(exchange)))
 }
 
 /// Opens the woof of a request, if it may be read.

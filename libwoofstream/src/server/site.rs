@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::handler::{self, Runners, files};
 use crate::name::{self, Namespace, STATE_DIR};
 use crate::net::SOCKET;
-use crate::sys;
+use crate::sys::{self, Names};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::collections::HashMap;
 use std::fs::File;
@@ -56,6 +56,8 @@ pub struct Site {
     pub(super) writers: Writers,
     pub(super) watches: Watches,
     pub(super) woofs: Woofs,
+    /// The names of woofs that are followed; none where they cannot be watched.
+    names: OnceLock<Option<Names>>,
     pub(super) ready: Ready,
     pub(super) runs: Arc<Runs>,
     /// What runs handlers on demand; without it none does.
@@ -102,6 +104,7 @@ impl Site {
             started_ns: sys::now_ns(),
             writers: Writers::default(),
             woofs: Woofs::default(),
+            names: OnceLock::new(),
             ready: Ready::default(),
             runs: Arc::default(),
             runners: OnceLock::new(),
@@ -138,6 +141,15 @@ impl Site {
         }
         // The first ones stay.
         let _ = self.runners.set(runners);
+    }
+
+    /// What watches names.
+    pub(super) fn names(&self) -> Option<&Names> {
+        let names = self.names.get_or_init(|| {
+            let failed = |err: Error| tracing::warn!(error = err.text(), "names of woofs are not watched");
+            Names::new().map_err(failed).ok()
+        });
+        names.as_ref()
     }
 
     /// What runs handlers on demand, if any may.

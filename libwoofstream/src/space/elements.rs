@@ -5,6 +5,7 @@ use super::{Selection, Sink, attrs};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
 use crate::predicate::Predicate;
+use crate::sys::Became;
 use crate::wire::{Dir, Fault, mark};
 use std::path::Path;
 
@@ -185,6 +186,11 @@ impl Elements {
             Woken::Stopped => Ok(false),
             ended => Err(self.ended(ended)),
         }
+    }
+
+    /// The error of a woof whose name leads elsewhere.
+    pub fn lost(&self, became: Became) -> Error {
+        self.woof.lost(became).of(&*self.name)
     }
 
     /// The error of a woof that came to its end.

@@ -8,9 +8,10 @@ use crate::content::ContentType;
 use crate::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
 use crate::handler::{self, Call, Exit, HANDLERS_DIR, Pipes};
-use crate::log::{self, Appender, ChangedTimes, Given, Known, Mark, Once, Stamp, Woof};
+use crate::log::{self, Appender, ChangedTimes, Given, Known, Mark, Once, Stamp, Waker, Woof};
 use crate::name::{self, STATE_DIR};
 use crate::predicate::Predicate;
+use crate::sys::{Became, Named, Names, Watched};
 use crate::wire::Dir;
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,7 +70,9 @@ impl Space for Local {
         let content = woof.options().content;
         let mut appender = woof.appender().map_err(|err| err.of(name))?;
         handler::asked_by(&mut appender, &woof, Path::new(name), name);
-        Ok(Box::new(LocalPut { name: name.to_owned(), content, woof, appender, known: HashMap::new() }))
+        let named = Named::new(Path::new(name), woof.identity().map_err(|err| err.of(name))?);
+        let (name, known) = (name.to_owned(), HashMap::new());
+        Ok(Box::new(LocalPut { name, content, woof, appender, known, named, last: 0, confirmed: 0 }))
     }
 
     fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
@@ -77,6 +80,8 @@ impl Space for Local {
         let mut elements = Elements::open(&path, name, selection)?;
         sink.dir(elements.context())?;
         let waker = elements.waker();
+        // Nobody writes into a woof that its name was taken from, so nothing there would wake a follower.
+        let mut names: Option<Option<(Names, Watched)>> = None;
         if let Some(follow) = &selection.follow {
             let waker = waker.clone();
             follow.stop.on_stop(move || waker.stop());
@@ -92,9 +97,12 @@ impl Space for Local {
                 Step::Done => return Ok(()),
                 Step::Idle => {
                     sink.before_wait()?;
-                    if !elements.wait(&waker)? {
-                        return Ok(());
+                    let watched = names.get_or_insert_with(|| watch_name(&path, &elements, &waker));
+                    let became = || watched.as_ref().and_then(|(_, watched)| watched.became());
+                    if became().is_none() && elements.wait(&waker)? {
+                        continue;
                     }
+                    return became().map_or(Ok(()), |became| Err(elements.lost(became)));
                 }
             }
         }
@@ -133,6 +141,15 @@ impl Space for Local {
     }
 }
 
+/// Has a wait for more elements end when the name of their woof leads elsewhere.
+fn watch_name(path: &Path, elements: &Elements, waker: &Waker) -> Option<(Names, Watched)> {
+    let file = elements.woof().identity().ok()?;
+    let names = Names::new().ok()?;
+    let waker = waker.clone();
+    let watched = names.watch(path, file, move || waker.stop());
+    Some((names, watched))
+}
+
 /// Makes a directory and all above it, with the state directory and that for handlers in it.
 fn make_namespace(dir: &Path) -> Result<()> {
     let make = |name| {
@@ -164,6 +181,13 @@ fn unmake_namespace(dir: &Path, above: &Path) {
     let _ = made.try_for_each(std::fs::remove_dir);
 }
 
+/// Reports elements that are in, and notes the last of them.
+#[inline]
+fn told_in(last: &mut u64, run: log::Run, report: &mut dyn FnMut(Told)) {
+    *last = run.first + run.count - 1;
+    report(Told::In(run));
+}
+
 /// So many elements are looked at before it is said how far a reader is. So many of the newest are looked at first for those of a writer.
 const LOOKED_AT: u64 = 64 << 10;
 
@@ -175,9 +199,26 @@ struct LocalPut {
     appender: Appender,
     /// Of writers whose elements can come again: what is in.
     known: HashMap<u64, Known>,
+    named: Named,
+    /// The last element that was put, and the last at the last look at the name.
+    last: u64,
+    confirmed: u64,
 }
 
 impl LocalPut {
+    /// Has it be an error when the woof has lost its name. One that was removed or reset says so itself.
+    fn still_named(&self, became: Option<Became>) -> Result<()> {
+        let Some(became) = became.filter(|_| self.woof.ended().is_none()) else { return Ok(()) };
+        let lost = self.woof.lost(became);
+        let text = match self.last {
+            0 => lost.text().to_owned(),
+            last => {
+                format!("{}: what was put up to element {last} is in the file that had its name", lost.text())
+            }
+        };
+        Err(Error::new(lost.code(), &*self.name, text))
+    }
+
     /// Appends elements of one writer, or of none.
     fn put_of(
         &mut self,
@@ -185,12 +226,15 @@ impl LocalPut {
         items: &mut dyn Iterator<Item = Given<'_>>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
+        let became = self.named.look_again();
+        self.still_named(became)?;
+        let last = &mut self.last;
         let done = match writer.and_then(|writer| self.known.get_mut(&writer)) {
             Some(known) => self.appender.extend_once(items, known, |what| match what {
-                Once::In(run) => report(Told::In(run)),
+                Once::In(run) => told_in(last, run, report),
                 Once::Again(seqno) | Once::Differs(seqno) => report(Told::Again(seqno)),
             }),
-            None => self.appender.extend_given(items, |run| report(Told::In(run))),
+            None => self.appender.extend_given(items, |run| told_in(last, run, report)),
         };
         done.map_err(|err| err.of(&*self.name))
     }
@@ -227,7 +271,10 @@ impl Put for LocalPut {
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
-        self.appender.extend(items, |run| report(Told::In(run))).map_err(|err| err.of(&*self.name))
+        let became = self.named.look_again();
+        self.still_named(became)?;
+        let last = &mut self.last;
+        self.appender.extend(items, |run| told_in(last, run, report)).map_err(|err| err.of(&*self.name))
     }
 
     fn resume(&mut self, writer: u64, after: u64) {
@@ -260,6 +307,17 @@ impl Put for LocalPut {
 
     fn clock_ahead(&self) -> Option<u64> {
         self.woof.clock_ahead()
+    }
+
+    fn confirm(&mut self) -> Result<()> {
+        let became = self.named.look();
+        self.still_named(became)?;
+        self.confirmed = self.last;
+        Ok(())
+    }
+
+    fn settle(&mut self, _report: &mut dyn FnMut(Told)) -> Result<()> {
+        if self.last == self.confirmed { Ok(()) } else { self.confirm() }
     }
 
     fn put_given(

@@ -175,6 +175,13 @@ pub trait Put {
     fn clock_ahead(&self) -> Option<u64> {
         None
     }
+    /// Looks whether the woof still has the name that it was opened by: what was put is in what has that name.
+    ///
+    /// # Errors
+    /// [`Code::Removed`] when it has not.
+    fn confirm(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Waits until of all that was put it is known and reported what became of it.
     ///
     /// # Errors

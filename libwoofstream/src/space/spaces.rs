@@ -492,6 +492,11 @@ impl Put for NamedPut {
         self.put.resume(writer, after);
     }
 
+    fn confirm(&mut self) -> Result<()> {
+        let names = Names { given: &self.given, typed: &self.typed };
+        self.put.confirm().map_err(|err| names.error(err))
+    }
+
     fn settle(&mut self, report: &mut dyn FnMut(Told)) -> Result<()> {
         let names = Names { given: &self.given, typed: &self.typed };
         self.put.settle(&mut |told| report(names.told(told))).map_err(|err| names.error(err))
