@@ -139,17 +139,15 @@ fn what_leads_to_the_same_woof_as_before_goes_on() {
     let mut put = Running::start(&sandbox, "wput", &[name], "put");
     let mut input = put.input();
     until("it follows", || lines(&sandbox, "tail.out") == 1);
-    let mut count = 1;
-    for harmless in [
+    for (count, harmless) in (2..).zip([
         "touch srv/farm/w && chmod 600 srv/farm/w",
         "ln srv/farm/w second && rm second",
         "ln -sfn $PWD/srv/farm srv/new && mv -T srv/new srv/link",
         "mv srv/farm/other srv/farm/third && rm srv/farm/third",
-    ] {
+    ]) {
         sandbox.sh(harmless).done();
         std::thread::sleep(Duration::from_millis(150));
         input.write_all(b"more\n").unwrap();
-        count += 1;
         until("it goes on", || lines(&sandbox, "tail.out") == count);
     }
     sandbox.sh("ln -sfn other srv/new && mv -T srv/new srv/link").done();
