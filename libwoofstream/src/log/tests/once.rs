@@ -1,6 +1,8 @@
 //! Elements that several have to put: each is in once, in order, whoever of them is first.
 
+use super::super::format::shared;
 use super::*;
+use std::sync::atomic::Ordering::SeqCst;
 
 const WRITER: u64 = 77;
 
@@ -48,7 +50,25 @@ fn elements_that_several_put_at_once_are_in_once_and_in_order() {
         }
     });
     let stamps: Vec<u64> = stamps_of(&woof, WRITER, 1).iter().map(|(_, stamp)| stamp.seq).collect();
-    assert_eq!(stamps, (1..=COUNT).collect::<Vec<_>>());
+    let (count, right) = (stamps.len(), (1..=COUNT).collect::<Vec<_>>());
+    assert!(stamps == right, "{count} elements");
+}
+
+#[test]
+fn the_last_look_at_what_is_in_is_made_under_the_lock() {
+    let (_dir, path, woof) = woof(&Options::default());
+    let mut first = woof.appender().unwrap();
+    let _ = first.slot.lock(&first.region.map, shared::APPEND_LOCK);
+    let told = std::thread::scope(|scope| {
+        let second =
+            scope.spawn(|| once(&super::super::open(&path).unwrap(), &[(1, b"a"), (2, b"b")], false));
+        // It has looked, found nothing, and waits for the lock.
+        woof_kit::until("it waits", || first.region.map.load32(shared::APPEND_LOCK, SeqCst) >> 31 == 1);
+        // A lock of our own is taken over, so nobody comes between.
+        first.extend_stamped([(Stamp { writer: WRITER, seq: 1 }, &b"a"[..])], |_| {}).unwrap();
+        second.join().unwrap()
+    });
+    assert_eq!(told, [Once::Again(1), Once::In(Run { first: 2, count: 1 })]);
 }
 
 #[test]
