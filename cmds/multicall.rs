@@ -7,8 +7,10 @@ use crate::support::command::{Command, Group};
 use crate::support::messages::{Color, FAILED, Messages};
 use crate::support::{flags, install, man, signals, usage};
 use clap::error::ErrorKind;
+use libwoofstream::chan::Channels;
 use libwoofstream::error::{Code, Error};
 use libwoofstream::handler::container::{self, AGENT_FLAG};
+use libwoofstream::name::shown;
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -69,7 +71,13 @@ fn unparsed(name: &'static str, err: &clap::Error) -> u8 {
             print(&if color { text.ansi().to_string() } else { text.to_string() })
         }
         _ => {
-            let (text, tip) = usage::describe(err);
+            let (mut text, tip) = usage::describe(err);
+            // Which argument it is clap does not say.
+            if err.kind() == ErrorKind::InvalidUtf8
+                && let Some(arg) = std::env::args_os().skip(1).find(|arg| arg.to_str().is_none())
+            {
+                text = format!("{}: not UTF-8, which names and options are", shown(arg.as_encoded_bytes()));
+            }
             Messages::new(name, Color::Auto).usage(&text, tip.as_deref())
         }
     }
@@ -77,9 +85,12 @@ fn unparsed(name: &'static str, err: &clap::Error) -> u8 {
 
 /// Writes text to standard output; a reader that has gone is no failure.
 fn print(text: &str) -> u8 {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => failed(Error::io("out", "write", err)),
+    let written = Channels::standard().take_output("out").and_then(|out| {
+        let written = std::fs::File::from(out).write_all(text.as_bytes());
+        written.map_err(|err| Error::io("out", "write", err))
+    });
+    match written {
+        Err(err) if !err.is_broken_pipe() => failed(err),
         _ => 0,
     }
 }
@@ -89,7 +100,7 @@ fn failed(error: Error) -> u8 {
 }
 
 fn no_such(name: &OsStr) -> u8 {
-    let error = Error::new(Code::NotFound, name.to_string_lossy(), "no such command");
+    let error = Error::new(Code::NotFound, shown(name.as_encoded_bytes()), "no such command");
     Messages::new("woof", Color::Auto)
         .failed(&crate::support::command::Failure::from(error).help("woof lists all commands"))
 }

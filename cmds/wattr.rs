@@ -86,7 +86,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         let kind = rows.iter().map(|row| row.who.len()).max().unwrap_or(0);
         for Row { who, name, rights } in &rows {
-            out.bytes(format!("{who:<kind$}  {name:<width$}  {rights}\n").as_bytes())?;
+            out.line(&format!("{who:<kind$}  {name:<width$}  {rights}"))?;
         }
     } else {
         for row in &rows {

@@ -224,10 +224,7 @@ fn list(name: &str, env: &Env, out: &mut Output) -> Run {
     let bindings = Bindings::load(&namespace)?;
     for binding in bindings.list.iter().filter(|binding| woof.is_empty() || binding.woof == woof) {
         if out.form() == Form::Text {
-            out.bytes(
-                format!("{}  {}  {}{}\n", binding.id, binding.woof, binding.handler, options(binding))
-                    .as_bytes(),
-            )?;
+            out.line(&format!("{}  {}  {}{}", binding.id, binding.woof, binding.handler, options(binding)))?;
         } else {
             out.dir(&dir(binding))?;
         }

@@ -1,5 +1,6 @@
 //! `wcat`: shows streams.
 
+use crate::support::messages::Color;
 use crate::support::output::FromJson;
 use crate::support::plots;
 use crate::support::prelude::*;
@@ -21,25 +22,28 @@ fn define(command: clap::Command) -> clap::Command {
         .long_about(
             "Shows streams one after another: of woofs, files, FIFOs and channels, or of in when nothing is named. What is no \
              stream is taken as raw bytes. Errors that come in a stream are said on standard error. With --from json the output is a stream, \
-             unless a flag or a terminal makes it text.",
+             unless a flag or a terminal makes it text. JSON lines that somebody cut look whole, unless --end had a last one written; with \
+             --strict that one must be there.",
         )
         .arg(flags::operands("NAME", "Woof, file, FIFO, @channel, or - for in"))
-        .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it"))
-        .arg(flags::flag("framed", '\0', "Write one stream of all messages").conflicts_with_all(["raw", "json", "long"]))
+        .arg(flags::flag("long", 'l', "One line for each message, with all that is known of it").conflicts_with_all(["raw", "delimiter", "json"]))
+        .arg(flags::flag("framed", '\0', "Write one stream of all messages").conflicts_with_all(["raw", "delimiter", "json", "long"]))
         .arg(
             flags::option("from", '\0', "FORM", "What the input is: auto, or json (lines as --json writes them)")
                 .value_parser(clap::builder::PossibleValuesParser::new(["auto", "json"]))
                 .hide_possible_values(true),
         )
+        .arg(flags::flag("strict", '\0', "With --from json, fail where the line is missing that --end writes"))
         .arg(
             flags::flag("plot", '\0', "Draw a chart of the numbers when the stream ends")
-                .conflicts_with_all(["raw", "json", "long", "framed", "from"]),
+                .conflicts_with_all(["raw", "delimiter", "json", "long", "framed", "from"]),
         )
         .args(flags::input())
         .arg(flags::timeout())
         .after_long_help(
             "EXAMPLES\n  wcat farm/temp\n  wcat saved.woofs\n  wget farm/temp .. | wcat -l\n  wcat --json saved | jq .value\n  \
-             wcat --from json < lines | wput farm/temp\n  wget farm/temp .. | wcat --plot",
+             wcat --from json < lines | wput farm/temp\n  \
+             wtail farm/temp --no-follow --from 1 --json --end | ssh hub 'wcat --from json --strict | wput farm/temp'\n  wget farm/temp .. | wcat --plot",
         )
 }
 
@@ -49,7 +53,16 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     }
     out.show_progress();
     let json = args.text("from") == Some("json");
-    if json || args.has("framed") {
+    let strict = args.has("strict");
+    if strict && !json {
+        return Err(Failure::invalid(
+            "--strict",
+            "is about JSON lines (--from json): a stream always has its end",
+        ));
+    }
+    // A form that is asked for is the form, wherever the output goes.
+    let shown = args.has("long") || env.messages().color() == Color::Always;
+    if args.has("framed") || (json && !shown) {
         out.make_framed(args.has("framed"));
     }
     if args.has("long") {
@@ -57,7 +70,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     }
     let names: Vec<&str> = args.texts("NAME").collect();
     let show = |mut reader: Reader, out: &mut Output| match json {
-        true => from_json(reader.with_split(Split::Line), out),
+        true => from_json(reader.with_split(Split::Line), strict, out),
         false => each(&mut reader, out, |raw, out| {
             out.message(raw)?;
             Ok(ControlFlow::Continue(()))
@@ -81,8 +94,8 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     Ok(Outcome::Done)
 }
 
-/// Reads JSON lines and writes the messages they stand for.
-fn from_json(mut reader: Reader, out: &mut Output) -> Result<(), Failure> {
+/// Reads JSON lines and writes the messages they stand for. With `strict`, lines that stop without an end are cut.
+fn from_json(mut reader: Reader, strict: bool, out: &mut Output) -> Result<(), Failure> {
     let name = reader.name().to_owned();
     let mut json = FromJson::new();
     let mut frames = Vec::new();
@@ -97,6 +110,13 @@ fn from_json(mut reader: Reader, out: &mut Output) -> Result<(), Failure> {
         Ok(ControlFlow::Continue(()))
     })?;
     out.before_wait()?;
+    if strict && !json.is_ended() {
+        let text = format!(
+            "JSON lines cut after line {}: the line that says how they ended is missing",
+            json.lines()
+        );
+        return Err(Error::new(Code::Cut, name, text).into());
+    }
     Ok(())
 }
 
@@ -109,7 +129,8 @@ fn messages(frames: &[u8], out: &mut Output) -> Result<(), Error> {
         match step {
             Step::Message(raw) => out.message(&raw)?,
             Step::Preamble => {}
-            Step::Need(_) | Step::End(_) => break,
+            Step::End(status) => out.ended(status)?,
+            Step::Need(_) => break,
         }
         rest = rest.get(used..).unwrap_or_default();
     }

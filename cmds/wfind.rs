@@ -122,10 +122,10 @@ impl libwoofstream::space::Sink for Found<'_> {
     }
 
     fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
-        match (dir.text("path"), self.out.form()) {
+        match (dir.name("path"), self.out.form()) {
             // Raw, what was found is its name, for xargs and its like.
             (Some(path), Form::Raw(delimiter)) if !(self.get && dir.text("type") == Some("woof")) => {
-                let mut name = path.as_bytes().to_vec();
+                let mut name = path.to_vec();
                 name.extend_from_slice(delimiter.bytes());
                 self.out.bytes(&name)?;
             }

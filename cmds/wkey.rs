@@ -101,7 +101,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         Some("export") => return export(&store, args, env, out),
         Some("import") => {
             let file = args.text("FILE").unwrap_or_default();
-            match import(&store, file)? {
+            match import(&store, file, env)? {
                 Some(certificate) => {
                     warn_of_open_key(env, file);
                     format!("took in {} {}", certificate.kind.as_str(), certificate.name)
@@ -146,10 +146,10 @@ fn export(store: &Store, args: &Args, env: &mut Env, out: &mut Output) -> Run {
     Ok(Outcome::Done)
 }
 
-fn import(store: &Store, file: &str) -> Result<Option<Certificate>, Error> {
+fn import(store: &Store, file: &str, env: &mut Env) -> Result<Option<Certificate>, Error> {
     let named = |error: Error| if error.object().is_empty() { error.of(file) } else { error };
     if file == "-" {
-        return store.import(std::io::stdin().lock()).map_err(named);
+        return store.import(File::from(env.channels().take_input("in")?)).map_err(named);
     }
     store.import(File::open(file).map_err(|err| Error::io(file, "", err))?).map_err(named)
 }
@@ -218,8 +218,7 @@ fn page(entries: &[Entry], out: &mut Output) -> Result<(), Error> {
             Role::User => groups.join(" "),
             Role::Host => hosts.get(1..).unwrap_or_default().join(" "),
         };
-        let line = format!("{:<9}  {name:<width$}  {state:<16}  {more}", kind.as_str());
-        out.bytes(format!("{}\n", line.trim_end()).as_bytes())?;
+        out.line(&format!("{:<9}  {name:<width$}  {state:<16}  {more}", kind.as_str()))?;
     }
     Ok(())
 }

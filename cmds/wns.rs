@@ -72,9 +72,8 @@ fn list(out: &mut Output) -> Run {
 /// One line: what was asked about, and where it leads.
 fn show(out: &mut Output, name: &str, targets: &[String], width: usize, kind: &str) -> error::Result<()> {
     match out.form() {
-        Form::Text | Form::Raw(_) => {
-            out.bytes(format!("{name:<width$}  {}\n", targets.join("  ")).as_bytes())
-        }
+        Form::Text => out.line(&format!("{name:<width$}  {}", targets.join("  "))),
+        Form::Raw(_) => out.bytes(format!("{name:<width$}  {}\n", targets.join("  ")).as_bytes()),
         _ => {
             let targets = targets.iter().map(|target| Value::Text(target.clone())).collect();
             out.dir(&Dir::new().set("path", name).set("type", kind).set("targets", Value::List(targets)))

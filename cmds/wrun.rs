@@ -38,8 +38,8 @@ fn define(command: clap::Command) -> clap::Command {
              in woofstream/positions in $XDG_STATE_HOME or ~/.local/state), so that the next \
              run goes on from there. The first run begins with what is put from then on, or with the element of --from. \
              A program that fails is tried again, later each time; when it still fails wrun ends with status 1, and the \
-             next run begins with the same element. ^C and SIGTERM end it between two elements, with status 130 and 0; \
-             a second one at once.\n\n\
+             next run begins with the same element. ^C and SIGTERM end it between two elements, with status 130 and 0, and what \
+             it writes is then a stream that is cut; a second one ends it at once.\n\n\
              With --at NAME PROG is a handler of the namespace NAME, here or at a server (the right trigger is needed there), and runs where the \
              namespace is: what comes in goes there, and what it writes comes back, its standard error too. It finds in its environment \
              WOOF_USER, who asked for it, and what handlers find there (wbind). It is killed when wrun ends, or the connection is lost; then wrun \
@@ -94,9 +94,9 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
     } else {
         stream::whole(&job, input, out)
     };
-    match (&ran, signals.and_then(|signals| signals.signal())) {
-        (Err(_), Some(signal)) => Ok(Outcome::Status(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
-        _ => ran,
+    match signals.and_then(|signals| signals.signal()) {
+        Some(signal) => Ok(Outcome::Stopped(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
+        None => ran,
     }
 }
 

@@ -5,6 +5,7 @@ mod triggers;
 use crate::support::prelude::*;
 use crate::support::{time, units};
 use libwoofstream::handler;
+use libwoofstream::name::shown;
 use libwoofstream::space::Space as _;
 use libwoofstream::wire::Value;
 use std::path::Path;
@@ -127,5 +128,5 @@ fn page(dir: &Dir, held_by_nobody: bool) -> String {
         ));
     }
     rows.push(("mode", format!("{:04o}, owner {}, group {}", number("mode"), number("uid"), number("gid"))));
-    rows.into_iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
+    rows.into_iter().map(|(name, value)| format!("{name:<10}{}\n", shown(value.as_bytes()))).collect()
 }

@@ -18,7 +18,7 @@ pub(crate) const COMMAND: Command = Command {
 fn define(command: clap::Command) -> clap::Command {
     command
         .long_about(
-            "Copies in to out and to every NAME. Each copy is a stream that ends as the input ended; -u and --json are for out and \
+            "Copies in to out and to every NAME. Each copy is a stream that ends as the input ended; -u, --json and --end are for out and \
              copies alike, --as for the copies alone. What goes wrong with one copy is told, and the others go on (status 1). Out is \
              a copy like the others: when nobody reads it any more, the others go on.",
         )
@@ -96,7 +96,8 @@ fn open(name: &str, args: &Args, env: &mut Env) -> Result<Output, Error> {
             OwnedFd::from(file.map_err(|err| Error::io(name, "", err))?)
         }
     };
-    Ok(Output::new(fd, name, form, Shown::Stream, env.messages()).with_marks(args.has("marks")).as_copy())
+    let copy = Output::new(fd, name, form, Shown::Stream, env.messages()).as_copy();
+    Ok(copy.with_marks(args.has("marks")).with_json_end(args.has("end")))
 }
 
 /// All that the stream is copied to.

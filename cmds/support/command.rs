@@ -17,6 +17,9 @@ pub enum Outcome {
     No,
     /// The status of a program that was run in the command's place.
     Status(u8),
+    /// A signal told it to end before its work was done, and this is its status. Its stream gets no end, so that its reader
+    /// knows that more would have come.
+    Stopped(u8),
 }
 
 impl Outcome {

@@ -155,15 +155,30 @@ impl Env {
         let name = args.text("output").unwrap_or("out").trim_start_matches('@').to_owned();
         let mut form = Form::of(args);
         if default == Default::Report {
-            if !self.channels.has(&name) && args.text("output").is_none() {
+            // Nobody listens, and nobody asked for more than that.
+            let closed = !self.told && form.is_none() && !self.channels.is_open(&name);
+            if args.text("output").is_none() && (closed || !self.channels.has(&name)) {
                 return Ok(Output::nowhere(self.messages));
             }
             if self.told && form.is_none() && self.channels.has(&name) {
                 form = Some(Form::Framed);
             }
         }
-        let fd = self.channels.take_output(&name)?;
-        Ok(Output::new(fd, &name, form, default, self.messages).with_marks(args.has("marks")))
+        let end = args.has("end");
+        if end && form != Some(Form::Json) && args.text("as") != Some("json") {
+            return Err(Failure::invalid("--end", "only JSON lines have an end of this kind (--json)"));
+        }
+        match self.channels.take_output(&name) {
+            Ok(fd) => {
+                let out = Output::new(fd, &name, form, default, self.messages);
+                Ok(out.with_json_end(end).with_marks(args.has("marks")))
+            }
+            // Some commands that show things have nothing to show.
+            Err(error) if default == Default::Show && self.channels.has(&name) => {
+                Ok(Output::closed(self.messages, error))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An output to what an argument names: `@left` a channel, else a file that is made or emptied, or a FIFO.

@@ -97,15 +97,21 @@ pub fn range() -> Arg {
         .allow_hyphen_values(true)
 }
 
-/// `-u`, `--delimiter`, `--json` and `-o`: in which form messages go out, and where to.
-pub fn output() -> [Arg; 5] {
+/// `-u`, `--delimiter`, `--json`, `--marks`, `--end` and `-o`: in which form messages go out, and where to.
+pub fn output() -> [Arg; 6] {
     [
         flag("raw", 'u', "Write the data alone, as raw bytes").conflicts_with("json"),
-        option("delimiter", '\0', "WHAT", "What follows each element with -u: newline, nul or none")
-            .value_parser(PossibleValuesParser::new(["newline", "nul", "none"]))
-            .hide_possible_values(true),
+        option(
+            "delimiter",
+            '\0',
+            "WHAT",
+            "Write the data alone, with this after each element: newline, nul or none",
+        )
+        .value_parser(PossibleValuesParser::new(["newline", "nul", "none"]))
+        .hide_possible_values(true),
         flag("json", '\0', "Write one JSON object a line"),
         flag("marks", '\0', "With --json, write the marks in the stream too"),
+        flag("end", '\0', "With --json, say in a last line how the stream ended"),
         option("output", 'o', "CHANNEL", "Write to this channel instead of out"),
     ]
 }
@@ -227,7 +233,7 @@ pub fn verbose() -> Arg {
 
 /// `--color`, which every command has.
 pub fn color() -> Arg {
-    option("color", '\0', "WHEN", "Colour: auto, always or never")
+    option("color", '\0', "WHEN", "Colour of text: auto, always or never")
         .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
         .hide_possible_values(true)
 }

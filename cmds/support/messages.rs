@@ -122,11 +122,7 @@ fn compose(origin: &str, text: &str, help: Option<&str>, color: bool) -> String 
 
 /// Names and data may hold anything; a message stays one line and cannot steer the terminal.
 fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
-    }
-    line
+    libwoofstream::name::shown(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::plot::Plot;
 use super::units;
 use libwoofstream::chan::Reader;
 use libwoofstream::error::{Code, Error};
+use libwoofstream::name::shown;
 use libwoofstream::wire::{Kind, Message, Raw};
 use std::ops::ControlFlow;
 
@@ -93,7 +94,7 @@ impl Plots {
                 return Err(Error::new(Code::TooLarge, "--plot", text));
             }
             None => {
-                self.plots.push((woof.clone(), Plot::new(woof)));
+                self.plots.push((woof.clone(), Plot::new(&shown(woof.as_bytes()))));
                 self.plots.len() - 1
             }
         };

@@ -109,7 +109,6 @@ fn show(name: &str, namespace: &Path, out: &mut Output) -> Run {
     if let Some((uid, gid)) = settings.user {
         text.push_str(&format!("  user {uid}:{gid}"));
     }
-    text.push('\n');
-    out.bytes(text.as_bytes())?;
+    out.line(&text)?;
     Ok(Outcome::Done)
 }

@@ -57,7 +57,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
                 text.clear();
                 content.write_text(data, &mut text);
                 text.extend_from_slice(job.delimiter);
-                let about = About { woof: name, seqno, time_ns };
+                let about = About { woof: name, seqno, time_ns, ..About::default() };
                 match element(job, &about, &text, retries, &stop, env, out)? {
                     Worked::Done => position.keep(seqno)?,
                     Worked::GivenUp => return Ok(Outcome::Done),
@@ -152,10 +152,8 @@ pub(super) fn element(
     Ok(Worked::GivenUp)
 }
 
-/// Whoever sends a TERM asked for a clean end and got it; a ^C ends the script around us too.
+/// Whoever sends a TERM asked for an end between two elements and got it; a ^C ends the script around us too. The stream is cut
+/// by both: of what the woof gets there is more to come.
 pub(super) fn stopped(signal: i32) -> Outcome {
-    match signal {
-        signal_hook::consts::SIGINT => Outcome::Status(130),
-        _ => Outcome::Done,
-    }
+    Outcome::Stopped(if signal == signal_hook::consts::SIGINT { 130 } else { 0 })
 }

@@ -81,7 +81,7 @@ impl space::Sink for Each<'_> {
         self.text.clear();
         self.content.write_text(data, &mut self.text);
         self.text.extend_from_slice(self.job.delimiter);
-        let about = About { woof: self.name, seqno, time_ns };
+        let about = About { woof: self.name, seqno, time_ns, ..About::default() };
         match element(self.job, &about, &self.text, self.retries, &self.stop, self.env, self.out) {
             Ok(Worked::Done) => match self.position.keep(seqno) {
                 Ok(()) => Ok(()),

@@ -11,6 +11,7 @@ use crate::support::time;
 use libwoofstream::chan::Split;
 use libwoofstream::handler::container::{self, Container, Ended, Remote, Settings, Spec};
 use libwoofstream::handler::{Call, Exit, Pipes, RunOptions};
+use libwoofstream::name::shown;
 use libwoofstream::space::{Space as _, Spaces};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -126,18 +127,23 @@ pub(super) struct Job<'a> {
 /// What a program is told of the message it is run for; empty or 0 where it is not known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct About<'a> {
+    /// The name of the woof; of one that is not UTF-8 the form for people.
     pub(super) woof: &'a str,
+    /// The bytes of a name that is not UTF-8.
+    pub(super) raw_name: Option<&'a [u8]>,
     pub(super) seqno: u64,
     pub(super) time_ns: u64,
 }
 
 impl About<'_> {
     /// Variables of its environment; without a value where it is not known.
-    fn variables(&self) -> [(&'static str, Option<String>); 3] {
-        let known = |value: String| Some(value).filter(|value| !value.is_empty());
-        let number = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number));
+    fn variables(&self) -> [(&'static str, Option<OsString>); 3] {
+        let number = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number).into());
+        let name = self.raw_name.unwrap_or(self.woof.as_bytes());
+        // An environment has no place for a NUL, and a name without it is another one.
+        let known = !name.is_empty() && !name.contains(&0);
         [
-            ("WOOF_NAME", known(self.woof.replace('\0', "\u{fffd}"))),
+            ("WOOF_NAME", known.then(|| OsString::from_vec(name.to_vec()))),
             ("WOOF_SEQNO", number(self.seqno, |seqno| seqno.to_string())),
             ("WOOF_TIME", number(self.time_ns, time::rfc3339)),
         ]
@@ -161,7 +167,7 @@ impl Program {
     /// The program of the operand `PROG`.
     pub(super) fn of(args: &Args, env: &Env) -> Result<Program, Error> {
         let argv: Vec<OsString> = args.bytes("PROG").map(|arg| OsString::from_vec(arg.to_vec())).collect();
-        let name = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = argv.first().map(|name| shown(name.as_encoded_bytes())).unwrap_or_default();
         let place = match (args.text("at"), args.text("in")) {
             (Some(namespace), _) => Some(Place::At { namespace: namespace.to_owned(), spaces: env.spaces() }),
             (None, Some(image)) => {
@@ -189,6 +195,11 @@ impl Program {
         })
     }
 
+    /// What can be read once it is to be killed, where no signal of a terminal reaches it.
+    pub(super) fn stopped(&self) -> Option<Arc<OwnedFd>> {
+        self.elsewhere.as_ref().map(|elsewhere| Arc::clone(&elsewhere.stop))
+    }
+
     /// The program as it was typed.
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -212,7 +223,7 @@ impl Program {
         let text = |arg: &OsString| {
             let text = arg.to_str().map(str::to_owned);
             text.ok_or_else(|| {
-                Error::new(Code::Invalid, arg.to_string_lossy(), "an argument that is not UTF-8")
+                Error::new(Code::Invalid, shown(arg.as_encoded_bytes()), "an argument that is not UTF-8")
             })
         };
         self.argv.iter().map(text).collect()
@@ -230,7 +241,9 @@ impl Program {
         let (stdin, feed) = stdin.split().map_err(failed)?;
         let (stdout, out) = pipe_with(PipeFlags::CLOEXEC).map_err(|err| failed(err.into()))?;
         let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
-        let env = about.variables().into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        // What travels as text has no name that is not UTF-8.
+        let env = about.variables().into_iter();
+        let env = env.filter_map(|(name, value)| Some((name.to_owned(), value?.into_string().ok()?)));
         let program =
             container::Program { argv: self.texts()?, env: env.collect(), trigger: None, memory: None };
         let remote = container.run(&program, [stdin, out, stderr])?;
@@ -252,7 +265,7 @@ impl Program {
             handler: argv.next().unwrap_or_default(),
             args: argv.collect(),
             depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
-            woof: Some(about.woof.to_owned()).filter(|woof| !woof.is_empty()),
+            woof: Some(about.woof.to_owned()).filter(|woof| !woof.is_empty() && about.raw_name.is_none()),
             seqno: Some(about.seqno).filter(|seqno| *seqno > 0),
             time_ns: Some(about.time_ns).filter(|time_ns| *time_ns > 0),
             here: RunOptions {

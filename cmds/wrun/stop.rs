@@ -7,21 +7,24 @@ use libwoofstream::error::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::emulate_default_handler;
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// The signal that came while something was started, or after that and before anybody waited for signals; 0 for none.
+static EARLY: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// Starts something that takes back what it began once `flag` is set: by a signal, which then does what signals do.
 ///
 /// # Errors
 /// When the system refuses.
 pub(super) fn taking_back<T>(flag: &Arc<AtomicBool>, start: impl FnOnce() -> T) -> Result<T> {
-    let came = Arc::new(AtomicUsize::new(0));
+    let came = EARLY.get_or_init(Arc::default);
     let failed = |err| Error::io("", "wait for signals", err);
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         let number = usize::try_from(signal).unwrap_or_default();
-        signal_hook::flag::register_usize(signal, Arc::clone(&came), number).map_err(failed)?;
+        signal_hook::flag::register_usize(signal, Arc::clone(came), number).map_err(failed)?;
         signal_hook::flag::register(signal, Arc::clone(flag)).map_err(failed)?;
     }
     let started = start();
@@ -50,15 +53,16 @@ impl Stop {
         if let Ok(mut caught) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) {
             let handle = caught.handle();
             let waiter = std::thread::Builder::new().spawn(move || {
-                let mut wake = Some(wake);
+                let early = EARLY.get().map_or(0, |came| came.load(Ordering::SeqCst));
+                // One that came just now may have been noted both here and there, and is one.
+                let early =
+                    i32::try_from(early).ok().filter(|signal| *signal > 0).or(caught.pending().last());
+                let Some(first) = early.or_else(|| caught.forever().next()) else { return };
+                let _ = send.send(first);
+                wake();
                 for signal in caught.forever() {
-                    if let Some(wake) = wake.take() {
-                        let _ = send.send(signal);
-                        wake();
-                    } else {
-                        // A second one does what signals do.
-                        let _ = emulate_default_handler(signal);
-                    }
+                    // A second one does what signals do.
+                    let _ = emulate_default_handler(signal);
                 }
             });
             if waiter.is_err() {

@@ -12,10 +12,9 @@ use crate::support::prelude::*;
 use libwoofstream::chan::{BeforeWait, Split};
 use libwoofstream::handler::Exit;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::fs::File;
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -277,16 +276,31 @@ fn append(raw: &Raw<'_>, data: &[u8], context: &Context, delimiter: &[u8], out: 
 pub(super) fn each_message(job: &Job<'_>, mut input: Reader, out: &mut Output) -> Run {
     let (mut context, mut number, mut text) = (Context::default(), 0u64, Vec::new());
     let name = input.name().to_owned();
-    each(&mut input, out, |raw, out| {
+    let stop = match job.program.stopped() {
+        Some(stop) => {
+            let input = input.as_fd().try_clone_to_owned();
+            Some((input.map_err(|err| Error::io(&*name, "watch it", err))?, stop))
+        }
+        None => None,
+    };
+    loop {
+        let raw = match input.next(&mut Between { out, stop: stop.as_ref() })? {
+            Input::Message(raw) => raw,
+            Input::End(status) => {
+                out.ended(status)?;
+                continue;
+            }
+            Input::Eof => return Ok(Outcome::Done),
+        };
         let Some(data) = raw.data() else {
-            enter(&mut context, raw);
-            out.message(raw)?;
-            return Ok(ControlFlow::Continue(()));
+            enter(&mut context, &raw);
+            out.message(&raw)?;
+            continue;
         };
         number += 1;
         text.clear();
-        append(raw, data, &context, job.delimiter, &mut text);
-        let mut about = About { woof: &context.woof, ..About::default() };
+        append(&raw, data, &context, job.delimiter, &mut text);
+        let mut about = About { woof: &context.woof, raw_name: context.raw_name(), ..About::default() };
         if raw.kind == Kind::ELEM {
             let elem = raw.elem()?;
             about = About { seqno: elem.seqno, time_ns: elem.time_ns, ..about };
@@ -299,7 +313,29 @@ pub(super) fn each_message(job: &Job<'_>, mut input: Reader, out: &mut Output) -
             };
             out.error(&Error::new(Code::Failed, object, format!("{what}: {}: {why}", job.program.name())))?;
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(Outcome::Done)
+    }
+}
+
+/// The wait for the next message, while no program is there that could be told to stop.
+struct Between<'a> {
+    out: &'a mut Output,
+    /// The input, and what can be read once all is to stop.
+    stop: Option<&'a (OwnedFd, Arc<OwnedFd>)>,
+}
+
+impl BeforeWait for Between<'_> {
+    fn before_wait(&mut self) -> Result<(), Error> {
+        self.out.flush()?;
+        let Some((input, stop)) = self.stop else { return Ok(()) };
+        let mut ready = [PollFd::new(input, PollFlags::IN), PollFd::new(&**stop, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut ready, None)).map_err(|err| Error::io("", "wait for input", err))?;
+        if ready[1].revents().is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Code::Stopped, "", "told to stop"))
+    }
+
+    fn pending(&self) -> bool {
+        self.stop.is_some() || self.out.pending()
+    }
 }

@@ -77,7 +77,7 @@ fn show(summary: &Summary, out: &mut Output) -> Result<(), Error> {
     for row in &rows {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.bytes(format!("{}\n", cells.join("  ").trim_end()).as_bytes())?;
+        out.line(&cells.join("  "))?;
     }
     if !summary.served && summary.bindings.iter().any(|binding| binding.pending > 0) {
         out.bytes(b"no server runs these handlers\n")?;

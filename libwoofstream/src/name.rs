@@ -5,9 +5,11 @@
 
 mod address;
 mod namespace;
+mod shown;
 
 pub use address::{Address, DEFAULT_PORT, Host};
 pub(crate) use namespace::{Namespace, StateDir, has_state};
+pub use shown::{is_steering, show, shown};
 
 use crate::error::{Code, Error, Result};
 use crate::limits::{NAME_MAX, PATH_MAX};

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
 mod copies;
+mod descriptors;
 mod flags;
 mod frame;
 mod keep;
@@ -12,11 +13,13 @@ mod keep_reach;
 mod keep_seen;
 mod keep_twice;
 mod moved;
+mod names;
 mod progress;
 mod room;
 mod security;
 mod server;
 mod shows;
+mod stopped;
 mod streams;
 mod support;
 mod times;

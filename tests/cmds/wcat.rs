@@ -194,3 +194,53 @@ fn a_woof_stands_where_a_stream_could() {
     );
     assert_eq!(shown.done(), "1\n2\n3\n6\n");
 }
+
+#[test]
+fn a_form_that_is_asked_for_wins_over_the_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.sh("wcreate -p ns/w --type f64; wput ns/w 21.5 > /dev/null; wget ns/w .. --json > lines").done();
+    let long = sandbox.sh("wget ns/w .. | wcat -l").done().to_owned();
+    assert!(long.starts_with("dir ") && long.contains("\nelem     ns/w        1  "), "{long}");
+    // JSON lines are a stream into a pipe, a file or another command, unless a flag says something else.
+    for script in [
+        "cat lines | wcat --from json -l | cat",
+        "wcat --from json -l lines > f; cat f",
+        "wcat --from json --framed lines | wcat -l | cat",
+    ] {
+        assert_eq!(sandbox.sh(script).done(), long, "{script}");
+    }
+    for (flags, expected) in [
+        ("-u", "21.5\n"),
+        ("--delimiter nul", "21.5\0"),
+        ("--delimiter none", "21.5"),
+        ("--json", sandbox.sh("cat lines").done()),
+    ] {
+        for script in [
+            format!("wcat --from json {flags} lines | cat"),
+            format!("wget ns/w {flags} | cat"),
+            format!("wtail ns/w --from 1 --no-follow {flags} | cat"),
+            format!("wget ns/w | wfilter true {flags} | cat"),
+            format!("wget ns/w | wtee {flags} | cat"),
+            format!("wfind ns --get {flags} | cat"),
+            format!("wmerge ns/w {flags} > f; cat f"),
+        ] {
+            assert_eq!(sandbox.sh(&script).done(), expected, "{script}");
+        }
+    }
+    assert!(sandbox.sh("wget ns/w | wcat --plot | cat").done().contains("min 21.5"));
+    // Colour is for text: where text is shown it is as on a terminal, and a stream stays one.
+    for script in [
+        "wcat --color always ns/w | cat",
+        "wcat --from json --color always lines | cat",
+        "wcat --color always ns/w > f; cat f",
+    ] {
+        let seen = sandbox.sh(script).done().to_owned();
+        assert!(seen.starts_with("\u{1b}[1mns/w\u{1b}[0m\n\u{1b}[2m       1  "), "{script}: {seen:?}");
+    }
+    assert!(sandbox.sh("wcat --from json -l --color always lines | cat").done().starts_with("\u{1b}[2mdir "));
+    assert_eq!(sandbox.sh("wget --color always ns/w | wcat --color never | cat").done(), "21.5\n");
+    assert_eq!(sandbox.sh("wcat --from json --color never lines | wcount").done(), "1\n");
+    for both in ["-l -u", "-l --json", "--framed -u", "--framed -l", "--plot -l"] {
+        assert_eq!(sandbox.sh(&format!("wcat {both} ns/w")).status, 2, "{both}");
+    }
+}

@@ -166,9 +166,11 @@ fn interrupted_in_the_middle_what_was_acknowledged_is_there() {
 }
 
 #[test]
-fn closed_input_is_empty_and_closed_output_hears_nothing() {
+fn closed_input_is_an_error_and_closed_output_hears_nothing() {
     let sandbox = sandbox();
-    assert_eq!(sandbox.sh("wput w <&- > acks; wput w a >&-; echo b | wput w >&- 2>&-").done(), "");
+    let ran = sandbox.sh("wput w <&- > acks");
+    assert_eq!((ran.status, ran.stderr.as_str()), (2, "wput: in: closed\n"));
+    assert_eq!(sandbox.sh("wput w a >&-; echo b | wput w >&- 2>&-").done(), "");
     assert_eq!(elements(&sandbox, "w"), ["a", "b"]);
 }
 

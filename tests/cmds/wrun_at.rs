@@ -66,8 +66,9 @@ fn messages_go_past_it_and_a_stream_that_it_writes_is_passed_on() {
     handler(&sandbox, "stream.sh", "cat > /dev/null; wecho --json one | wcat --from json; echo gone >&2");
     let serving = serving(&sandbox, &[]);
     for at in ways(&sandbox, &serving) {
-        let ran = sandbox
-            .sh(&format!("{{ wecho 7; wecho --mark here; wecho 8; }} | wrun --json --at {at} double.sh"));
+        let ran = sandbox.sh(&format!(
+            "{{ wecho 7; wecho --mark here; wecho 8; }} | wrun --json --marks --at {at} double.sh"
+        ));
         let mark = "{\"type\":\"mark\",\"name\":\"here\"}\n";
         let (four, six) =
             ("{\"type\":\"bytes\",\"data\":\"14\\n\"}\n", "{\"type\":\"bytes\",\"data\":\"16\\n\"}\n");

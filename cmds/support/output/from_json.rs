@@ -4,6 +4,7 @@
 use super::base64;
 use super::context::Context;
 use super::json::unescape;
+use super::json_end;
 use crate::support::time;
 use libwoofstream::content::ContentType;
 use libwoofstream::error::{Code, Error, Result};
@@ -13,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// The members of a line, each as it is written: what is read as a number too soon has lost digits.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
@@ -22,6 +25,8 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 pub struct FromJson {
     context: Context,
     lines: u64,
+    /// The last line was an end.
+    ended: bool,
 }
 
 impl FromJson {
@@ -30,7 +35,17 @@ impl FromJson {
         FromJson::default()
     }
 
-    /// Appends the frames of the message in `line` to `out`; a blank line is no message. An element that names another
+    /// How many lines were read.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Whether the last line that was not blank was the end of a stream.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Appends the frames of the message, or of the end, in `line` to `out`; a blank line is no message. An element that names another
     /// woof than the last `dir` gets a `dir` of its own before it.
     ///
     /// # Errors
@@ -54,7 +69,9 @@ impl FromJson {
     }
 
     fn object(&mut self, object: &Members<'_>, out: &mut Vec<u8>) -> Result<()> {
-        match text(object, "type")?.as_str() {
+        let kind = text(object, "type")?;
+        self.ended = kind == "end";
+        match kind.as_str() {
             "elem" => self.elem(object, out)?,
             "bytes" => encode::bytes(out, &data(object)?),
             "seqno" => encode::seqno(out, number(object, "seqno")?, &text(object, "woof")?),
@@ -78,10 +95,12 @@ impl FromJson {
                 let [lines, bytes, seqnos] = ["lines", "bytes", "seqnos"].map(|name| ends(object, name));
                 encode::addr(out, &Addr { name, lines: lines?, bytes: bytes?, seqnos: seqnos? })?;
             }
-            "error" => {
-                let [code, origin, object, text] =
-                    ["code", "origin", "object", "text"].map(|name| text(object, name).unwrap_or_default());
-                encode::err(out, &Fault { code, origin, object, text });
+            "error" => encode::err(out, &fault(object)),
+            "end" => {
+                let status = json_end::read(&text(object, "status")?, fault(object))?;
+                encode::end(out, status.as_ref().map_or_else(Err, |()| Ok(())));
+                // What is behind it is a stream of its own.
+                self.context = Context::default();
             }
             "ign" => {
                 let payload = data(object)?;
@@ -99,12 +118,12 @@ impl FromJson {
     }
 
     fn elem(&mut self, object: &Members<'_>, out: &mut Vec<u8>) -> Result<()> {
-        let woof = optional(object, "woof")?;
+        let woof = object.get("woof").map(|raw| name(&read(raw, "woof")?)).transpose()?;
         let content = optional(object, "content")?.map(|name| ContentType::parse(&name)).transpose()?;
-        if woof.as_ref().is_some_and(|woof| *woof != self.context.woof)
+        if woof.as_ref().is_some_and(|woof| woof != self.context.name())
             || content.is_some_and(|content| content != self.context.content)
         {
-            let dir = context(&woof.unwrap_or_default(), content.unwrap_or_default());
+            let dir = context(OsStr::from_bytes(&woof.unwrap_or_default()), content.unwrap_or_default());
             self.context.enter(&dir);
             encode::dir(out, &dir)?;
         }
@@ -195,6 +214,22 @@ fn ends(object: &Members<'_>, name: &str) -> Result<Option<(u64, u64)>> {
     };
     let pair: Option<(u64, u64)> = read(raw, name).ok();
     pair.map(Some).ok_or_else(|| invalid(format!("\"{name}\" is no pair of whole numbers")))
+}
+
+/// The error in an object; what it does not have is empty.
+fn fault(object: &Members<'_>) -> Fault {
+    let [code, origin, object, text] =
+        ["code", "origin", "object", "text"].map(|name| text(object, name).unwrap_or_default());
+    Fault { code, origin, object, text }
+}
+
+/// A name: text, or bytes where it is not UTF-8.
+fn name(json: &Json) -> Result<Vec<u8>> {
+    match value(json)? {
+        Value::Text(text) => Ok(text.into_bytes()),
+        Value::Bytes(bytes) => Ok(bytes),
+        _ => Err(invalid("\"woof\" is no name".to_owned())),
+    }
 }
 
 fn value(json: &Json) -> Result<Value> {

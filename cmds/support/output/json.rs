@@ -76,7 +76,10 @@ pub(super) fn line(message: &Message<'_>, context: &Context, out: &mut Vec<u8>) 
 /// An element: the one on the fast path.
 fn elem(element: &Elem<'_>, context: &Context, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"elem\"");
-    if !context.woof.is_empty() {
+    if let Some(raw) = context.raw_name() {
+        out.extend_from_slice(b",\"woof\":");
+        bytes(raw, out);
+    } else if !context.woof.is_empty() {
         out.extend_from_slice(b",\"woof\":");
         string(&context.woof, out);
     }
@@ -145,6 +148,11 @@ fn addr(range: &Addr, out: &mut Vec<u8>) {
 
 fn error(fault: &Fault, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"error\"");
+    fault_members(fault, out);
+}
+
+/// Appends what an error says, behind another member.
+pub(super) fn fault_members(fault: &Fault, out: &mut Vec<u8>) {
     for (name, text) in
         [("code", &fault.code), ("origin", &fault.origin), ("object", &fault.object), ("text", &fault.text)]
     {
@@ -163,11 +171,7 @@ fn value(of: &Value, out: &mut Vec<u8>) {
         Value::Float(number) if number.is_finite() => drop(write!(out, "{number:?}")),
         Value::Float(_) => out.extend_from_slice(b"null"),
         Value::Text(text) => string(text, out),
-        Value::Bytes(bytes) => {
-            out.extend_from_slice(b"{\"data_base64\":\"");
-            base64::encode(bytes, out);
-            out.extend_from_slice(b"\"}");
-        }
+        Value::Bytes(value) => bytes(value, out),
         Value::List(values) => {
             out.push(b'[');
             for (index, item) in values.iter().enumerate() {
@@ -180,6 +184,13 @@ fn value(of: &Value, out: &mut Vec<u8>) {
         }
         Value::Map(values) => map(values, out),
     }
+}
+
+/// Bytes where text could stand: an object, so that nobody takes them for text.
+fn bytes(value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"data_base64\":\"");
+    base64::encode(value, out);
+    out.extend_from_slice(b"\"}");
 }
 
 fn map(values: &BTreeMap<String, Value>, out: &mut Vec<u8>) {

@@ -18,6 +18,7 @@ mod batch;
 mod context;
 mod from_json;
 mod json;
+mod json_end;
 mod people;
 mod reading;
 #[cfg(test)]
@@ -34,12 +35,13 @@ pub use text::Delimiter;
 use super::args::Args;
 use super::command::{Failure, Outcome, Run};
 use super::env::Env;
-use super::messages::{FAILED, Messages};
+use super::messages::{Color, FAILED, Messages};
 use super::position::{Arrivals, Awaited};
 use super::progress::Progress;
 use batch::Batch;
 use libwoofstream::chan::{BeforeWait, Writer};
 use libwoofstream::error::{Error, Result};
+use libwoofstream::name::shown;
 use libwoofstream::wire::{Addr, Dir, Elem, Fault, Kind, Message, Raw};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use text::{Style, TextSink};
@@ -62,9 +64,11 @@ pub enum Form {
 impl Form {
     /// The form that the flags ask for, if they do.
     pub fn of(args: &Args) -> Option<Form> {
+        // Who says what follows each element wants data alone, unless it is said of what a program or the copies get.
+        let elsewhere = args.text("as").is_some() || args.bytes("PROG").next().is_some();
         if args.has("json") {
             Some(Form::Json)
-        } else if args.has("raw") {
+        } else if args.has("raw") || (args.text("delimiter").is_some() && !elsewhere) {
             Some(Form::Raw(args.text("delimiter").map_or(Delimiter::Newline, Delimiter::parse)))
         } else {
             None
@@ -103,16 +107,26 @@ pub struct Output {
 enum Sink {
     Framed(Writer),
     Text(TextSink),
-    /// Nobody listens.
-    Nowhere,
+    Nowhere(Nowhere),
+}
+
+/// The place of an output that goes nowhere.
+#[derive(Debug, Default)]
+struct Nowhere(Option<Error>);
+
+impl Nowhere {
+    /// What becomes of what would be written: nobody listens, or it would be lost.
+    fn lost(&self) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |why| Err(Error::new(why.code(), why.object(), why.text())))
+    }
 }
 
 impl Sink {
     fn end(self, status: std::result::Result<(), &Fault>) -> Result<()> {
         match self {
             Sink::Framed(writer) => writer.end(status),
-            Sink::Text(mut text) => text.end(),
-            Sink::Nowhere => Ok(()),
+            Sink::Text(mut text) => text.end(status),
+            Sink::Nowhere(_) => Ok(()),
         }
     }
 }
@@ -144,12 +158,13 @@ impl Output {
         });
         let text = |fd, style| Sink::Text(TextSink::new(Batch::new(fd, name), style));
         let sink = match form {
-            Form::Framed => Sink::Framed(Writer::new(fd, name)),
+            Form::Framed => begun(fd, name),
             Form::Raw(delimiter) => text(fd, Style::Raw(delimiter)),
             Form::Json => text(fd, Style::Json),
-            Form::Text if terminal => text(fd, Style::People { color }),
+            // Who asks for colour wants what a terminal shows.
+            Form::Text if terminal || messages.color() == Color::Always => text(fd, Style::People { color }),
             Form::Text => text(fd, Style::Plain),
-            Form::Nothing => Sink::Nowhere,
+            Form::Nothing => Sink::Nowhere(Nowhere::default()),
         };
         Output {
             sink,
@@ -170,7 +185,16 @@ impl Output {
 
     /// An output that nobody listens to; errors are still said.
     pub fn nowhere(messages: Messages) -> Output {
-        let sink = Sink::Nowhere;
+        Output::lost(messages, None)
+    }
+
+    /// An output that cannot be written, for this reason, which the first thing says that is to be written.
+    pub fn closed(messages: Messages, why: Error) -> Output {
+        Output::lost(messages, Some(why))
+    }
+
+    fn lost(messages: Messages, why: Option<Error>) -> Output {
+        let sink = Sink::Nowhere(Nowhere(why));
         Output {
             sink,
             messages,
@@ -204,6 +228,15 @@ impl Output {
         self
     }
 
+    /// The same, where JSON lines have a last one that says how the stream ended, if `wanted`.
+    #[must_use]
+    pub fn with_json_end(mut self, wanted: bool) -> Output {
+        if let Sink::Text(text) = &mut self.sink {
+            text.ended = wanted;
+        }
+        self
+    }
+
     /// A look at whether anybody still reads this, for another thread; `None` where that cannot be told.
     pub fn watch(&self) -> Option<Watch> {
         Watch::new(self.fd()?)
@@ -218,7 +251,7 @@ impl Output {
         match &self.sink {
             Sink::Framed(writer) => Some(writer.as_fd()),
             Sink::Text(text) => Some(text.batch.as_fd()),
-            Sink::Nowhere => None,
+            Sink::Nowhere(_) => None,
         }
     }
 
@@ -231,7 +264,9 @@ impl Output {
                 Style::Json => Form::Json,
                 _ => Form::Text,
             },
-            Sink::Nowhere => Form::Nothing,
+            // What is closed is found out by writing.
+            Sink::Nowhere(nowhere) if nowhere.0.is_some() => Form::Text,
+            Sink::Nowhere(_) => Form::Nothing,
         }
     }
 
@@ -262,10 +297,10 @@ impl Output {
         if !self.chosen || (self.terminal && !always) {
             return;
         }
-        self.sink = match std::mem::replace(&mut self.sink, Sink::Nowhere) {
+        self.sink = match std::mem::replace(&mut self.sink, Sink::Nowhere(Nowhere::default())) {
             Sink::Text(text) => {
                 let (fd, name) = text.batch.into_parts();
-                Sink::Framed(Writer::new(fd, name))
+                begun(fd, name)
             }
             sink => sink,
         };
@@ -275,7 +310,7 @@ impl Output {
     pub fn framed(&mut self) -> Option<&mut Writer> {
         match &mut self.sink {
             Sink::Framed(writer) => Some(writer),
-            Sink::Text(_) | Sink::Nowhere => None,
+            Sink::Text(_) | Sink::Nowhere(_) => None,
         }
     }
 
@@ -300,9 +335,9 @@ impl Output {
                 },
                 _ => text.other(&raw.decode()?),
             },
-            Sink::Nowhere => match raw.decode()? {
+            Sink::Nowhere(nowhere) => match raw.decode()? {
                 Message::Err(fault) => self.shown_fault(&fault),
-                _ => Ok(()),
+                _ => nowhere.lost(),
             },
         }
     }
@@ -313,7 +348,7 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.raw(raw)?,
             Sink::Text(text) if matches!(text.style(), Style::Long { .. }) => text.other(&raw.decode()?)?,
-            Sink::Text(_) | Sink::Nowhere => {}
+            Sink::Text(_) | Sink::Nowhere(_) => {}
         }
         if !self.travels
             && !self.copy
@@ -337,8 +372,16 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.bytes(data),
             Sink::Text(text) => text.bytes(data),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
+    }
+
+    /// Writes a line of a table for people, in which nothing steers their terminal.
+    ///
+    /// # Errors
+    /// As [`Output::bytes`].
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        self.bytes(format!("{}\n", shown(line.trim_end().as_bytes())).as_bytes())
     }
 
     /// Writes an element.
@@ -350,7 +393,7 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.elem(seqno, time_ns, data),
             Sink::Text(text) => text.elem(&Elem { seqno, time_ns, data }),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
     }
 
@@ -362,7 +405,7 @@ impl Output {
         let told = match &mut self.sink {
             Sink::Framed(writer) => writer.seqno(seqno, woof),
             Sink::Text(text) => text.other(&Message::SeqNo { seqno, woof }),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         };
         self.unless_gone(told)
     }
@@ -375,7 +418,7 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.dir(dir),
             Sink::Text(text) => text.other(&Message::Dir(dir.clone())),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
     }
 
@@ -387,7 +430,7 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.mark(name),
             Sink::Text(text) => text.other(&Message::Mark(name)),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
     }
 
@@ -399,7 +442,7 @@ impl Output {
         match &mut self.sink {
             Sink::Framed(writer) => writer.addr(addr),
             Sink::Text(text) => text.other(&Message::Addr(addr.clone())),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
     }
 
@@ -414,7 +457,7 @@ impl Output {
                 let Raw { kind, flags, payload, .. } = *set_aside;
                 text.other(&Message::Ign { kind, flags, payload })
             }
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
         }
     }
 
@@ -470,7 +513,7 @@ impl Output {
     fn unless_gone(&mut self, told: Result<()>) -> Result<()> {
         match told {
             Err(error) if self.heedless && error.is_broken_pipe() => {
-                self.sink = Sink::Nowhere;
+                self.sink = Sink::Nowhere(Nowhere::default());
                 Ok(())
             }
             told => told,
@@ -484,7 +527,7 @@ impl Output {
     pub fn fault(&mut self, fault: &Fault) -> Result<()> {
         let told = match &mut self.sink {
             Sink::Framed(writer) => writer.err(fault),
-            Sink::Text(_) | Sink::Nowhere => self.shown_fault(fault),
+            Sink::Text(_) | Sink::Nowhere(_) => self.shown_fault(fault),
         };
         self.unless_gone(told)
     }
@@ -526,7 +569,7 @@ impl Output {
         let told = match &mut self.sink {
             Sink::Framed(writer) => writer.flush(),
             Sink::Text(text) => text.flush(),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(_) => Ok(()),
         };
         self.unless_gone(told)?;
         self.arrivals.arrived()
@@ -552,8 +595,12 @@ impl Output {
         let name = match &sink {
             Sink::Framed(writer) => writer.name().to_owned(),
             Sink::Text(text) => text.batch.name().to_owned(),
-            Sink::Nowhere => String::new(),
+            Sink::Nowhere(_) => String::new(),
         };
+        if let Ok(Outcome::Stopped(status)) = run {
+            // Without its end the stream is cut.
+            return status.max(u8::from(failed || env.has_failed()));
+        }
         let reader_gone = |error: &Error| error.is_broken_pipe() && error.object() == name;
         let items = u8::from(failed || env.has_failed());
         let (end, status) = match &run {
@@ -592,8 +639,15 @@ fn outcome_status(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Done => 0,
         Outcome::No => 1,
-        Outcome::Status(status) => status,
+        Outcome::Status(status) | Outcome::Stopped(status) => status,
     }
+}
+
+/// A framed sink that has its preamble: whatever kills us from here on, our reader sees a stream that is cut.
+fn begun(fd: OwnedFd, name: impl Into<String>) -> Sink {
+    let mut writer = Writer::new(fd, name);
+    writer.begin();
+    Sink::Framed(writer)
 }
 
 /// True for descriptors with somebody at the other end.
@@ -612,7 +666,7 @@ impl BeforeWait for Output {
         match &self.sink {
             Sink::Framed(writer) => writer.is_pending() || self.arrivals.is_waiting(),
             Sink::Text(text) => text.batch.is_pending() || self.arrivals.is_waiting(),
-            Sink::Nowhere => self.arrivals.is_waiting(),
+            Sink::Nowhere(_) => self.arrivals.is_waiting(),
         }
     }
 }

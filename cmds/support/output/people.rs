@@ -5,6 +5,7 @@ use super::context::Context;
 use super::json::escape;
 use crate::support::{time, units};
 use libwoofstream::content::ContentType;
+use libwoofstream::name::{is_steering, show};
 use libwoofstream::space::is_time;
 use libwoofstream::sys;
 use libwoofstream::wire::{Addr, Dir, Elem, Message, Value};
@@ -32,10 +33,15 @@ pub(super) fn heading(context: &Context, color: bool, out: &mut Vec<u8>) {
 }
 
 /// The name of what a `Dir` stands for.
-pub(super) fn listed(dir: &Dir, out: &mut Vec<u8>) {
-    if let Some(name) = dir.text("path").or_else(|| dir.text("name")) {
-        let _ = writeln!(out, "{name}");
+pub(super) fn listed(dir: &Dir, plain: bool, out: &mut Vec<u8>) {
+    let Some(name) = dir.name("path").or_else(|| dir.name("name")) else { return };
+    // A program gets the name as it is.
+    if plain {
+        out.extend_from_slice(name)
+    } else {
+        out.extend_from_slice(clean(name).as_bytes())
     }
+    out.push(b'\n');
 }
 
 /// A message that is neither data nor a `Dir`, on one line.
@@ -69,8 +75,10 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
         }
         Message::Dir(dir) => {
             kind("dir");
-            let attributes =
-                dir.attrs.iter().map(|(name, value)| format!("{}={}", escape(name), attribute(name, value)));
+            let attributes = dir
+                .attrs
+                .iter()
+                .map(|(name, value)| format!("{}={}", clean(escape(name)), attribute(name, value)));
             out.extend_from_slice(attributes.collect::<Vec<_>>().join(" ").as_bytes());
         }
         Message::FileEnd { len, crc32c } => {
@@ -88,7 +96,7 @@ pub(super) fn long(message: &Message<'_>, context: &Context, color: bool, out: &
         Message::Err(fault) => {
             kind("error");
             let _ =
-                write!(out, "{} {} {}", clean(&fault.code), clean(&fault.origin), clean(&fault.to_string()));
+                write!(out, "{} {} {}", clean(&fault.code), clean(&fault.origin), clean(fault.to_string()));
         }
         Message::Ign { kind: of, payload, .. } => {
             kind("ign");
@@ -122,29 +130,15 @@ fn sized(data: &[u8], content: ContentType, out: &mut Vec<u8>) {
 
 /// Data in its text form with control characters and what is not UTF-8 escaped.
 fn shown(content: ContentType, data: &[u8], out: &mut Vec<u8>) {
-    let mut text = Vec::new();
+    let (mut text, mut line) = (Vec::new(), String::new());
     content.write_text(data, &mut text);
-    for chunk in text.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            if char.is_control() && char != '\t' {
-                let _ = write!(out, "{}", char.escape_default());
-            } else {
-                let _ = write!(out, "{char}");
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
+    show(&text, |char| is_steering(char) && char != '\t', &mut line);
+    out.extend_from_slice(line.as_bytes());
 }
 
-/// A name without control characters.
-fn clean(name: &str) -> String {
-    name.chars()
-        .flat_map(
-            |char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] },
-        )
-        .collect()
+/// A name that cannot steer the terminal.
+fn clean(name: impl AsRef<[u8]>) -> String {
+    libwoofstream::name::shown(name.as_ref())
 }
 
 /// The value of an attribute as people write it: times as dates, modes in octal.
@@ -152,6 +146,7 @@ pub(crate) fn attribute(name: &str, value: &Value) -> String {
     match value {
         Value::Int(time) if is_time(name) && *time >= 0 => time::rfc3339(time.unsigned_abs()),
         Value::Int(mode) if name == "mode" => format!("{mode:04o}"),
+        Value::Bytes(bytes) if matches!(name, "path" | "name") => clean(bytes),
         _ => brief(value),
     }
 }
@@ -163,7 +158,9 @@ fn brief(value: &Value) -> String {
         Value::Int(number) => number.to_string(),
         Value::UInt(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
-        Value::Text(text) if text.contains(char::is_whitespace) => format!("{text:?}"),
+        Value::Text(text) if text.contains(char::is_whitespace) => {
+            format!("\"{}\"", clean(text.escape_debug().to_string()))
+        }
         Value::Text(text) => clean(text),
         Value::Bytes(bytes) => units::human_size(bytes.len() as u64),
         Value::List(items) => format!("[{}]", items.iter().map(brief).collect::<Vec<_>>().join(",")),
@@ -208,7 +205,8 @@ mod tests {
 
     #[test]
     fn the_long_form_says_all() {
-        let context = Context { woof: "farm/temp".to_owned(), content: ContentType::F64 };
+        let context =
+            Context { woof: "farm/temp".to_owned(), content: ContentType::F64, ..Context::default() };
         let data = 21.5f64.to_le_bytes();
         let message = Message::Elem(Elem { seqno: 5, time_ns: 4, data: &data });
         assert_eq!(

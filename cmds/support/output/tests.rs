@@ -14,7 +14,7 @@ fn written(form: Option<Form>, default: Default, write: impl FnOnce(&mut Output)
     write(&mut out);
     out.flush().unwrap();
     if let Sink::Text(text) = &mut out.sink {
-        text.end().unwrap();
+        text.end(Ok(())).unwrap();
     }
     drop(out);
     let mut bytes = Vec::new();

@@ -4,10 +4,10 @@
 
 use super::batch::Batch;
 use super::context::Context;
-use super::{json, people};
+use super::{json, json_end, people};
 use libwoofstream::error::Result;
 use libwoofstream::space::is_context;
-use libwoofstream::wire::{Dir, Elem, Message};
+use libwoofstream::wire::{Dir, Elem, Fault, Message};
 
 /// What follows the data of each element in raw form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(super) struct TextSink {
     style: Style,
     /// Whether marks are written as JSON.
     pub(super) marks: bool,
+    /// JSON lines have a last one that says how the stream ended.
+    pub(super) ended: bool,
     context: Context,
     /// A `Dir` that may be the heading of data or the thing that is listed: the next message tells. It is not written
     /// before a wait, so that the text is the same whatever the timing was.
@@ -77,6 +79,7 @@ impl TextSink {
             batch,
             style,
             marks: false,
+            ended: false,
             context: Context::default(),
             pending: None,
             at_line_start: true,
@@ -190,7 +193,7 @@ impl TextSink {
     fn settle(&mut self) {
         if let Some(dir) = self.pending.take() {
             self.line_start();
-            people::listed(&dir, self.batch.buffer());
+            people::listed(&dir, self.style == Style::Plain, self.batch.buffer());
         }
     }
 
@@ -206,9 +209,12 @@ impl TextSink {
         self.batch.flush()
     }
 
-    /// Writes what is left at the end.
-    pub(super) fn end(&mut self) -> Result<()> {
+    /// Writes what is left at the end, which has this status.
+    pub(super) fn end(&mut self, status: std::result::Result<(), &Fault>) -> Result<()> {
         self.settle();
+        if self.ended && self.style == Style::Json {
+            json_end::line(status, self.batch.buffer());
+        }
         if matches!(self.style, Style::People { .. }) {
             self.line_start();
         }

@@ -7,7 +7,7 @@ use super::wait::BeforeWait;
 use crate::error::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes of the buffer at first, which takes what four full pipes hold.
 const SIZE: usize = 256 << 10;
@@ -37,6 +37,10 @@ pub(super) struct Buffer {
 impl Buffer {
     pub(super) fn new(fd: OwnedFd, name: String) -> Buffer {
         Buffer { fd, name, bytes: Vec::new(), start: 0, end: 0, eof: false }
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     pub(super) fn name(&self) -> &str {

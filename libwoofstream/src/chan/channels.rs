@@ -98,6 +98,11 @@ impl Channels {
         self.channels.iter().any(|channel| channel.name == name)
     }
 
+    /// Whether there is a channel of this name whose descriptor was open.
+    pub fn is_open(&self, name: &str) -> bool {
+        self.channels.iter().any(|channel| channel.name == name && channel.open)
+    }
+
     /// Takes a channel to read from.
     ///
     /// # Errors
@@ -127,7 +132,7 @@ impl Channels {
             return refused(Code::Invalid, wrong_way(direction));
         }
         if !channel.open || !descriptor::is_open(channel.number) {
-            return refused(Code::NotFound, "channel is not open");
+            return refused(Code::NotFound, "closed");
         }
         if let Some(fd) = descriptor::borrow(channel.number) {
             let (read, write) =

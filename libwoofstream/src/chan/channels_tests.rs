@@ -101,7 +101,7 @@ fn a_channel_goes_one_way() {
 fn a_channel_that_is_not_there_or_not_open_is_told() {
     let mut channels = Channels::parse(&format!("in=<{CLOSED}")).unwrap();
     let err = channels.take_input("in").unwrap_err();
-    assert_eq!((err.code(), err.to_string()), (Code::NotFound, "in: channel is not open".to_owned()));
+    assert_eq!((err.code(), err.to_string()), (Code::NotFound, "in: closed".to_owned()));
     let err = channels.take_input("left").unwrap_err();
     assert_eq!((err.code(), err.to_string()), (Code::NotFound, "left: no such channel".to_owned()));
 }

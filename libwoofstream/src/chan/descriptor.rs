@@ -3,15 +3,46 @@
 //! Failure contract: a number that is not open is told as such. That nobody else in this process owns the number cannot be
 //! checked; [`super::Channels`] looks at the numbers when it is made and takes each at most once, and its documentation asks
 //! for being made before anything is opened.
+//!
+//! Which of the numbers 0 to 2 were closed when the program was started has to be found out before `main`: by then the runtime
+//! of Rust has opened the null device in their place, so that no file gets their numbers, and it is the same that a user may give.
 #![allow(unsafe_code)]
 
 use crate::error::{Error, Result};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
+use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The standard descriptors that were closed when the program was started, a bit each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// The standard descriptors.
+const STANDARD: RangeInclusive<RawFd> = 0..=2;
+
+extern "C" fn note_closed() {
+    for number in STANDARD.filter(|number| !is_there(*number)) {
+        CLOSED.fetch_or(1 << number, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: the C runtime calls what is in this section once, before `main`, with arguments that a function of the C convention may
+// leave alone. This one makes system calls and stores to an atomic, for which nothing has to be set up, and cannot panic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE_CLOSED: extern "C" fn() = note_closed;
+
+/// Whether this number is a descriptor that was open when the program was started, or is one that was opened since.
+pub(super) fn is_open(number: RawFd) -> bool {
+    if STANDARD.contains(&number) {
+        return CLOSED.load(Ordering::Relaxed) & (1 << number) == 0;
+    }
+    is_there(number)
+}
 
 /// Whether this number is an open descriptor.
-pub(super) fn is_open(number: RawFd) -> bool {
+fn is_there(number: RawFd) -> bool {
     borrow(number).is_some_and(|fd| rustix::io::fcntl_getfd(fd) != Err(Errno::BADF))
 }
 

@@ -99,6 +99,11 @@ impl Reader {
         self
     }
 
+    /// The descriptor, to ask about and not to read from.
+    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.buffer.as_fd()
+    }
+
     /// What errors call this input.
     pub fn name(&self) -> &str {
         self.buffer.name()

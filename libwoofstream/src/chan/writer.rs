@@ -23,7 +23,8 @@ const KEPT_MAX: usize = 256 << 10;
 /// [`super::Reader::next`], which flushes before it waits.
 ///
 /// A writer that is dropped without [`Writer::end`] leaves the stream cut, on purpose: whatever made the program stop, its
-/// reader is told that data is missing.
+/// reader is told that data is missing. A program that may be killed before its first message calls [`Writer::begin`] first:
+/// input without a preamble is empty raw input to a reader, and not cut.
 ///
 /// ```
 /// use libwoofstream::chan::{Input, Reader, Writer};
@@ -43,7 +44,7 @@ const KEPT_MAX: usize = 256 << 10;
 pub struct Writer {
     fd: OwnedFd,
     name: String,
-    /// What was not written yet. The preamble waits here for the first message.
+    /// What was not written yet. The preamble waits here for the first message, or for [`Writer::begin`].
     batch: Vec<u8>,
     /// The preamble was written.
     begun: bool,
@@ -52,11 +53,21 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer to this descriptor; `name` is what errors call it. The preamble goes out with the first message.
+    /// A writer to this descriptor; `name` is what errors call it. The preamble goes out with the first message, or by
+    /// [`Writer::begin`].
     pub fn new(fd: OwnedFd, name: impl Into<String>) -> Writer {
         let mut batch = Vec::with_capacity(BATCH + LARGE);
         encode::preamble(&mut batch);
         Writer { fd, name: name.into(), batch, begun: false, failed: None }
+    }
+
+    /// Sends the preamble now, so that from here on the stream is cut unless it is ended. Where it cannot be written, the next
+    /// write says so.
+    pub fn begin(&mut self) {
+        if !self.begun {
+            // Kept by the writer, which stays failed.
+            let _ = self.send(self.batch.len(), &[]);
+        }
     }
 
     /// The descriptor, to ask about and not to write to.

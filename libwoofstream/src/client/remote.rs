@@ -11,7 +11,7 @@ use crate::name::{Address, Host, STATE_DIR};
 use crate::net::{self, Request};
 use crate::predicate::Predicate;
 use crate::space::{Create, Put, Selection, Sink, Space, Stop};
-use crate::wire::{Dir, Fault, Message};
+use crate::wire::{Dir, Fault, Message, Value};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -94,6 +94,15 @@ impl Target {
             ("", name) => name.to_owned(),
             (base, "") => base.to_owned(),
             (base, name) => format!("{base}/{name}"),
+        }
+    }
+
+    /// As [`Target::shown`], of a name that need not be UTF-8.
+    fn called(&self, name: &[u8]) -> Vec<u8> {
+        match (self.base.as_bytes(), name) {
+            (b"", name) => name.to_vec(),
+            (base, b"") => base.to_vec(),
+            (base, name) => [base, b"/", name].concat(),
         }
     }
 }
@@ -344,8 +353,8 @@ impl Space for Remote {
                 let mut sink = sink.borrow_mut();
                 match message {
                     Message::Dir(dir) => {
-                        let shown = target.shown(dir.text("path").unwrap_or_default());
-                        sink.dir(&dir.set("path", shown))
+                        let path = target.called(dir.name("path").unwrap_or_default());
+                        sink.dir(&dir.set("path", Value::of_name(path)))
                     }
                     Message::Elem(elem) => sink.elem(elem.seqno, elem.time_ns, elem.data),
                     Message::Err(fault) => sink.fault(&Fault::from(&target.told(&fault))),

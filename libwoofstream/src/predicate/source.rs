@@ -114,6 +114,7 @@ pub(super) fn attr<'a>(subject: &Subject<'a>, name: &str) -> Option<Scalar<'a>> 
         AttrRef::UInt(value) => return unsigned(Some(value)),
         AttrRef::Float(value) => Scalar::Num(Num::Float(value)),
         AttrRef::Text(value) => Scalar::Text(Cow::Borrowed(value)),
+        AttrRef::Name(value) => Scalar::Text(String::from_utf8_lossy(value)),
     })
 }
 

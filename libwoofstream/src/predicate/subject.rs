@@ -39,6 +39,8 @@ pub enum AttrRef<'a> {
     Float(f64),
     /// Text.
     Text(&'a str),
+    /// A name that is not UTF-8. It is looked at as text in which U+FFFD stands for each part that is none.
+    Name(&'a [u8]),
     /// A time in nanoseconds since 1970. `time` and `mtime` may be given as plain integers too.
     Time(u64),
 }

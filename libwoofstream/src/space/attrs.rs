@@ -4,6 +4,8 @@ use crate::log::{Status, Woof};
 use crate::predicate::{AttrRef, Attributes};
 use crate::wire::{Dir, Value};
 use rustix::fs::Stat;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// The names that an element of a woof has in predicates; it has no others.
 pub const ELEMENT_NAMES: [&str; 11] =
@@ -50,6 +52,11 @@ pub fn is_time(name: &str) -> bool {
     )
 }
 
+/// True for the attributes that are names, which are bytes where they are not UTF-8.
+fn is_name(name: &str) -> bool {
+    matches!(name, "path" | "name")
+}
+
 impl Attributes for Dir {
     fn attr(&self, name: &str) -> Option<AttrRef<'_>> {
         match self.attrs.get(name)? {
@@ -61,6 +68,7 @@ impl Attributes for Dir {
             Value::UInt(value) => Some(AttrRef::UInt(*value)),
             Value::Float(value) => Some(AttrRef::Float(*value)),
             Value::Text(text) => Some(AttrRef::Text(text)),
+            Value::Bytes(bytes) if is_name(name) => Some(AttrRef::Name(bytes)),
             Value::Nil | Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
@@ -75,23 +83,27 @@ impl Attributes for Dir {
 /// assert!(space::is_context(&dir));
 /// assert!(!space::is_context(&dir.set("elements", 5u64)));
 /// ```
-pub fn context(name: &str, content: crate::content::ContentType) -> Dir {
+pub fn context(name: impl AsRef<OsStr>, content: crate::content::ContentType) -> Dir {
+    named(name.as_ref()).set("type", "woof").set("content", content.as_str())
+}
+
+/// The attributes that are names.
+fn named(name: &OsStr) -> Dir {
+    let name = name.as_bytes();
     Dir::new()
-        .set("path", name)
-        .set("name", last_part(name))
-        .set("type", "woof")
-        .set("content", content.as_str())
+        .set("path", Value::of_name(name.to_vec()))
+        .set("name", Value::of_name(last_part(name).to_vec()))
 }
 
 /// True for a `Dir` that says no more than the elements after it need.
 pub fn is_context(dir: &Dir) -> bool {
     dir.attrs.len() == 4
         && dir.text("type") == Some("woof")
-        && ["path", "name", "content"].iter().all(|name| dir.text(name).is_some())
+        && ["path", "name", "content"].iter().all(|name| dir.name(name).is_some())
 }
 
 /// The whole `Dir` of a woof.
-fn of_woof(name: &str, status: &Status, stat: Option<&Stat>) -> Dir {
+fn of_woof(name: &OsStr, status: &Status, stat: Option<&Stat>) -> Dir {
     let options = &status.options;
     let mut dir = context(name, options.content)
         .set("size", status.used)
@@ -129,13 +141,13 @@ fn of_woof(name: &str, status: &Status, stat: Option<&Stat>) -> Dir {
 }
 
 /// The whole `Dir` of a woof that is open.
-pub(crate) fn stat_of(woof: &Woof, name: &str) -> Dir {
-    of_woof(name, &woof.status(), woof.stat().ok().as_ref())
+pub(crate) fn stat_of(woof: &Woof, name: impl AsRef<OsStr>) -> Dir {
+    of_woof(name.as_ref(), &woof.status(), woof.stat().ok().as_ref())
 }
 
 /// The `Dir` of a namespace.
-pub(super) fn of_namespace(name: &str, stat: Option<&Stat>) -> Dir {
-    let dir = Dir::new().set("path", name).set("name", last_part(name)).set("type", "namespace");
+pub(super) fn of_namespace(name: &OsStr, stat: Option<&Stat>) -> Dir {
+    let dir = named(name).set("type", "namespace");
     let mtime = |stat: &Stat| {
         u64::try_from(stat.st_mtime).ok()?.checked_mul(1_000_000_000)?.checked_add(stat.st_mtime_nsec)
     };
@@ -157,8 +169,9 @@ fn with_owner(dir: Dir, stat: Option<&Stat>) -> Dir {
 }
 
 /// The last component of a name.
-pub(super) fn last_part(name: &str) -> &str {
-    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+fn last_part(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    name.get(..end).and_then(|name| name.rsplit(|byte| *byte == b'/').next()).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -176,9 +189,9 @@ mod tests {
         let stat = rustix::fs::stat(&path).unwrap();
         let status =
             Status { recoveries: 1, synced_seqno: 2, held: Some(1), ahead_ns: Some(1), ..woof.status() };
-        let found = of_woof("temp", &status, Some(&stat));
+        let found = of_woof("temp".as_ref(), &status, Some(&stat));
         assert_eq!(found.attrs.len() + 1, FOUND_NAMES.len(), "all of them, and the depth");
-        let place = of_namespace("farm", Some(&stat));
+        let place = of_namespace("farm".as_ref(), Some(&stat));
         for name in found.attrs.keys().chain(place.attrs.keys()) {
             assert!(FOUND_NAMES.contains(&&**name), "{name}");
         }

@@ -4,9 +4,12 @@ use super::selection::{Span, subject};
 use super::{Selection, Sink, attrs};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
+use crate::name::shown;
 use crate::predicate::Predicate;
 use crate::sys::Became;
 use crate::wire::{Dir, Fault, mark};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// How a step ended.
@@ -22,6 +25,7 @@ pub enum Step {
 
 /// A read of one woof in progress.
 pub struct Elements {
+    /// What the woof is called in messages.
     name: String,
     woof: Woof,
     dir: Dir,
@@ -43,19 +47,22 @@ impl Elements {
     ///
     /// # Errors
     /// When there is no such woof or element.
-    pub fn open(path: &Path, name: &str, selection: &Selection) -> Result<Elements> {
-        Elements::of(log::open(path).map_err(|err| err.of(name))?, name, selection)
+    pub fn open(path: &Path, name: impl AsRef<OsStr>, selection: &Selection) -> Result<Elements> {
+        let name = name.as_ref();
+        Elements::of(log::open(path).map_err(|err| err.of(shown(name.as_bytes())))?, name, selection)
     }
 
     /// As [`Elements::open`], of a woof that is open already.
     ///
     /// # Errors
     /// When there is no such element.
-    pub fn of(woof: Woof, name: &str, selection: &Selection) -> Result<Elements> {
+    pub fn of(woof: Woof, name: impl AsRef<OsStr>, selection: &Selection) -> Result<Elements> {
+        let name = name.as_ref();
         let dir = attrs::context(name, woof.options().content);
-        let span = selection.span(&woof, &dir).map_err(|err| err.of(name))?;
+        let name = shown(name.as_bytes());
+        let span = selection.span(&woof, &dir).map_err(|err| err.of(&*name))?;
         Ok(Elements {
-            name: name.to_owned(),
+            name,
             cursor: woof.cursor(span.from),
             left: selection.limit.unwrap_or(u64::MAX),
             marked: selection.follow.is_none(),

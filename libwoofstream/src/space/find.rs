@@ -10,7 +10,7 @@ use super::{Selection, Sink, attrs};
 use crate::error::{Code, Error, Result};
 use crate::limits::FIND_DEPTH_MAX;
 use crate::log::{self, Woof};
-use crate::name::has_state;
+use crate::name::{has_state, shown};
 use crate::predicate::{Predicate, Subject};
 use crate::sys::{self, Spot};
 use crate::wire::{Dir, Fault};
@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,11 +39,18 @@ enum At {
 /// What a walk still has to look at.
 struct Place {
     at: At,
-    /// What it is called in messages.
-    name: String,
+    /// Its path as whoever looks calls it.
+    name: OsString,
     depth: u64,
     /// What lies in its namespace may be told of.
     readable: bool,
+}
+
+impl Place {
+    /// What it is called in messages.
+    fn shown(&self) -> String {
+        shown(self.name.as_bytes())
+    }
 }
 
 /// A walk in progress, in steps, so that who has many walks can serve them in turn.
@@ -89,7 +96,7 @@ impl Walk {
     }
 
     fn new(at: At, name: &str, predicate: Option<&Predicate>, get: bool) -> Walk {
-        let first = Place { at, name: name.to_owned(), depth: 0, readable: true };
+        let first = Place { at, name: name.into(), depth: 0, readable: true };
         Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None }
     }
 
@@ -136,7 +143,7 @@ impl Walk {
         sink: &mut dyn Sink,
         may_read: &mut dyn FnMut(&Arc<OwnedFd>) -> bool,
     ) -> std::result::Result<(), Looked> {
-        let failed = |err| Looked::Failed(place.name.clone(), err);
+        let failed = |err| Looked::Failed(place.shown(), err);
         let dir = match &place.at {
             At::Open(dir) => Arc::clone(dir),
             At::Woof(woof) => {
@@ -174,7 +181,7 @@ impl Walk {
         place: &Place,
         sink: &mut dyn Sink,
     ) -> std::result::Result<Option<()>, Looked> {
-        let found = spot.look().map_err(|err| Looked::Failed(place.name.clone(), err))?;
+        let found = spot.look().map_err(|err| Looked::Failed(place.shown(), err))?;
         match FileType::from_raw_mode(found.st_mode) {
             FileType::Directory => return Ok(Some(())),
             FileType::RegularFile if place.readable => self.file(spot, place, sink)?,
@@ -184,16 +191,15 @@ impl Walk {
     }
 
     fn file(&mut self, spot: Spot<'_>, place: &Place, sink: &mut dyn Sink) -> Result<()> {
-        let name = &*place.name;
         match is_woof(spot) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(err) => return sink.fault(&Fault::from(&Error::io(name, "open", err))),
+            Err(err) => return sink.fault(&Fault::from(&Error::io(place.shown(), "open", err))),
         }
         match log::open_at(spot) {
             Ok(woof) => self.woof(woof, place, sink),
-            Err(err) => sink.fault(&Fault::from(&err.of(name))),
+            Err(err) => sink.fault(&Fault::from(&err.of(place.shown()))),
         }
     }
 
@@ -237,17 +243,18 @@ impl Walk {
         }
         if place.depth >= FIND_DEPTH_MAX {
             let text = format!("{FIND_DEPTH_MAX} directories deep: what is below is not looked at");
-            return sink.fault(&Fault::from(&Error::new(Code::TooLarge, &*place.name, text)));
+            return sink.fault(&Fault::from(&Error::new(Code::TooLarge, place.shown(), text)));
         }
+        let shown = place.shown();
         match names_in(&open) {
             Ok(names) => self.rest.extend(names.into_iter().rev().map(|name| Place {
-                name: join(Path::new(&place.name), &name).to_string_lossy().into_owned(),
+                name: join(Path::new(&place.name), &name).into_os_string(),
                 at: At::In(Arc::clone(&open), name),
                 depth: place.depth + 1,
                 readable,
             })),
             Err(_) if !readable => {}
-            Err(err) => sink.fault(&Fault::from(&Error::io(&*place.name, "read directory", err)))?,
+            Err(err) => sink.fault(&Fault::from(&Error::io(shown, "read directory", err)))?,
         }
         Ok(())
     }

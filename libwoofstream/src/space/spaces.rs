@@ -17,9 +17,9 @@ use crate::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes};
 use crate::limits::UNION_NAMES_MAX;
 use crate::log::{ChangedTimes, Given, Stamp};
-use crate::name::{Address, Host};
+use crate::name::{Address, Host, shown};
 use crate::predicate::Predicate;
-use crate::wire::{Dir, Fault};
+use crate::wire::{Dir, Fault, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -300,23 +300,28 @@ struct Names<'a> {
 
 impl Names<'_> {
     /// A name of what is at or below the given one, as the user would type it; `None` for one that stays.
-    fn back(&self, name: &str) -> Option<String> {
+    fn back(&self, name: &[u8]) -> Option<Vec<u8>> {
         // What is about a server and none of its names is called as it is.
-        if self.given == self.typed || name.starts_with(crate::name::REMOTE) {
+        if self.given == self.typed || name.starts_with(crate::name::REMOTE.as_bytes()) {
             return None;
         }
         if self.given.is_empty() && !name.is_empty() {
-            return Some(format!("{}/{name}", self.typed.trim_end_matches('/')));
+            return Some([self.typed.trim_end_matches('/').as_bytes(), b"/", name].concat());
         }
-        let rest = name.strip_prefix(self.given.trim_end_matches('/'))?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| match rest {
-            "" => self.typed.to_owned(),
-            rest => format!("{}{rest}", self.typed.trim_end_matches('/')),
+        let rest = name.strip_prefix(self.given.trim_end_matches('/').as_bytes())?;
+        (rest.is_empty() || rest.starts_with(b"/")).then(|| match rest {
+            [] => self.typed.as_bytes().to_vec(),
+            rest => [self.typed.trim_end_matches('/').as_bytes(), rest].concat(),
         })
     }
 
+    /// As [`Names::back`], of a name in a message.
+    fn back_in_words(&self, name: &str) -> Option<String> {
+        self.back(name.as_bytes()).map(|name| shown(&name))
+    }
+
     fn error(&self, err: Error) -> Error {
-        match self.back(err.object()) {
+        match self.back_in_words(err.object()) {
             Some(object) => err.of(object),
             None => err,
         }
@@ -330,8 +335,8 @@ impl Names<'_> {
     }
 
     fn dir(&self, dir: &Dir) -> Option<Dir> {
-        let path = self.back(dir.text("path")?)?;
-        Some(dir.clone().set("path", path))
+        let path = self.back(dir.name("path")?)?;
+        Some(dir.clone().set("path", Value::of_name(path)))
     }
 }
 
@@ -340,11 +345,11 @@ struct Renamed<'a> {
     names: Names<'a>,
     sink: &'a mut dyn Sink,
     /// The names that other targets have shown; `None` where there is one target.
-    seen: Option<HashSet<String>>,
+    seen: Option<HashSet<Vec<u8>>>,
     /// What comes is of a name that another target has shown.
     again: bool,
     /// What this target shows, so that it is not taken for what another one has shown.
-    shown: Vec<String>,
+    shown: Vec<Vec<u8>>,
     /// The sink takes no more, so the error is none of the source.
     failed: bool,
 }
@@ -354,7 +359,7 @@ impl<'a> Renamed<'a> {
         Renamed { names, sink, seen: None, again: false, shown: Vec::new(), failed: false }
     }
 
-    fn finish(self) -> Option<HashSet<String>> {
+    fn finish(self) -> Option<HashSet<Vec<u8>>> {
         let Renamed { seen, shown, .. } = self;
         seen.map(|mut seen| {
             seen.extend(shown);
@@ -381,7 +386,7 @@ impl Sink for Renamed<'_> {
     fn dir(&mut self, dir: &Dir) -> Result<()> {
         let renamed = self.names.dir(dir);
         let dir = renamed.as_ref().unwrap_or(dir);
-        if let (Some(seen), Some(path)) = (&self.seen, dir.text("path")) {
+        if let (Some(seen), Some(path)) = (&self.seen, dir.name("path")) {
             self.again = seen.contains(path);
             if self.again {
                 return Ok(());
@@ -403,7 +408,7 @@ impl Sink for Renamed<'_> {
     }
 
     fn fault(&mut self, fault: &Fault) -> Result<()> {
-        let done = match self.names.back(&fault.object) {
+        let done = match self.names.back_in_words(&fault.object) {
             Some(object) => self.sink.fault(&Fault { object, ..fault.clone() }),
             None => self.sink.fault(fault),
         };

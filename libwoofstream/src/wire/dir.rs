@@ -49,6 +49,15 @@ impl Dir {
         }
     }
 
+    /// The bytes of an attribute that is a name: text, or bytes where the name is not UTF-8.
+    pub fn name(&self, name: &str) -> Option<&[u8]> {
+        match self.attrs.get(name)? {
+            Value::Text(text) => Some(text.as_bytes()),
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// An attribute that is an integer and fits.
     pub fn int(&self, name: &str) -> Option<i64> {
         match *self.attrs.get(name)? {

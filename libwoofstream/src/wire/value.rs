@@ -33,6 +33,11 @@ pub enum Value {
 }
 
 impl Value {
+    /// A name: text, or bytes where it is not UTF-8, so that every byte of it is kept.
+    pub fn of_name(name: Vec<u8>) -> Value {
+        String::from_utf8(name).map_or_else(|err| Value::Bytes(err.into_bytes()), Value::Text)
+    }
+
     /// Whether the value has at most `levels` of lists and maps in one another.
     pub(super) fn fits(&self, levels: usize) -> bool {
         let below = |inner: &Value| inner.fits(levels - 1);
