@@ -62,6 +62,7 @@ fn run(args: &Args, env: &mut Env, out: &mut Output) -> Run {
         handler: args.text("handler").map(str::to_owned),
         // A handler is told how deep it is, and so passes it on.
         depth: std::env::var("WOOF_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0),
+        seal: std::env::var("WOOF_DEPTH_SEAL").ok(),
         wait: args.number("wait-handlers").map_or(Duration::ZERO, Duration::from_nanos),
     };
     let keep_times = match (args.has("keep-times"), args.has("new-times")) {

@@ -189,6 +189,7 @@ impl Woofs {
         put.set_trigger(&Trigger {
             handler: handler.map(str::to_owned),
             depth: self.depth,
+            seal: std::env::var("WOOF_DEPTH_SEAL").ok(),
             wait: Duration::ZERO,
         })?;
         let mut element = Vec::new();

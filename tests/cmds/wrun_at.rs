@@ -89,7 +89,7 @@ fn a_handler_finds_its_arguments_who_asked_and_nothing_of_ours() {
     handler(
         &sandbox,
         "say.sh",
-        "printf '<%s>' \"$@\"; echo; pwd; env | grep -v '^PWD=\\|^_=\\|^SHLVL=' | sort",
+        "printf '<%s>' \"$@\"; echo; pwd; env | grep -v '^PWD=\\|^_=\\|^SHLVL=\\|^WOOF_DEPTH_SEAL=' | sort",
     );
     let serving = serving(&sandbox, &[]);
     let user = sandbox.sh("id -un").done().trim().to_owned();

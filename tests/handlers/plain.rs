@@ -67,6 +67,7 @@ fn a_handler_has_a_clean_environment_and_its_element() {
             "WOOF_ATTEMPT",
             "WOOF_CAUSE",
             "WOOF_DEPTH",
+            "WOOF_DEPTH_SEAL",
             "WOOF_NAME",
             "WOOF_NAMESPACE",
             "WOOF_SEQNO",

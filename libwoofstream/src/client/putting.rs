@@ -164,6 +164,7 @@ impl Putting {
             made: self.made,
             handler: self.trigger.handler.clone(),
             depth: self.trigger.depth,
+            seal: self.trigger.seal.clone(),
             times: self.times,
         }))?;
         // From now on something of this put can be there.

@@ -1,12 +1,14 @@
 //! The environment of a handler: all of it but `PATH`, which the place where it runs has.
 
 use super::run::Run;
+use super::seals::Seals;
 
 /// The variables of a run; `namespace` is where the handler finds its namespace.
-pub(super) fn variables(run: &Run<'_>, namespace: &str) -> Vec<(&'static str, String)> {
+pub(super) fn variables(run: &Run<'_>, namespace: &str, seals: &Seals) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("WOOF_NAMESPACE", namespace.to_owned()),
         ("WOOF_DEPTH", run.depth.to_string()),
+        ("WOOF_DEPTH_SEAL", seals.of(run.depth)),
         ("WOOF_TRIGGER", run.trigger.to_owned()),
     ];
     if !run.binding.woof.is_empty() && run.attempt.is_none() {

@@ -34,6 +34,7 @@ mod record;
 mod run;
 mod runner;
 mod runners;
+mod seals;
 mod serve;
 mod shared;
 mod stream;

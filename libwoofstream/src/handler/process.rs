@@ -9,6 +9,7 @@ use super::groups::Groups;
 use super::program::{not_started, program};
 use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
+use super::seals::Seals;
 use crate::limits::HANDLER_DESCRIPTORS_MAX;
 use crate::sys;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit};
@@ -22,12 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs handlers as processes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct ProcessRunner {
     /// The `PATH` of handlers.
     pub(super) path: OsString,
     /// What of it runs, and of others.
     pub(super) groups: Arc<Groups>,
+    /// By which it is known how deep a handler is.
+    pub(super) seals: Arc<Seals>,
 }
 
 /// Why a handler that was killed, or not started, is not to blame.
@@ -42,7 +45,7 @@ impl Runner for ProcessRunner {
         let mut command = program.command().map_err(failed)?;
         command.args(run.args);
         command.env_clear().env("PATH", &self.path);
-        command.envs(environment::variables(run, ""));
+        command.envs(environment::variables(run, "", &self.seals));
         // As it is, whatever it is made of.
         command.env("WOOF_NAMESPACE", run.namespace);
         command.current_dir(sys::link_to(namespace.dir()));

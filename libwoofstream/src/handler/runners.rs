@@ -15,6 +15,7 @@ use super::process::{Mark, ProcessRunner, kill_left};
 use super::program::program;
 use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
+use super::seals::Seals;
 use crate::error::{Code, Error, Result};
 use crate::name::{STATE_DIR, StateDir};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -59,6 +60,7 @@ pub struct Runners {
     options: RunOptions,
     /// What of all of them runs as processes.
     groups: Arc<Groups>,
+    seals: Arc<Seals>,
     known: Mutex<HashMap<PathBuf, Arc<NamespaceRunner>>>,
 }
 
@@ -71,7 +73,8 @@ impl std::fmt::Debug for Runners {
 impl Runners {
     /// None yet.
     pub fn new(options: RunOptions) -> Runners {
-        Runners { options, groups: Arc::default(), known: Mutex::default() }
+        let seals = Arc::new(Seals::new());
+        Runners { options, groups: Arc::default(), seals, known: Mutex::default() }
     }
 
     /// The runner of a namespace, given by its directory. Its container ends with [`Runners::end_all`], or with these.
@@ -101,12 +104,22 @@ impl Runners {
             namespace: namespace.to_owned(),
             above: namespace.parent().map(|above| self.known(known, above)),
             options: self.options.clone(),
-            process: ProcessRunner { path: self.options.path.clone(), groups: Arc::clone(&self.groups) },
+            process: ProcessRunner {
+                path: self.options.path.clone(),
+                groups: Arc::clone(&self.groups),
+                seals: Arc::clone(&self.seals),
+            },
             state: Mutex::default(),
             stop: Arc::default(),
         });
         known.insert(namespace.to_owned(), Arc::clone(&runner));
         runner
+    }
+
+    /// Whether a handler that runs by these was told that it is so deep, and given this seal for it.
+    #[cfg(feature = "net")]
+    pub(crate) fn told_depth(&self, depth: u8, seal: &str) -> bool {
+        self.seals.is(depth, seal)
     }
 
     /// Has nobody wait any more for containers that are starting; none is started from now on.
@@ -173,7 +186,7 @@ impl Runner for NamespaceRunner {
         let dir = inside(run.namespace)?;
         let program = Program {
             argv: std::iter::once(inside(path)?).chain(run.args.iter().cloned()).collect(),
-            env: environment::variables(run, &dir)
+            env: environment::variables(run, &dir, &self.process.seals)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),

@@ -89,6 +89,9 @@ pub struct Put {
     /// How many handlers led to this put.
     #[serde(skip_serializing_if = "is_zero")]
     pub depth: u8,
+    /// What the handler was given with its depth, where it is one of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
     /// The elements have times of their own.
     #[serde(skip_serializing_if = "is_false")]
     pub times: bool,
@@ -302,6 +305,8 @@ mod tests {
                 name: name(),
                 writer: u64::MAX,
                 resume: Some(7),
+                depth: 3,
+                seal: Some("5ea1".to_owned()),
                 times: true,
                 ..Put::default()
             }),

@@ -6,6 +6,7 @@
 
 use super::answer::{Answer, about, missing};
 use super::connection::{Context, Progress};
+use super::place::Place;
 use super::site::Site;
 use super::spare;
 use super::writers::Turn;
@@ -131,7 +132,8 @@ impl Putting {
                     .map_err(|err| err.of(name))?
             }
         };
-        appender.set_mark(Mark::new(handler, request.depth));
+        let depth = depth(context, &place, request);
+        appender.set_mark(Mark::new(handler, depth));
         // Taken before it is looked what is there, and given back by `close`: nothing fails from here on.
         let key = (woof.identity().map_err(|err| err.of(name))?, request.writer);
         let Some(turn) = site.writers.take(key, request.resume.is_none()) else {
@@ -500,6 +502,18 @@ fn opened(out: &mut Answer, woof: &Woof, made: u64, element_max: usize, content:
     }
     data.push(content as u8);
     app(out, answer::OPENED, &data);
+}
+
+/// How many handlers led to a put, as far as the client is to be believed. Elements of the greatest depth have no handler run, so only those count who may have handlers
+/// run, or who are handlers that this server started.
+fn depth(context: &Context<'_>, place: &Place<'_>, request: &net::Put) -> u8 {
+    let (site, depth) = (context.site, request.depth);
+    let is_told = || {
+        let seal = request.seal.as_deref().unwrap_or_default();
+        site.runners().is_some_and(|runners| runners.told_depth(depth, seal))
+    };
+    let is_believed = depth > 0 && (is_told() || site.may(context.peer, place.namespace(), Right::Trigger));
+    if is_believed { depth } else { 0 }
 }
 
 /// Answers that the newest element is ahead of the clock.

@@ -97,6 +97,8 @@ pub struct Trigger {
     pub handler: Option<String>,
     /// How many handlers led to this put.
     pub depth: u8,
+    /// By which the server that told a handler its depth knows that again.
+    pub seal: Option<String>,
     /// How long each append waits where the woof is full of elements whose handlers are not done.
     pub wait: std::time::Duration,
 }

@@ -1,11 +1,15 @@
 //! Who may do what: a right that is missing is named, and what may not be read is not told of.
 
-use crate::direct::{Client, site};
+use crate::direct::{Client, DATA, END, frame, open, owner, site};
 use crate::world::directory;
 use libwoofstream::access::{AccessList, Change, Peer};
+use libwoofstream::handler::{RunOptions, Runners};
 use libwoofstream::log;
-use libwoofstream::net::{Access, Create, Find, Named, Put, Read, Request, Run};
-use libwoofstream::server::Limits;
+use libwoofstream::net::{Access, Create, Find, GREETING, Named, Put, Read, Request, Run};
+use libwoofstream::server::{Limits, Site};
+use libwoofstream::wire::encode;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 
 /// Somebody who is not the owner.
 fn stranger() -> Peer {
@@ -164,4 +168,71 @@ fn a_symbolic_link_gives_no_rights_where_it_leads_to() {
         assert!(answer.contains("denied"), "{request:?}: {answer}");
     }
     assert!(dir.path().join("farm/plain/secret").exists());
+}
+
+/// Puts an element that claims to be so deep; the depth that it got.
+fn depth_of(site: &Arc<Site>, dir: &std::path::Path, depth: u8, seal: Option<&str>, writer: u64) -> u8 {
+    let mut elements = Vec::new();
+    encode::preamble(&mut elements);
+    encode::elem(&mut elements, 1, 0, b"1");
+    encode::end(&mut elements, Ok(()));
+    let put = Request::Put(Put {
+        name: "farm/temp".into(),
+        content: "text".into(),
+        writer,
+        depth,
+        seal: seal.map(str::to_owned),
+        ..Put::default()
+    });
+    let mut client = Client::new(site, stranger());
+    let sent = [&GREETING[..], &open(1, 1 << 20, &put), &frame(DATA, 1, &elements), &frame(END, 1, &[])];
+    client.send(&sent.concat()).unwrap();
+    let (answer, _) = client.answer(1);
+    assert!(answer.contains("woof.in"), "{answer}");
+    let woof = log::open(&dir.join("farm/temp")).unwrap();
+    match woof.cursor(woof.next_seqno() - 1).next() {
+        Some(log::Item::Elem { mark, .. }) => mark.depth(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn depth_is_believed_of_handlers_of_the_server_and_of_who_may_have_some_run() {
+    let dir = directory();
+    let site = site(dir.path(), Limits::default());
+    let farm = dir.path().join("farm");
+    std::fs::create_dir(farm.join("handlers")).unwrap();
+    std::fs::write(farm.join("handlers/seal"), "#!/bin/sh\necho \"seal-$WOOF_DEPTH-$WOOF_DEPTH_SEAL-\"\n")
+        .unwrap();
+    std::fs::set_permissions(farm.join("handlers/seal"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    grant(&farm, "grant user mallory put read");
+    let mut writer = 0;
+    let mut depth_of = |depth, seal: Option<&str>| {
+        writer += 1;
+        depth_of(&site, dir.path(), depth, seal, writer)
+    };
+    // Before there are any handlers, and after.
+    assert_eq!(depth_of(15, Some("")), 0);
+    site.run_handlers(Arc::new(Runners::new(RunOptions::new("/usr/bin:/bin"))));
+    for depth in [1, 14, 15, 16, 255] {
+        for seal in [None, Some(""), Some("0"), Some("00000000000000000000000000000000")] {
+            assert_eq!(depth_of(depth, seal), 0, "{depth} {seal:?}");
+        }
+    }
+    let run = Request::Run(Run { name: "farm".into(), handler: "seal".into(), depth: 2, ..Run::default() });
+    let mut client = Client::new(&site, owner(dir.path()));
+    client.send(&[&GREETING[..], &open(1, 1 << 20, &run), &frame(END, 1, &[])].concat()).unwrap();
+    let mut frames = client.take();
+    while !frames.iter().any(|frame| frame.kind == END) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        client.server.wake(1);
+        frames.extend(client.take());
+    }
+    let said: String = frames.iter().map(crate::direct::text).collect();
+    let seal = said.split_once("seal-3-").unwrap().1.split('-').next().unwrap().to_owned();
+    assert_eq!(depth_of(3, Some(&seal)), 3);
+    // It is of that depth, and of this server.
+    assert_eq!((depth_of(15, Some(&seal)), depth_of(2, Some(&seal)), depth_of(3, None)), (0, 0, 0));
+    grant(&farm, "grant user mallory trigger");
+    assert_eq!((depth_of(15, None), depth_of(255, None), depth_of(1, Some("x"))), (15, 15, 1));
 }
