@@ -3,13 +3,16 @@
 use crate::support::names;
 use crate::support::prelude::*;
 use clap::builder::PossibleValuesParser;
+use libwoofstream::error;
 use libwoofstream::name::{Place, place};
 use libwoofstream::space::{Resolved, Target, table};
+use libwoofstream::sys::{Spot, Temporary};
 use libwoofstream::wire::Value;
-use libwoofstream::{error, sys};
-use std::fs::{self, File};
+use rustix::fs::Mode;
+use std::fs::{self, DirBuilder, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 pub(crate) const COMMAND: Command = Command {
     name: "wns",
@@ -148,7 +151,11 @@ fn edit(change: impl FnOnce(&str) -> error::Result<Option<String>>) -> Result<bo
     // A link is kept: what it leads to is changed.
     let path = fs::canonicalize(&path).unwrap_or(path);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    fs::create_dir_all(&dir)
+    // Keys may come to lie in it, which nobody else is to exchange.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&dir)
         .map_err(|err| Error::io(dir.display().to_string(), "make the directory", err))?;
     // The directory is locked, so that of two who change the table none undoes what the other did.
     let locked = File::open(&dir)
@@ -166,19 +173,14 @@ fn edit(change: impl FnOnce(&str) -> error::Result<Option<String>>) -> Result<bo
 
 /// Puts a whole file into the place of `path`.
 fn replace(path: &Path, dir: &Path, text: &str) -> std::io::Result<()> {
-    let passing: PathBuf = dir.join(format!(".new-names-{:016x}", sys::random_u64()));
     let mode = fs::metadata(path).ok().map(|meta| meta.permissions());
-    let made = File::create_new(&passing).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        if let Some(mode) = mode {
-            file.set_permissions(mode)?;
-        }
-        file.sync_all()?;
-        fs::rename(&passing, path)
-    });
-    if made.is_err() {
-        let _ = fs::remove_file(&passing);
+    let fresh = Temporary::make(Spot::at(path), Mode::from_raw_mode(0o666))?;
+    let mut file = fresh.file();
+    file.write_all(text.as_bytes())?;
+    if let Some(mode) = mode {
+        file.set_permissions(mode)?;
     }
-    made?;
+    file.sync_all()?;
+    fresh.take_name(true)?;
     File::open(dir)?.sync_all()
 }

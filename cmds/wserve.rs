@@ -8,6 +8,7 @@ use crate::support::prelude::*;
 use libwoofstream::handler::container::{Container, Settings};
 use libwoofstream::handler::{self, Dispatchers, RunOptions, Runners};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
+use libwoofstream::name::STATE_DIR;
 use libwoofstream::server::{Limits, Listener, Server, Site};
 use libwoofstream::space::Stop;
 use libwoofstream::sys;
@@ -15,6 +16,7 @@ use sd_notify::NotifyState;
 use signals::Signals;
 use sockets::Passed;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,9 @@ pub(crate) const COMMAND: Command = Command {
 
 /// So much of a request may come with the first flight of a resumed session, in bytes.
 const EARLY_DATA_MAX: u32 = 16 << 10;
+
+/// The file in the state directory of what is served that has the newest list of what is revoked.
+const NEWEST_LIST: &str = "revoked.pem";
 
 /// So many TLS sessions are kept for resumption.
 const SESSIONS: usize = 2048;
@@ -186,7 +191,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         listeners.push(Listener::Unix(listener));
         own
     });
-    let addresses = serve_tcp(tcp, args, &mut listeners)?;
+    let addresses = serve_tcp(tcp, site.root(), args, &mut listeners)?;
     let metrics = match args.text("metrics") {
         Some(address) => {
             let listener = sockets::tcp(&sockets::metrics_address(address), false)?;
@@ -246,6 +251,7 @@ fn run_options(args: &Args) -> Result<RunOptions, Failure> {
 /// Has TCP sockets served, with TLS unless that was declined; their addresses.
 fn serve_tcp(
     tcp: Vec<TcpListener>,
+    root: &Path,
     args: &Args,
     listeners: &mut Vec<Listener>,
 ) -> Result<Vec<String>, Failure> {
@@ -258,6 +264,7 @@ fn serve_tcp(
             names: own_names(&addresses),
             early_data_max: EARLY_DATA_MAX,
             sessions: SESSIONS,
+            remember: Some(root.join(STATE_DIR).join(NEWEST_LIST)),
         };
         let keys = Arc::new(ServerKeys::new(crate::support::keys::store(args)?, options)?);
         listeners.extend(tcp.into_iter().map(|listener| Listener::Tls(listener, Arc::clone(&keys))));

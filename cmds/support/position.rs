@@ -34,9 +34,10 @@ pub(crate) use moved::{Arrivals, Moved, NotMoved, is_not_moved, writer_of};
 use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::space::{Space as _, Spaces, Target};
+use libwoofstream::sys::{Spot, Temporary};
 use libwoofstream::{sys, wire};
 use record::{Locked, Record, Token};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -284,17 +285,14 @@ fn hold(path: &Path, name: &str, first: &str) -> Result<File> {
 /// Makes the file under a passing name and gives it its own when it is whole. Somebody else may have made it by then.
 fn make(path: &Path, text: &str) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let passing = dir.join(format!(".new-position-{:016x}", sys::random_u64()));
-    let made = File::create_new(&passing).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        match fs::hard_link(&passing, path) {
-            Err(err) if err.kind() == ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
-    let _ = fs::remove_file(&passing);
-    made?;
+    let fresh = Temporary::make(Spot::at(path), Mode::from_raw_mode(0o666))?;
+    let mut file = fresh.file();
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    match fresh.take_name(false) {
+        Err(err) if err.kind() == ErrorKind::AlreadyExists => {}
+        named => named?,
+    }
     File::open(dir)?.sync_all()
 }
 

@@ -27,8 +27,13 @@ fn a_resumed_session_is_served_before_its_handshake_is_complete() {
     let site = Site::open(&root, Limits::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bound = listener.local_addr().unwrap();
-    let options =
-        ServerOptions { host: None, names: own_names(&[bound]), early_data_max: 16 << 10, sessions: 64 };
+    let options = ServerOptions {
+        host: None,
+        names: own_names(&[bound]),
+        early_data_max: 16 << 10,
+        sessions: 64,
+        remember: None,
+    };
     let keys = Arc::new(ServerKeys::new(store, options).unwrap());
     let server = Server::new(Arc::clone(&site));
     let running = {

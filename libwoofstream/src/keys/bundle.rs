@@ -8,10 +8,9 @@ use super::cert::{self, Certificate, Kind};
 use super::files::{self, Pem};
 use super::issue;
 use super::revoked::Revoked;
-use super::store::Store;
+use super::store::{AUTHORITY, REVOKED, Store, pem};
 use crate::error::{Code, Error, Result};
 use crate::limits::KEY_FILE_MAX;
-use crate::sys;
 use std::io::Read;
 
 impl Store {
@@ -45,7 +44,7 @@ impl Store {
             return Err(Error::new(Code::TooLarge, "", format!("larger than {KEY_FILE_MAX} bytes")));
         }
         let parts = Parts::read(&text)?;
-        let _lock = self.lock()?;
+        let (dir, _lock) = self.lock()?;
         let here = match self.authority() {
             Ok(here) => Some(here),
             Err(err) if err.code() == Code::NotFound => None,
@@ -60,19 +59,18 @@ impl Store {
             return Err(Error::new(Code::Exists, self.shown(), text));
         }
         if let Some((certificate, der, key)) = &parts.certificate {
-            self.make_dir(certificate.kind)?;
             let text = format!("{}{}", files::cert_pem(der), files::key_pem(key));
-            sys::replace(&self.path(certificate.kind, &certificate.name), text.as_bytes(), 0o600)?;
+            self.dir_for(certificate.kind)?.write(&pem(&certificate.name), &text, 0o600)?;
         }
         let newer = match &here {
             Some(here) => self.revoked(here).map_or(true, |ours| ours.number < parts.revoked.number),
             None => true,
         };
         if newer {
-            sys::replace(&self.revoked_path(), files::list_pem(&parts.list).as_bytes(), 0o644)?;
+            dir.write(REVOKED, &files::list_pem(&parts.list), 0o644)?;
         }
         if here.is_none() {
-            sys::replace(&self.authority_path(), files::cert_pem(&parts.authority).as_bytes(), 0o644)?;
+            dir.write(AUTHORITY, &files::cert_pem(&parts.authority), 0o644)?;
         }
         Ok(parts.certificate.map(|(certificate, ..)| certificate))
     }

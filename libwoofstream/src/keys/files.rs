@@ -1,13 +1,8 @@
-//! The files of a store, as they are read: PEM, bounded, and keys only where nobody else can read them.
-//!
-//! Failure contract: errors name the file.
+//! What is in the files of a store: PEM.
 
 use crate::error::{Code, Error, Result};
-use crate::limits::KEY_FILE_MAX;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// The parts of a PEM file.
@@ -87,40 +82,6 @@ pub(super) fn list_pem(der: &[u8]) -> String {
 fn encode(label: &str, der: &[u8]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new(label, der), config)
-}
-
-/// Reads a file that holds no key.
-pub(super) fn read_public(path: &Path) -> Result<Vec<u8>> {
-    read(path, false)
-}
-
-/// Reads a file that holds a key.
-///
-/// # Errors
-/// [`Code::Denied`] when others may read or write it.
-pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>> {
-    read(path, true)
-}
-
-fn read(path: &Path, secret: bool) -> Result<Vec<u8>> {
-    let shown = || path.display().to_string();
-    let file = File::open(path).map_err(|err| Error::io(shown(), "read", err))?;
-    let meta = file.metadata().map_err(|err| Error::io(shown(), "read", err))?;
-    if !meta.is_file() {
-        return Err(Error::new(Code::Invalid, shown(), "not a file"));
-    }
-    let mode = meta.permissions().mode() & 0o7777;
-    if secret && mode & 0o066 != 0 {
-        let (path, how) = (path.display(), if mode & 0o044 != 0 { "readable" } else { "writable" });
-        let text = format!("key file {path} is {how} by others (mode {mode:04o}): chmod 600 {path}");
-        return Err(Error::new(Code::Denied, "", text));
-    }
-    let mut bytes = Vec::new();
-    file.take(KEY_FILE_MAX + 1).read_to_end(&mut bytes).map_err(|err| Error::io(shown(), "read", err))?;
-    if bytes.len() as u64 > KEY_FILE_MAX {
-        return Err(Error::new(Code::TooLarge, shown(), format!("larger than {KEY_FILE_MAX} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// What tells one state of a file from another, without reading it; `None` where there is none.

@@ -7,7 +7,7 @@
 //!
 //! Synchronous, and without sockets. Its callers bring the directory and names; it reads the clock.
 //!
-//! Failure contract: a key that others could read is refused. What is wrong with a certificate has its own words ([`explain`]).
+//! Failure contract: a key that others could read is refused, and so is whatever of a store others could change. What is wrong with a certificate has its own words ([`explain`]).
 //! Files are replaced whole, so that nobody reads half a key; two writers wait for each other.
 
 mod bundle;
@@ -16,6 +16,7 @@ mod client;
 mod explain;
 mod files;
 mod issue;
+mod place;
 mod revoked;
 mod server;
 mod store;

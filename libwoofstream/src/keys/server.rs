@@ -1,21 +1,24 @@
 //! TLS of a server: its certificate, whom it lets in, and both made anew when the files of the store change.
 //!
 //! Failure contract: a store that became unreadable changes nothing: what was read last stays in force, and
-//! [`ServerKeys::reload`] says why. A resumed session is looked at like a new one ([`ServerKeys::admit`]): TLS itself does not look at
+//! [`ServerKeys::reload`] says why. What was revoked stays so, whatever list is put into the store. A resumed session is looked at like a new one ([`ServerKeys::admit`]): TLS itself does not look at
 //! its certificate again.
 
 use super::cert::{self, Certificate, Kind, Serial};
-use super::files::{self, Stamp};
+use super::files::{self, Pem, Stamp};
 use super::issue::Terms;
+use super::place;
 use super::revoked::Revoked;
 use super::store::Store;
 use super::tls;
 use crate::access::Peer;
 use crate::error::{Code, Error, Result};
+use crate::sys;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many connections a client can make with the session of one.
@@ -36,6 +39,8 @@ pub struct ServerOptions {
     pub early_data_max: u32,
     /// How many sessions are kept for resumption, in memory. A session is resumed once.
     pub sessions: usize,
+    /// The file in which the newest list of what is revoked is kept, so that a server that was started again takes no older one.
+    pub remember: Option<PathBuf>,
 }
 
 /// The TLS configuration of a server, always as the store has it.
@@ -50,6 +55,8 @@ pub struct ServerKeys {
 struct State {
     config: Arc<ServerConfig>,
     revoked: Revoked,
+    /// The newest list, in DER.
+    list: Vec<u8>,
     authority: Vec<u8>,
     sessions: Arc<dyn StoresServerSessions>,
     /// When a certificate that was made here is to be made anew, in seconds since 1970.
@@ -132,8 +139,20 @@ impl State {
         // The stamps come first: what changes while the files are read is read again the next time.
         let stamps = stamps(store, options);
         let authority = store.valid_authority()?;
-        let revoked = store.revoked(&authority)?;
+        let known = match old {
+            Some(old) if old.authority == authority => Some((old.list.clone(), old.revoked.clone())),
+            _ => options.remember.as_deref().and_then(|file| remembered(file, &authority)),
+        };
         let list = store.revoked_der()?;
+        let revoked = Revoked::read(&list, &authority)
+            .map_err(|err| err.of(store.revoked_path().display().to_string()))?;
+        let is_newest = known.as_ref().is_none_or(|(_, known)| revoked.number > known.number);
+        let (list, revoked) = never_back(store, known, (list, revoked));
+        if let Some(file) = options.remember.as_deref().filter(|_| is_newest)
+            && let Err(err) = sys::replace(file, files::list_pem(&list).as_bytes(), 0o644)
+        {
+            tracing::error!(error = %err, "which list of what is revoked is the newest will not be known after a restart");
+        }
         let (der, key, renew) = host_certificate(store, options, &authority, &revoked)?;
         let sessions = match old {
             // A session of another authority must not be resumed.
@@ -141,8 +160,42 @@ impl State {
             _ => ServerSessionMemoryCache::new(options.sessions),
         };
         let config = config(&authority, &list, der, key, options.early_data_max, sessions.clone())?;
-        Ok(State { config: Arc::new(config), revoked, authority, sessions, renew, stamps })
+        Ok(State { config: Arc::new(config), revoked, list, authority, sessions, renew, stamps })
     }
+}
+
+/// The list of what is revoked that was kept, where it is one of this authority.
+fn remembered(file: &Path, authority: &[u8]) -> Option<(Vec<u8>, Revoked)> {
+    let list = Pem::parse(&place::read_signed(file).ok()?).and_then(Pem::list).ok()?;
+    let revoked = Revoked::read(&list, authority).ok()?;
+    Some((list, revoked))
+}
+
+/// What is revoked by the list of the store, and by the one that was in force. The newer list is in force, and what was revoked once stays so: a store that is
+/// put back as it was, by who has an old copy of it or from a backup, lets nobody in again.
+fn never_back(
+    store: &Store,
+    known: Option<(Vec<u8>, Revoked)>,
+    (list, mut revoked): (Vec<u8>, Revoked),
+) -> (Vec<u8>, Revoked) {
+    let Some((known_list, known)) = known else { return (list, revoked) };
+    let (number, newest) = (revoked.number, known.number);
+    let before = revoked.serials.len();
+    for (serial, at) in known.serials {
+        revoked.serials.entry(serial).or_insert(at);
+    }
+    let missing = revoked.serials.len() - before;
+    if number < newest || missing > 0 {
+        tracing::error!(
+            list = %store.revoked_path().display(),
+            number,
+            newest,
+            missing,
+            "the list of what is revoked is older than one before: what that one had stays revoked (wkey import takes in the newest that wkey export gives)"
+        );
+    }
+    revoked.number = number.max(newest);
+    (if number < newest { known_list } else { list }, revoked)
 }
 
 /// The configuration of a server with this certificate and key.

@@ -12,18 +12,23 @@
 //! place, so that a kill between the two leaves less that is valid and never more.
 
 use super::cert::{self, Certificate, Kind, Serial};
-use super::files::{self, Pem};
+use super::files::Pem;
 use super::issue::{self, Authority, Made, Terms};
+use super::place::Dir;
 use super::revoked::Revoked;
 use crate::access::check_name;
 use crate::error::{Code, Error, Result};
 use crate::limits::{DAYS_MAX, GROUPS_MAX, HOST_NAMES_MAX};
 use crate::sys;
-use rustix::fs::FlockOperation;
 use rustls::pki_types::ServerName;
 use std::fs::{DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+/// The files of a store.
+pub(super) const AUTHORITY: &str = "authority.pem";
+const AUTHORITY_KEY: &str = "authority.key";
+pub(super) const REVOKED: &str = "revoked.pem";
 
 /// How long an authority is valid, in days.
 const AUTHORITY_DAYS: u32 = 3650;
@@ -88,8 +93,8 @@ impl Store {
             );
             return Err(Error::new(Code::Invalid, format!("{name:?}"), text));
         }
-        let _lock = self.lock()?;
-        if self.authority_path().symlink_metadata().is_ok() {
+        let (dir, _lock) = self.lock()?;
+        if dir.has(AUTHORITY) {
             return Err(Error::new(Code::Exists, self.shown(), "there is an authority already"));
         }
         // Two authorities of one name must not be taken for one another.
@@ -97,10 +102,10 @@ impl Store {
         let made = issue::authority(&name, Terms::days(AUTHORITY_DAYS))?;
         let list =
             Authority::new(&made.der, &made.key)?.revoke(&Revoked { number: 1, ..Revoked::default() })?;
-        sys::replace(&self.dir.join("authority.key"), made.key.as_bytes(), 0o600)?;
-        sys::replace(&self.revoked_path(), list.as_bytes(), 0o644)?;
+        dir.write(AUTHORITY_KEY, &made.key, 0o600)?;
+        dir.write(REVOKED, &list, 0o644)?;
         // The certificate comes last: what it stands for is there then.
-        sys::replace(&self.authority_path(), made.cert.as_bytes(), 0o644)
+        dir.write(AUTHORITY, &made.cert, 0o644)
     }
 
     /// Makes the identity of a user, valid for so many days.
@@ -146,7 +151,7 @@ impl Store {
         let authority = self.authority()?;
         let revoked = self.revoked(&authority)?;
         let certificate = Certificate::read(&authority)?;
-        let has_key = self.dir.join("authority.key").exists();
+        let has_key = self.can_sign();
         let mut entries = vec![Ok(Entry { certificate, revoked: false, has_key })];
         for kind in [Kind::User, Kind::Host] {
             for name in self.names(kind)? {
@@ -196,8 +201,7 @@ impl Store {
             Err(err) => return Err(err),
         }
         let made = sign(&authority)?;
-        self.make_dir(kind)?;
-        sys::replace(&self.path(kind, name), format!("{}{}", made.cert, made.key).as_bytes(), 0o600)
+        self.dir_for(kind)?.write(&pem(name), &format!("{}{}", made.cert, made.key), 0o600)
     }
 
     /// Makes room for a new certificate of the same name.
@@ -219,7 +223,7 @@ impl Store {
         revoked.number += 1;
         revoked.serials.insert(serial.clone(), cert::now());
         let list = self.signer(authority)?.revoke(&revoked)?;
-        sys::replace(&self.revoked_path(), list.as_bytes(), 0o644)
+        Dir::open(&self.dir)?.write(REVOKED, &list, 0o644)
     }
 
     /// The authority's certificate, in DER, if it is valid now.
@@ -234,16 +238,9 @@ impl Store {
     /// # Errors
     /// [`Code::Denied`] when others could put another authority into its place.
     pub(super) fn authority(&self) -> Result<Vec<u8>> {
-        let path = self.authority_path();
-        let mode = self.dir.metadata().map_or(0, |meta| meta.permissions().mode() & 0o7777);
-        if mode & 0o022 != 0 {
-            let dir = self.shown();
-            let text =
-                format!("key directory {dir} is writable by others (mode {mode:04o}): chmod go-w {dir}");
-            return Err(Error::new(Code::Denied, "", text));
-        }
-        match files::read_public(&path) {
+        match Dir::open(&self.dir).and_then(|dir| dir.read(AUTHORITY, false)) {
             Ok(text) => {
+                let path = self.authority_path();
                 Pem::parse(&text).and_then(Pem::cert).map_err(|err| err.of(path.display().to_string()))
             }
             Err(err) if err.code() == Code::NotFound => {
@@ -256,8 +253,9 @@ impl Store {
 
     /// The authority with its key.
     pub(super) fn signer(&self, authority: &[u8]) -> Result<Authority> {
-        let path = self.dir.join("authority.key");
-        let key = files::read_secret(&path).map_err(|err| match err.code() {
+        let path = self.dir.join(AUTHORITY_KEY);
+        let key = Dir::open(&self.dir).and_then(|dir| dir.read(AUTHORITY_KEY, true));
+        let key = key.map_err(|err| match err.code() {
             Code::NotFound => {
                 let text = "the key of the authority is not here: do it where wkey init was done";
                 Error::new(Code::NotFound, self.shown(), text)
@@ -270,7 +268,7 @@ impl Store {
 
     /// Whether the authority's key is here.
     pub(super) fn can_sign(&self) -> bool {
-        self.dir.join("authority.key").exists()
+        self.dir.join(AUTHORITY_KEY).exists()
     }
 
     /// What is revoked.
@@ -282,14 +280,14 @@ impl Store {
     /// The list of what is revoked, in DER.
     pub(super) fn revoked_der(&self) -> Result<Vec<u8>> {
         let path = self.revoked_path();
-        let text = files::read_public(&path)?;
+        let text = Dir::open(&self.dir)?.read(REVOKED, false)?;
         Pem::parse(&text).and_then(Pem::list).map_err(|err| err.of(path.display().to_string()))
     }
 
     /// A certificate: what it says, itself in DER, and its key.
     pub(super) fn certificate(&self, kind: Kind, name: &str) -> Result<(Certificate, Vec<u8>, Vec<u8>)> {
         let path = self.path(kind, name);
-        let text = files::read_secret(&path)?;
+        let text = Dir::open(&self.dir)?.below(dir_name(kind))?.read(&pem(name), true)?;
         let read = || {
             let (der, key) = Pem::parse(&text)?.cert_and_key()?;
             let certificate = Certificate::read(&der)?;
@@ -308,21 +306,10 @@ impl Store {
 
     /// The names of one kind, in order.
     pub(super) fn names(&self, kind: Kind) -> Result<Vec<String>> {
-        let dir = self.kind_dir(kind);
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(err) => return Err(Error::io(dir.display().to_string(), "read", err)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|err| Error::io(dir.display().to_string(), "read", err))?;
-            let name = entry.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(".pem"));
-            names.extend(name.filter(|name| !name.starts_with('.')).map(str::to_owned));
+        match Dir::open(&self.dir).and_then(|dir| dir.below(dir_name(kind))) {
+            Err(err) if err.code() == Code::NotFound => Ok(Vec::new()),
+            dir => dir?.certificates(),
         }
-        names.sort();
-        Ok(names)
     }
 
     /// Which certificate a name stands for.
@@ -345,41 +332,51 @@ impl Store {
         }
     }
 
-    /// Keeps others from changing the store; makes its directory.
-    pub(super) fn lock(&self) -> Result<File> {
+    /// Keeps others from changing the store, as long as the file is open; makes its directory.
+    pub(super) fn lock(&self) -> Result<(Dir, File)> {
         make_dir(&self.dir)?;
-        let dir = File::open(&self.dir).map_err(|err| Error::io(self.shown(), "open", err))?;
-        rustix::fs::flock(&dir, FlockOperation::LockExclusive)
-            .map_err(|err| Error::io(self.shown(), "lock", err))?;
-        Ok(dir)
+        let dir = Dir::open(&self.dir)?;
+        let lock = dir.lock()?;
+        Ok((dir, lock))
     }
 
-    /// Makes the directory for one kind.
-    pub(super) fn make_dir(&self, kind: Kind) -> Result<()> {
-        make_dir(&self.kind_dir(kind))
+    /// The directory for one kind, which is made if it is not there.
+    pub(super) fn dir_for(&self, kind: Kind) -> Result<Dir> {
+        make_dir(&self.kind_dir(kind))?;
+        Dir::open(&self.dir)?.below(dir_name(kind))
     }
 
     /// The file of a certificate.
     pub(super) fn path(&self, kind: Kind, name: &str) -> PathBuf {
-        self.kind_dir(kind).join(format!("{name}.pem"))
+        self.kind_dir(kind).join(pem(name))
     }
 
     /// The directory of one kind.
     pub(super) fn kind_dir(&self, kind: Kind) -> PathBuf {
-        self.dir.join(if kind == Kind::User { "users" } else { "hosts" })
+        self.dir.join(dir_name(kind))
     }
 
     pub(super) fn authority_path(&self) -> PathBuf {
-        self.dir.join("authority.pem")
+        self.dir.join(AUTHORITY)
     }
 
     pub(super) fn revoked_path(&self) -> PathBuf {
-        self.dir.join("revoked.pem")
+        self.dir.join(REVOKED)
     }
 
     pub(super) fn shown(&self) -> String {
         self.dir.display().to_string()
     }
+}
+
+/// The directory of one kind.
+fn dir_name(kind: Kind) -> &'static str {
+    if kind == Kind::User { "users" } else { "hosts" }
+}
+
+/// The file of a name.
+pub(super) fn pem(name: &str) -> String {
+    format!("{name}.pem")
 }
 
 fn terms(days: u32) -> Result<Terms> {

@@ -1,6 +1,7 @@
 //! Keys and TLS: stores in directories of their own, and both ends of TLS in one process, without sockets.
 
 mod bundles;
+mod places;
 mod refusals;
 mod resumption;
 mod servers;
@@ -36,6 +37,7 @@ impl Lab {
             names: Vec::new(),
             early_data_max: 4096,
             sessions: 16,
+            remember: None,
         }
     }
 

@@ -51,8 +51,13 @@ impl Keys {
 
     /// What a server on this address is known by.
     pub(crate) fn server(&self, address: Ipv4Addr) -> Result<ServerKeys> {
-        let options =
-            ServerOptions { host: None, names: vec![address.to_string()], early_data_max: 0, sessions: 8 };
+        let options = ServerOptions {
+            host: None,
+            names: vec![address.to_string()],
+            early_data_max: 0,
+            sessions: 8,
+            remember: None,
+        };
         Ok(ServerKeys::new(self.store(), options)?)
     }
 }
