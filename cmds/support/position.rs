@@ -35,7 +35,7 @@ use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::space::{Space as _, Spaces, Target};
 use libwoofstream::sys::{Spot, Temporary};
-use libwoofstream::{sys, wire};
+use libwoofstream::wire;
 use record::{Locked, Record, Token};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::io::Errno;

@@ -83,9 +83,10 @@ fn a_binding_by_another_name_of_the_woof_holds_its_elements() {
         let ran = sh(&sandbox, &format!("seq 30 | wput -q {name}"));
         assert_eq!((ran.status, ran.stderr), (2, format!("wput: {name}: {FULL}\n")));
     }
-    // Neither does the end of another name end it.
-    assert_eq!(sh(&sandbox, "wbind remove ns/alias").status, 2);
-    assert_eq!(sh(&sandbox, "wput ns/w more").status, 2);
+    // It is bound by the name that the link leads to, and by that name it ends.
+    assert!(sh(&sandbox, "wbind ns").done().contains(" v "));
+    assert_eq!(sh(&sandbox, "wbind remove ns/alias && wput ns/w more").status, 0);
+    assert_eq!(sh(&sandbox, "wput ns/v more").status, 2);
 }
 
 #[test]

@@ -195,19 +195,30 @@ pub fn check_handler(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The namespace that a woof lies in, and its name there.
+/// The namespace that a woof lies in, and its name there. Links are followed here, where they were typed: bindings are to what they lead to, as
+/// no link is followed for handlers.
 ///
 /// # Errors
 /// When it lies in none.
 pub fn place_in(woof: &Path) -> Result<(PathBuf, String)> {
     let shown = woof.display().to_string();
     let path = std::path::absolute(woof).map_err(|err| Error::io(&*shown, "", err))?;
-    let namespace = crate::name::namespace_of(&path).ok_or_else(|| {
-        let text = "lies in no namespace, which handlers need (wcreate --namespace makes one of a directory)";
-        Error::new(Code::NotFound, &*shown, text)
-    })?;
-    let name = path.strip_prefix(namespace).ok().and_then(Path::to_str).unwrap_or_default();
-    Ok((namespace.to_owned(), name.to_owned()))
+    let split = |path: &Path| {
+        let namespace = crate::name::namespace_of(path).ok_or_else(|| {
+            let text =
+                "lies in no namespace, which handlers need (wcreate --namespace makes one of a directory)";
+            Error::new(Code::NotFound, &*shown, text)
+        })?;
+        let name = path.strip_prefix(namespace).ok().and_then(Path::to_str).unwrap_or_default();
+        Ok((namespace.to_owned(), name.to_owned()))
+    };
+    let (namespace, name) = split(&path)?;
+    if let (Ok(real), Ok(above)) = (path.canonicalize(), namespace.canonicalize())
+        && real.strip_prefix(&above).is_ok_and(|inside| inside != Path::new(&name))
+    {
+        return split(&real);
+    }
+    Ok((namespace, name))
 }
 
 /// The first line of the file.

@@ -14,6 +14,7 @@ use super::futex;
 use super::map::Map;
 use crate::error::{Code, Error, Result};
 use crate::limits::APPENDERS_MAX;
+use crate::sys;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
@@ -58,13 +59,12 @@ impl Slot {
     /// When all slots are taken, or the file system has no open file description locks.
     pub(super) fn take(map: &Map, file: &File) -> Result<Slot> {
         let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(again)
-            .map_err(|err| Error::io("", "open for appending", err))?;
+        let file = File::options().read(true).write(true).open(&again).map_err(|err| match err.kind() {
+            std::io::ErrorKind::NotFound => sys::not_in_proc(&again, &err),
+            _ => Error::io("", "open for appending", err),
+        })?;
         super::room::reserve_shared(&file).map_err(|err| Error::io("", "open for appending", err))?;
-        let start = u32::try_from(crate::sys::random_u64() % u64::from(APPENDERS_MAX)).unwrap_or(0);
+        let start = u32::try_from(sys::random_u64() % u64::from(APPENDERS_MAX)).unwrap_or(0);
         for n in 0..APPENDERS_MAX {
             let slot = (start + n) % APPENDERS_MAX;
             let range = byte(slot);

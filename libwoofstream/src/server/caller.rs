@@ -8,8 +8,16 @@ use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsFd;
+use std::path::Path;
+
+/// What is there wherever processes can be looked at.
+const OURS: &str = "/proc/self";
+
+/// Why it cannot be known.
+const NO_PROC: &str = "/proc is not there: it is to be mounted where the server runs";
+const ENDED: &str = "the process that called has ended";
 
 /// So many processes above a caller are looked at.
 const ABOVE_MAX: usize = 1 << 16;
@@ -25,6 +33,8 @@ pub(super) fn is_handler(stream: impl AsFd, pid: Option<i32>) -> Result<bool> {
     let is_handler = match look(pid) {
         // Processes of others may be hidden (hidepid): of those none is a handler of the owner.
         Err(_) if test_kill_process(pid) == Err(Errno::PERM) => false,
+        Err(_) if !Path::new(OURS).exists() => return Err(Error::other(NO_PROC)),
+        Err(err) if err.kind() == ErrorKind::NotFound => return Err(Error::other(ENDED)),
         found => found?,
     };
     let ended = |process| {
@@ -32,7 +42,7 @@ pub(super) fn is_handler(stream: impl AsFd, pid: Option<i32>) -> Result<bool> {
             .is_ok_and(|ready| ready > 0)
     };
     if process.as_ref().is_some_and(ended) {
-        return Err(Error::other("the process that called has ended"));
+        return Err(Error::other(ENDED));
     }
     Ok(is_handler)
 }

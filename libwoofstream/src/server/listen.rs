@@ -320,10 +320,15 @@ impl Server {
         let handler = is_handler(&stream, cred.pid());
         if !matches!(handler, Ok(false)) {
             self.site.metrics().refused.add(1);
+            let error = match handler {
+                Ok(_) => NOT_FOR_HANDLERS.to_owned(),
+                Err(err) => {
+                    format!("the server cannot find out whether this is a handler in a container: {err}")
+                }
+            };
             let told = stream.into_std().is_ok_and(|stream| {
-                (&stream).write(&farewell(&Error::new(Code::Denied, "", NOT_FOR_HANDLERS))).is_ok()
+                (&stream).write(&farewell(&Error::new(Code::Denied, "", &*error))).is_ok()
             });
-            let error = handler.err().map_or_else(|| NOT_FOR_HANDLERS.to_owned(), |err| err.to_string());
             return tracing::warn!(uid = cred.uid(), pid = cred.pid(), error, told, "connection turned away");
         }
         let peer = Peer::unix(cred.uid(), sys::users::gids_of(cred.uid(), cred.gid()));

@@ -38,6 +38,15 @@ pub fn now_ns() -> u64 {
     secs.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
+/// The error of what is missing in `/proc`: whoever asked for something else has that, and is not told that it is not there.
+pub fn not_in_proc(path: &str, err: &std::io::Error) -> Error {
+    let text = match err.kind() {
+        std::io::ErrorKind::NotFound => format!("{path} is not there: /proc is to be mounted"),
+        _ => format!("{path}: {}", Error::io("", "", std::io::Error::from(err.kind())).text()),
+    };
+    Error::new(Code::Unsupported, "", text)
+}
+
 /// The identity of the running boot of this machine: another value after each boot, one value for all its
 /// processes and containers.
 ///
@@ -45,7 +54,7 @@ pub fn now_ns() -> u64 {
 /// When `/proc` is not there to read it from.
 pub fn boot_id() -> Result<[u8; 16]> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let failed = |err: rustix::io::Errno| Error::io(PATH, "read", std::io::Error::from(err));
+    let failed = |err: rustix::io::Errno| not_in_proc(PATH, &err.into());
     // Each woof that is opened asks for it, so it is read with as few system calls as there can be.
     let file = rustix::fs::open(PATH, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let mut text = [0u8; 64];
