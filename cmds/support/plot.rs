@@ -108,22 +108,22 @@ impl Plot {
         let (min, max) = (number(self.min), number(self.max));
         let mut text = format!("{head}{values}  min {min}  max {max}  last {}\n", number(last.value));
         let timed = first.time_ns > 0 && last.time_ns.saturating_sub(first.time_ns) > SECOND_NS;
-        let (x_labels, place): (_, fn(&Point, &Point) -> f64) = if timed {
+        let (x_labels, along): (_, fn(&Point, &Point) -> f64) = if timed {
             (time_labels(first.time_ns, last.time_ns), |first, point| from(first.time_ns, point.time_ns))
         } else {
             (number_labels(first.number, last.number), |first, point| from(first.number, point.number))
         };
-        let data: Vec<(f64, f64)> =
-            self.points.iter().map(|point| (place(first, point), point.value)).collect();
-        let end = data.iter().map(|(x, _)| *x).fold(0.0, f64::max);
+        let end = self.points.iter().map(|point| along(first, point)).fold(0.0, f64::max);
         let scale = scale(self.min, self.max);
+        let (low, high) = (*scale.first().unwrap_or(&0.0), *scale.last().unwrap_or(&1.0));
+        // As parts of the chart, since who draws it computes with spans and products that overflow.
+        let place = |point: &Point| (part(along(first, point), 0.0, end), part(point.value, low, high));
+        let data: Vec<(f64, f64)> = self.points.iter().map(place).collect();
         let dataset = Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).data(&data);
-        let bounds = [*scale.first().unwrap_or(&0.0), *scale.last().unwrap_or(&1.0)];
-        let chart = Chart::new(vec![dataset])
-            .x_axis(Axis::default().bounds([0.0, if end > 0.0 { end } else { 1.0 }]).labels(x_labels))
-            .y_axis(
+        let chart =
+            Chart::new(vec![dataset]).x_axis(Axis::default().bounds([0.0, 1.0]).labels(x_labels)).y_axis(
                 Axis::default()
-                    .bounds(bounds)
+                    .bounds([0.0, 1.0])
                     .labels_alignment(Alignment::Right)
                     .labels(scale.iter().map(|tick| number(*tick))),
             );
@@ -143,6 +143,16 @@ impl Plot {
     }
 }
 
+/// Where a value lies between two others, from 0 to 1.
+fn part(value: f64, low: f64, high: f64) -> f64 {
+    let (span, above) = match high - low {
+        span if span.is_finite() => (span, value - low),
+        // The difference of two large numbers can be no number; that of their halves is one.
+        _ => (high / 2.0 - low / 2.0, value / 2.0 - low / 2.0),
+    };
+    if span > 0.0 { (above / span).clamp(0.0, 1.0) } else { 0.0 }
+}
+
 /// How far `to` lies behind `from`, or before it.
 #[expect(clippy::cast_precision_loss, reason = "a dot is wider than what is lost")]
 fn from(from: u64, to: u64) -> f64 {
@@ -154,8 +164,8 @@ fn scale(min: f64, max: f64) -> Vec<f64> {
     // A span that is nothing beside its numbers would not survive the arithmetic.
     let least = (min.abs().max(max.abs()) * 1e-9).max(f64::MIN_POSITIVE * 1e9);
     let (min, max) = if max - min < least {
-        let half = if max == 0.0 { 1.0 } else { max.abs() * 0.05 };
-        (min - half, max + half)
+        let half = if max == 0.0 { 1.0 } else { (max.abs() * 0.05).max(least) };
+        ((min - half).max(f64::MIN), (max + half).min(f64::MAX))
     } else {
         (min, max)
     };
@@ -271,6 +281,53 @@ mod tests {
         widest.add(u64::MAX, 0, f64::MIN);
         assert_eq!(widest.draw(0).lines().count(), 17);
         assert_eq!(widest.draw(u16::MAX).lines().count(), 17);
+    }
+
+    #[test]
+    fn all_numbers_of_a_double_are_drawn_in_an_instant() {
+        let edges = [
+            f64::MAX,
+            f64::MIN,
+            1e307,
+            -1e307,
+            1e300,
+            1.0,
+            -0.0,
+            5e-324,
+            -5e-324,
+            f64::MIN_POSITIVE,
+            f64::EPSILON,
+            9_007_199_254_740_993.0,
+        ];
+        let (send, drawn) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for a in edges {
+                for b in edges {
+                    for values in [vec![a], vec![a, b], vec![a, b, a], vec![a, 1.0, b, 0.0]] {
+                        let charts = [1, 30, 60, u16::MAX].map(|width| plot(&values).draw(width));
+                        let _ = send.send((values, charts));
+                    }
+                    let mut far = Plot::new("");
+                    far.add(u64::MAX, 1, a);
+                    far.add(1, u64::MAX, b);
+                    let _ = send.send((vec![a, b], [1, 30, 60, u16::MAX].map(|width| far.draw(width))));
+                }
+            }
+        });
+        let mut count = 0;
+        while count < edges.len() * edges.len() * 5 {
+            let (values, charts) =
+                drawn.recv_timeout(std::time::Duration::from_secs(60)).expect("the drawing ends");
+            count += 1;
+            for chart in charts {
+                assert!(
+                    chart.lines().count() >= 17 && !chart.contains("inf") && !chart.contains("NaN"),
+                    "{values:?}\n{chart}"
+                );
+                let dots = chart.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
+                assert!(dots > 0, "{values:?}\n{chart}");
+            }
+        }
     }
 
     #[test]

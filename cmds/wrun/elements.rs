@@ -86,7 +86,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
             None => {
                 out.flush()?;
                 let what = match cursor.wait(&waker) {
-                    Woken::More | Woken::Stopped => continue,
+                    Woken::More | Woken::Stopped | Woken::Late => continue,
                     Woken::Removed => "woof was removed",
                     Woken::Reset => "woof was reset",
                 };

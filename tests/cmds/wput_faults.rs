@@ -211,3 +211,15 @@ fn a_woof_made_for_a_stream_without_elements_has_the_type_of_the_stream() {
     let ran = sandbox.sh(script);
     assert!(ran.text().ends_with("content   f64\n"), "{}", ran.text());
 }
+
+#[test]
+fn a_server_that_takes_connections_and_says_nothing_is_waited_for_as_long_as_wait_says() {
+    let sandbox = Sandbox::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let woof = format!("woof://{}/farm/w", silent.local_addr().unwrap());
+    let begun = std::time::Instant::now();
+    let ran = sandbox.sh(&format!("WOOF_INSECURE=1 wput --wait 500ms {woof} x > /dev/null"));
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    // Connecting alone may take 30 s where nothing else is said.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}

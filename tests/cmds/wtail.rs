@@ -240,3 +240,40 @@ fn through_a_read_only_mount_it_follows_what_others_append() {
     assert_eq!(ran.text(), "one\ntwo\n2\n");
     assert_eq!(ran.stderr, "wput: view/w: append: it can only be read, by its mode or its file system\n");
 }
+
+/// A time this far from now, for `--until`.
+fn from_now(ms: u64) -> String {
+    woofcmds::support::time::rfc3339(libwoofstream::sys::now_ns() + ms * 1_000_000)
+}
+
+#[test]
+fn until_a_time_it_ends_at_that_time_although_nothing_comes() {
+    let sandbox = sandbox();
+    sandbox.sh("mkdir -p srv/farm/.woof && wcreate v && wcreate srv/farm/w && wput v a > acks && wput srv/farm/w a > acks").done();
+    let serving = crate::server::Serving::start(&sandbox, &[]);
+    let served = crate::server::local(&sandbox, "farm/w");
+    for names in [&["w"][..], &["w", "v"], &["w", "w", "v"], &[&served], &[&served, "v"]] {
+        let begun = std::time::Instant::now();
+        let until = from_now(700);
+        let args: Vec<&str> = names.iter().copied().chain(["-n", "1", "--until", &until]).collect();
+        let ran = sandbox.run("wtail", &args, b"");
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{names:?}");
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(600), "{names:?}");
+        // It is a whole stream.
+        let text = sandbox.run("wcat", &["-u"], &ran.stdout);
+        assert_eq!(text.done().lines().count(), names.len(), "{names:?}");
+    }
+    // One that is over before it begins.
+    assert_eq!(sandbox.sh("wtail w -n 1 --until 1s -u").status, 0);
+    drop(serving);
+}
+
+#[test]
+fn what_comes_before_that_time_is_sent() {
+    let sandbox = sandbox();
+    let until = from_now(1500);
+    let (wtail, mut out) = following(&sandbox, &["w", "-u", "--until", &until]);
+    put(&sandbox, &["w", "four"], b"");
+    assert_eq!(line(&mut out), "four\n");
+    assert_eq!(end(wtail).status, 0);
+}

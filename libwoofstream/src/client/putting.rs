@@ -137,13 +137,15 @@ impl Putting {
     fn connect(&mut self) -> Result<Link> {
         let never = Stop::default();
         let mut why = self.lost.take();
+        let begun = self.remote.now();
         loop {
             if let Some(why) = &why {
                 // A server that takes connections and answers nothing is tried no longer than one that is not there.
-                let new = || self.remote.patience_of_put(self.reached || self.made.is_some());
+                let new = || self.remote.patience_of_put(self.reached || self.made.is_some()).since(begun);
                 self.trying.get_or_insert_with(new).wait(why, &never)?;
             }
-            match self.remote.connect(&self.target) {
+            let timeout = self.trying.as_mut().map_or_else(|| self.remote.timeout_of_put(), Trying::timeout);
+            match self.remote.connect_within(&self.target, timeout) {
                 Ok(link) => return Ok(link),
                 Err(Failure::Lost(err)) => why = Some(err),
                 Err(Failure::Final(err)) => return Err(err),

@@ -9,6 +9,7 @@ use crate::net::{self, Request};
 use crate::predicate::Predicate;
 use crate::space::{Bound, Selection, SeqRange, Sink, Stop, context};
 use crate::wire::{Dir, Fault, Kind, Message, Raw, mark};
+use std::time::Duration;
 
 /// How far a read has come.
 struct State {
@@ -33,10 +34,12 @@ pub(super) fn read(remote: &Remote, name: &str, selection: &Selection, sink: &mu
     let request = request(&target, selection)?;
     let mut state =
         State { request, stop, begun: false, named: false, marked: false, next: 0, reused: false };
-    let mut patience = remote.patience(selection.follow.is_some());
+    let until_ns = selection.until_ns.filter(|_| selection.follow.is_some());
+    let mut patience = remote.patience(selection.follow.is_some()).until(until_ns);
+    let mut timeout = remote.timeout();
     loop {
         let before = state.next;
-        match once(remote, &target, &mut state, sink) {
+        match once(remote, (&target, timeout), &mut state, sink) {
             Ok(()) => return Ok(()),
             // It was dead already, and nothing of it is known: asked anew, over one that is not idle.
             Err(Failure::Lost(_)) if state.reused && !state.begun => {}
@@ -48,6 +51,7 @@ pub(super) fn read(remote: &Remote, name: &str, selection: &Selection, sink: &mu
                 if !patience.wait(&err, &state.stop)? {
                     return Ok(());
                 }
+                timeout = patience.timeout();
                 state.go_on();
             }
             Err(failure) => return Err(failure.into_error()),
@@ -71,10 +75,10 @@ impl State {
     }
 }
 
-/// Reads over one connection, to the end of the answer or of the connection.
+/// Reads over one connection, to the end of the answer or of the connection; a new one may take so long to be made.
 fn once(
     remote: &Remote,
-    target: &Target,
+    (target, timeout): (&Target, Duration),
     state: &mut State,
     sink: &mut dyn Sink,
 ) -> std::result::Result<(), Failure> {
@@ -87,7 +91,7 @@ fn once(
     state.reused = false;
     let mut link = match idle {
         Some(link) => link,
-        None => remote.connect(target)?,
+        None => remote.connect_within(target, timeout)?,
     };
     link.open(&Request::Read(state.request.clone()))?;
     state.reused = link.is_reused();

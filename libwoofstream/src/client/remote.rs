@@ -11,6 +11,7 @@ use crate::name::{Address, Host, STATE_DIR};
 use crate::net::{self, Request};
 use crate::predicate::Predicate;
 use crate::space::{Create, Put, Selection, Sink, Space, Stop};
+use crate::sys;
 use crate::wire::{Dir, Fault, Message, Value};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,8 @@ use std::time::Duration;
 /// The first pause before trying again, and the longest; it doubles in between.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The least time for a try, however little is left.
+const TRY_MIN: Duration = Duration::from_millis(100);
 
 /// How long a put goes on trying to reach a server that it had reached, unless it is told otherwise.
 const WAIT: Limit = Limit::Time(Duration::from_secs(3600));
@@ -117,6 +120,7 @@ pub(super) struct Trying {
     limit: Option<Limit>,
     pause: Duration,
     told: String,
+    until_ns: Option<u64>,
 }
 
 impl Trying {
@@ -128,15 +132,45 @@ impl Trying {
         self.told.clear();
     }
 
+    /// Has it end at this time at the latest, in nanoseconds since 1970.
+    pub(super) fn until(mut self, until_ns: Option<u64>) -> Trying {
+        self.until_ns = until_ns;
+        self
+    }
+
+    /// Counts its time from here on.
+    pub(super) fn since(mut self, since: Duration) -> Trying {
+        self.since = Some(since);
+        self
+    }
+
+    /// How long it may still go on; `None` where that is not bounded by time.
+    fn left(&mut self) -> Option<Duration> {
+        let now = self.remote.dial.now();
+        let since = *self.since.get_or_insert(now);
+        let limit = match self.limit {
+            Some(Limit::Time(limit)) => Some(limit.saturating_sub(now.saturating_sub(since))),
+            _ => None,
+        };
+        let until = self.until_ns.map(|until| Duration::from_nanos(until.saturating_sub(sys::now_ns())));
+        limit.into_iter().chain(until).min()
+    }
+
+    /// How long the next try may take: a server that takes connections and answers nothing is tried no longer than one that is not there.
+    pub(super) fn timeout(&mut self) -> Duration {
+        let timeout = self.remote.patience.timeout;
+        self.left().map_or(timeout, |left| timeout.min(left.max(TRY_MIN)))
+    }
+
     /// Waits before the next try; false when it was stopped. An error when it has been tried for long enough.
     pub(super) fn wait(&mut self, why: &Error, stop: &Stop) -> Result<bool> {
+        let left = self.left();
         let dial = &self.remote.dial;
-        let since = *self.since.get_or_insert_with(|| dial.now());
+        let since = self.since.unwrap_or_else(|| dial.now());
         let tried_for = dial.now().saturating_sub(since);
         let enough = match self.limit {
-            None => false,
-            Some(Limit::Time(limit)) => tried_for >= limit,
             Some(Limit::Times(times)) => self.times >= times,
+            _ => left == Some(Duration::ZERO),
         };
         if enough {
             let text = match self.times {
@@ -154,7 +188,7 @@ impl Trying {
         // Up to half more, so that many clients of a server that is back do not come at once.
         let pause = self.pause + self.pause.mul_f64((dial.random() % 512) as f64 / 1024.0);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        Ok(dial.pause(pause, stop))
+        Ok(dial.pause(left.map_or(pause, |left| pause.min(left)), stop))
     }
 }
 
@@ -198,7 +232,33 @@ impl Remote {
     }
 
     fn trying(&self, limit: Option<Limit>) -> Trying {
-        Trying { remote: self.clone(), since: None, times: 0, limit, pause: PAUSE, told: String::new() }
+        Trying {
+            remote: self.clone(),
+            since: None,
+            times: 0,
+            limit,
+            pause: PAUSE,
+            told: String::new(),
+            until_ns: None,
+        }
+    }
+
+    /// How long connecting may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.patience.timeout
+    }
+
+    /// The time, for [`Trying::since`].
+    pub(super) fn now(&self) -> Duration {
+        self.dial.now()
+    }
+
+    /// How long the first try of a put may take.
+    pub(super) fn timeout_of_put(&self) -> Duration {
+        match self.patience.wait {
+            Some(Limit::Time(limit)) => self.patience.timeout.min(limit.max(TRY_MIN)),
+            _ => self.patience.timeout,
+        }
     }
 
     /// A random number that names a put.
@@ -208,7 +268,16 @@ impl Remote {
 
     /// Connects.
     pub(super) fn connect(&self, target: &Target) -> std::result::Result<Link, Failure> {
-        Link::connect(&self.dial, &target.address, &self.address.server(), self.patience.timeout)
+        self.connect_within(target, self.patience.timeout)
+    }
+
+    /// As [`Remote::connect`], which may take so long.
+    pub(super) fn connect_within(
+        &self,
+        target: &Target,
+        timeout: Duration,
+    ) -> std::result::Result<Link, Failure> {
+        Link::connect(&self.dial, &target.address, &self.address.server(), timeout)
     }
 
     /// The connection that is idle, if there is one to the same server. That it works is found out by using it.

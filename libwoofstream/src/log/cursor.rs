@@ -66,6 +66,8 @@ pub enum Woken {
     Reset,
     /// The waker was used.
     Stopped,
+    /// The deadline of the waker has passed.
+    Late,
 }
 
 /// Reads the elements of a woof in order of their seqnos.
@@ -287,13 +289,18 @@ impl Cursor {
                 }
                 return if state == shared::STATE_RESET { Woken::Reset } else { Woken::Removed };
             }
+            let left = waker.left();
+            if left == Some(Duration::ZERO) {
+                return Woken::Late;
+            }
             if spins > 0 {
                 spins -= 1;
                 std::hint::spin_loop();
                 continue;
             }
             if !map.writable() || self.view.is_frozen() {
-                super::futex::wait(map.word(shared::EVENT), event, Some(LOOK_AGAIN));
+                let time = left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN));
+                super::futex::wait(map.word(shared::EVENT), event, Some(time));
                 continue;
             }
             map.store32(shared::WAITING, 1, std::sync::atomic::Ordering::SeqCst);
@@ -303,13 +310,17 @@ impl Cursor {
                 continue;
             }
             // A writer that saw the mark has changed the event since it was loaded, or wakes us.
-            super::futex::wait(map.word(shared::EVENT), event, None);
+            super::futex::wait(map.word(shared::EVENT), event, left);
         }
     }
 
     /// A handle with which another thread ends a wait of this cursor.
     pub fn waker(&self) -> Waker {
-        Waker { region: std::sync::Arc::clone(&self.view.region), stop: std::sync::Arc::default() }
+        Waker {
+            region: std::sync::Arc::clone(&self.view.region),
+            stop: std::sync::Arc::default(),
+            deadline: std::sync::Arc::new(std::sync::atomic::AtomicU64::new(u64::MAX)),
+        }
     }
 }
 
@@ -324,15 +335,42 @@ fn more_than_one_core() -> bool {
 pub struct Waker {
     region: std::sync::Arc<super::region::Region>,
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    /// When a wait ends although nothing came, in nanoseconds since 1970; [`u64::MAX`] for never.
+    deadline: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Waker {
     /// Ends the wait, now and whenever it is entered again.
     pub fn stop(&self) {
         self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.look();
+    }
+
+    /// Sets when waits that begin from now on end although nothing came, in nanoseconds since 1970; [`u64::MAX`] for never.
+    pub fn set_deadline(&self, ns: u64) {
+        self.deadline.store(ns, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Has waits end at this time at the latest, also the one that goes on.
+    pub fn bring_forward(&self, ns: u64) {
+        if self.deadline.fetch_min(ns, std::sync::atomic::Ordering::SeqCst) > ns {
+            self.look();
+        }
+    }
+
+    /// Has whoever sleeps look again why.
+    fn look(&self) {
         if self.region.map.writable() {
             self.region.map.increment32(shared::EVENT);
             super::futex::wake_all(self.region.map.word(shared::EVENT));
+        }
+    }
+
+    /// How long a wait may still take; `None` for as long as it likes.
+    fn left(&self) -> Option<Duration> {
+        match self.deadline.load(std::sync::atomic::Ordering::SeqCst) {
+            u64::MAX => None,
+            deadline => Some(Duration::from_nanos(deadline.saturating_sub(crate::sys::now_ns()))),
         }
     }
 

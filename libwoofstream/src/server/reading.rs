@@ -112,7 +112,7 @@ impl Reading {
                 let woof = self.elements.woof();
                 if self.armed != self.elements.seqno() {
                     self.armed = self.elements.seqno();
-                    follower.arm(woof, self.armed, context.wake, exchange);
+                    follower.arm(woof, (self.armed, self.elements.deadline_ns()), context.wake, exchange);
                 }
                 self.elements.rest();
                 Progress::Asleep

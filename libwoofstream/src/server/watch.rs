@@ -50,6 +50,8 @@ struct State {
 
 struct Armed {
     seqno: u64,
+    /// When it is woken although nothing came, in nanoseconds since 1970.
+    deadline_ns: u64,
     wake: Arc<dyn Wake>,
     exchange: u32,
 }
@@ -107,17 +109,25 @@ impl Watches {
 }
 
 impl Follower {
-    /// Has `wake` called for `exchange` once there is an element `seqno`, or the woof came to its end.
-    pub(super) fn arm(&self, woof: &Woof, seqno: u64, wake: &Arc<dyn Wake>, exchange: u32) {
+    /// Has `wake` called for `exchange` once there is an element `seqno`, the woof came to its end, or it is `deadline_ns`.
+    pub(super) fn arm(
+        &self,
+        woof: &Woof,
+        (seqno, deadline_ns): (u64, u64),
+        wake: &Arc<dyn Wake>,
+        exchange: u32,
+    ) {
         let mut state = locked(&self.watch.state);
         if state.ended || woof.next_seqno() > seqno || woof.ended().is_some() {
             drop(state);
             return wake.wake(exchange);
         }
-        state.armed.insert(self.own, Armed { seqno, wake: Arc::clone(wake), exchange });
+        state.armed.insert(self.own, Armed { seqno, deadline_ns, wake: Arc::clone(wake), exchange });
         if state.armed.len() == 1 {
             self.watch.armed.notify_one();
         }
+        // The thread may be asleep for the others.
+        self.watch.waker.bring_forward(deadline_ns);
     }
 }
 
@@ -164,10 +174,12 @@ fn run(watch: &Watch, woof: &Woof) {
             return;
         }
         // What is appended after this load ends the wait below.
-        let next = woof.next_seqno();
-        let (due, rest) =
-            std::mem::take(&mut state.armed).into_iter().partition(|(_, armed)| armed.seqno < next);
+        let (next, now) = (woof.next_seqno(), crate::sys::now_ns());
+        let is_due = |armed: &Armed| armed.seqno < next || armed.deadline_ns <= now;
+        let (due, rest) = std::mem::take(&mut state.armed).into_iter().partition(|(_, armed)| is_due(armed));
         state.armed = rest;
+        let deadline = state.armed.values().map(|armed| armed.deadline_ns).min();
+        watch.waker.set_deadline(deadline.unwrap_or(u64::MAX));
         let asleep = !state.armed.is_empty();
         drop(state);
         wake_all(due);
@@ -175,7 +187,7 @@ fn run(watch: &Watch, woof: &Woof) {
             continue;
         }
         match woof.cursor(next).wait(&watch.waker) {
-            Woken::More => {}
+            Woken::More | Woken::Late => {}
             Woken::Stopped => return,
             Woken::Removed | Woken::Reset => {
                 let mut state = locked(&watch.state);
@@ -218,13 +230,20 @@ mod tests {
         let wake: Arc<dyn Wake> = Arc::new(Told(Mutex::new(send)));
         let watches = Watches::new(1);
         let stays = watches.follow(&woof).unwrap();
-        stays.arm(&woof, 1, &wake, 1);
+        stays.arm(&woof, (1, u64::MAX), &wake, 1);
         for exchange in 2..100 {
-            watches.follow(&woof).unwrap().arm(&woof, 1, &wake, exchange);
+            watches.follow(&woof).unwrap().arm(&woof, (1, u64::MAX), &wake, exchange);
         }
         assert_eq!(locked(&stays.watch.state).armed.len(), 1);
         woof.appender().unwrap().append(b"one").unwrap();
         assert_eq!(told.recv(), Ok(1));
+        // One that has a time is woken at that time, also when the thread sleeps for another.
+        stays.arm(&woof, (2, u64::MAX), &wake, 1);
+        let until = watches.follow(&woof).unwrap();
+        until.arm(&woof, (2, crate::sys::now_ns() + 1_000_000), &wake, 2);
+        assert_eq!(told.recv(), Ok(2));
+        assert_eq!(locked(&stays.watch.state).armed.len(), 1);
+        drop(until);
         drop(stays);
         assert_eq!(watches.count(), 0);
         assert!(told.try_recv().is_err());

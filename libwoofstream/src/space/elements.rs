@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
 use crate::name::shown;
 use crate::predicate::Predicate;
-use crate::sys::Became;
+use crate::sys::{self, Became};
 use crate::wire::{Dir, Fault, mark};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -40,6 +40,8 @@ pub struct Elements {
     sent: u64,
     /// The last seqno that was looked at.
     looked: u64,
+    /// The time of a follow was seen to be over: what is there by now is all.
+    over: bool,
 }
 
 impl Elements {
@@ -68,6 +70,7 @@ impl Elements {
             marked: selection.follow.is_none(),
             sent: span.from.saturating_sub(1),
             looked: span.from.saturating_sub(1),
+            over: false,
             selection: selection.clone(),
             woof,
             dir,
@@ -113,7 +116,7 @@ impl Elements {
     pub fn step(&mut self, sink: &mut dyn Sink, most: u64) -> Result<Step> {
         let fault = |code, text: String| Fault::from(&Error::new(code, &*self.name, text));
         let follows = self.selection.follow.is_some();
-        let until = self.selection.until_ns.filter(|_| follows).unwrap_or(u64::MAX);
+        let until = self.until_ns().unwrap_or(u64::MAX);
         for _ in 0..most {
             if self.left == 0 || self.cursor.seqno() > self.span.to {
                 return Ok(Step::Done);
@@ -155,7 +158,9 @@ impl Elements {
                     sink.fault(&fault(Code::Damaged, format!("element {seqno} is damaged")))?;
                     self.looked = seqno;
                 }
-                None if !follows => return Ok(Step::Done),
+                None if !follows || self.over => return Ok(Step::Done),
+                // Elements of that time may have come between the look for more and the look at the clock.
+                None if sys::now_ns() > until => self.over = true,
                 None => {
                     if !self.marked {
                         self.marked = true;
@@ -178,18 +183,30 @@ impl Elements {
         self.cursor.rest();
     }
 
-    /// What ends a wait of [`Elements::wait`] from another thread.
-    pub fn waker(&self) -> Waker {
-        self.cursor.waker()
+    /// Of a follow, the time up to which elements are wanted.
+    fn until_ns(&self) -> Option<u64> {
+        self.selection.until_ns.filter(|_| self.selection.follow.is_some())
     }
 
-    /// Sleeps until there is more. False when the waker was used.
+    /// When a follow is over although nothing more comes, in nanoseconds since 1970; [`u64::MAX`] for never.
+    pub fn deadline_ns(&self) -> u64 {
+        self.until_ns().map_or(u64::MAX, |until| until.saturating_add(1))
+    }
+
+    /// What ends a wait of [`Elements::wait`] from another thread.
+    pub fn waker(&self) -> Waker {
+        let waker = self.cursor.waker();
+        waker.set_deadline(self.deadline_ns());
+        waker
+    }
+
+    /// Sleeps until there is more, or the time of the follow is over. False when the waker was used.
     ///
     /// # Errors
     /// When the woof was removed or reset.
     pub fn wait(&self, waker: &Waker) -> Result<bool> {
         match self.cursor.wait(waker) {
-            Woken::More => Ok(true),
+            Woken::More | Woken::Late => Ok(true),
             Woken::Stopped => Ok(false),
             ended => Err(self.ended(ended)),
         }
