@@ -124,7 +124,7 @@ fn start(sandbox: &Sandbox, case: &Case) -> (Child, Vec<u8>) {
 /// Waits for its end: gives all that it wrote, and its status.
 fn ended(mut child: Child, mut came: Vec<u8>) -> (Vec<u8>, i32) {
     child.stdout.take().unwrap().read_to_end(&mut came).unwrap();
-    let status = child.wait().unwrap();
+    let status = woof_kit::wait(&mut child);
     (came, status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
 }
 

@@ -77,7 +77,11 @@ fn there_and_back(frames: &[u8]) -> (String, Vec<u8>) {
 #[test]
 fn the_default_form_follows_from_where_it_goes() {
     let framed = written(None, Default::Stream, |out| assert_eq!(out.form(), Form::Framed));
-    assert!(framed.is_empty(), "nothing is written before the first message");
+    assert_eq!(
+        framed,
+        libwoofstream::wire::PREAMBLE,
+        "it begins at once, so that a reader can tell that it was cut"
+    );
     written(None, Default::Show, |out| assert_eq!(out.form(), Form::Text));
     written(None, Default::Report, |out| assert_eq!(out.form(), Form::Framed));
     let null = std::fs::File::create("/dev/null").unwrap();
