@@ -39,6 +39,8 @@ pub enum Code {
     Failed,
     /// A server that stops; it may be back soon.
     Stopped,
+    /// Another program has it and does not go on: it may be free later.
+    Busy,
     /// Nobody could be reached, or not any more.
     Unreachable,
     /// The system refused an operation for another reason.
@@ -47,7 +49,7 @@ pub enum Code {
 
 impl Code {
     /// All codes with their text forms.
-    const TABLE: [(Code, &'static str); 16] = [
+    const TABLE: [(Code, &'static str); 17] = [
         (Code::NotFound, "not-found"),
         (Code::Exists, "exists"),
         (Code::Denied, "denied"),
@@ -62,6 +64,7 @@ impl Code {
         (Code::Mismatch, "mismatch"),
         (Code::Failed, "failed"),
         (Code::Stopped, "stopped"),
+        (Code::Busy, "busy"),
         (Code::Unreachable, "unreachable"),
         (Code::Io, "io"),
     ];

@@ -15,6 +15,7 @@ use crate::name::{Namespace, STATE_DIR, StateDir};
 use crate::predicate::Predicate;
 use crate::space::ELEMENT_NAMES;
 use std::path::Path;
+use std::time::Duration;
 
 /// Looks whether handlers may be bound to a woof: of the namespace's own only dead letters are for them. A log that is written
 /// for each of its elements would never come to its end.
@@ -34,11 +35,14 @@ pub(super) fn dead_letters() -> String {
     format!("{STATE_DIR}/{}", files::DEAD)
 }
 
+/// Who changes bindings waits no longer than this for a writer of their woof: meanwhile nobody else can change or look at those of the namespace.
+const HOLD_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Has a woof hold its elements from `from` on, unless it holds more already; gives the first that can be a trigger.
 fn hold(woof: &Woof, from: u64) -> Result<u64> {
     match woof.held() {
         Some(held) if held <= from => Ok(from),
-        _ => woof.hold(Some(from)),
+        _ => woof.hold_within(Some(from), Some(HOLD_PATIENCE)),
     }
 }
 
@@ -47,7 +51,7 @@ fn hold_as_before(namespace: &Namespace, name: &str, woof: &Woof, before: Option
     let state = namespace.state()?;
     let _lock = lock(&state)?;
     if before.is_some() || !Bindings::load_from(&state)?.list.iter().any(|binding| binding.woof == name) {
-        woof.hold(before)?;
+        woof.hold_within(before, Some(HOLD_PATIENCE))?;
     }
     Ok(())
 }
@@ -207,7 +211,7 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<Rem
                         && !is_bound(bindings, namespace, &open)
                         && check_own(woof).is_ok() =>
                 {
-                    open.hold(None).map(|_| 0)
+                    open.hold_within(None, Some(HOLD_PATIENCE)).map(|_| 0)
                 }
                 _ => Err(not_bound(woof, handler)),
             };
@@ -223,7 +227,7 @@ pub fn remove(namespace: &Path, woof: &str, handler: Option<&str>) -> Result<Rem
             && !is_bound(bindings, namespace, &open)
         {
             let (open, _) = let_go.insert((open.clone(), open.held()));
-            open.hold(None).map_err(|err| err.of(&*shown(namespace)))?;
+            open.hold_within(None, Some(HOLD_PATIENCE)).map_err(|err| err.of(&*shown(namespace)))?;
         }
         Ok(gone.len())
     });

@@ -556,6 +556,9 @@ impl Dispatcher {
             }
             let id = binding.id;
             let queue = Queue::new(&self.namespace, binding, left.remove(&id), &mut self.journal)?;
+            if queue.is_unread() {
+                self.look_again.get_or_insert(Instant::now() + TRY_AGAIN);
+            }
             self.queues.push(queue);
         }
         self.seen = seen;

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// So long the bindings of a namespace may be locked by somebody else, until they are taken for some.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
 
+/// And so long a writer of the woof may have it.
+const HOLD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Has an appender of the woof at `path`, called `name`, look whether handlers are bound to it where it is full of elements held for them.
 pub(crate) fn asked_by(appender: &mut Appender, woof: &Woof, path: &Path, name: &str) {
     let (woof, path, name) = (woof.clone(), path.to_owned(), name.to_owned());
@@ -25,7 +28,7 @@ pub(crate) fn asked_by(appender: &mut Appender, woof: &Woof, path: &Path, name: 
 fn look(woof: &Woof, path: &Path, name: &str) -> Holder {
     let found = with_bound(woof, path, |bound| match bound {
         Bound::Yes => Ok(Holder::Bound),
-        Bound::No => woof.hold(None).map(|_| Holder::LetGo),
+        Bound::No => woof.hold_within(None, Some(HOLD_PATIENCE)).map(|_| Holder::LetGo),
         Bound::NotSeen => {
             let text = format!("no handler is bound to it here (wbind remove {name} lets go of them)");
             Ok(Holder::Unknown(text))

@@ -19,7 +19,7 @@ use crate::wire::Dir;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many elements are looked at before others have their turn.
 const TURN: usize = 4096;
@@ -159,6 +159,9 @@ pub(super) enum Scan {
     Idle,
 }
 
+/// So long a dispatcher waits for the writer of one woof, before it looks after the others and comes back.
+const HOLD_PATIENCE: Duration = Duration::from_millis(100);
+
 /// What is to be done for one binding.
 pub(super) struct Queue {
     pub(super) binding: Binding,
@@ -211,7 +214,10 @@ impl Queue {
         for (seqno, (attempts, failures)) in left.open {
             queue.insert(seqno, Trigger::left(attempts, failures));
         }
-        queue.open_woof(journal, Some(made), left.recoveries, None)?;
+        match queue.open_woof(journal, Some(made), left.recoveries, None) {
+            Err(err) if err.code() == Code::Busy => queue.unread = true,
+            opened => opened?,
+        }
         Ok(queue)
     }
 
@@ -240,8 +246,9 @@ impl Queue {
         let (status, found) = (woof.status(), woof.identity().map_err(|err| err.of(&*self.binding.woof))?);
         let held = match woof.held() {
             Some(held) if !woof.is_hold_copied() => held,
-            // What came along with a copy holds it in this file from now on.
-            held => woof.hold(Some(held.unwrap_or(0)))?,
+            // What came along with a copy holds it in this file from now on. A writer that is stopped in the middle must not keep the woofs of other
+            // bindings waiting.
+            held => woof.hold_within(Some(held.unwrap_or(0)), Some(HOLD_PATIENCE))?,
         };
         let anew = made != Some(status.created_ns);
         let after_loss = recoveries.is_some_and(|before| before != status.recoveries);
@@ -329,6 +336,11 @@ impl Queue {
         let opened = self.open_woof(journal, made.or(Some(0)), None, file);
         self.unread = opened.is_err();
         opened.map(|()| false)
+    }
+
+    /// Whether its woof is there and could not be opened.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Loses what is open, and what further elements are triggers, with a woof that is over. True when there may be more.

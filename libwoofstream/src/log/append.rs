@@ -8,7 +8,7 @@
 //! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
 
 use super::clock::{ChangedTimes, Clock};
-use super::format::{CHUNK_ELEMENTS, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
+use super::format::{CHUNK_ELEMENTS, POS_MAX, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
 use super::hold::{Asked, Holder};
 use super::lock::{Slot, Taken};
 use super::mark::Mark;
@@ -77,6 +77,10 @@ pub struct Appender {
     asked: Asked,
     /// Of elements that came with a time.
     changed: ChangedTimes,
+    /// How long one waits for other writers.
+    pub(super) patience: Option<Duration>,
+    /// What was appended and is not known to be durable, as there was no more patience.
+    published: Vec<Run>,
 }
 
 impl Appender {
@@ -93,6 +97,8 @@ impl Appender {
             wait: Duration::ZERO,
             asked: Asked::default(),
             changed: ChangedTimes::default(),
+            patience: None,
+            published: Vec::new(),
         })
     }
 
@@ -101,7 +107,24 @@ impl Appender {
         self.sync = sync || self.region.geometry.options.sync;
     }
 
-    /// Whether another appender is at it just now, so that an append would wait. What is true here can change at once.
+    /// Has later appends wait for other writers no longer than this, who may be stopped in the middle of an append. An append that has no more
+    /// patience ends with [`Code::Busy`]; then [`Appender::extend`] is to be called again with the elements that were not reported, or
+    /// [`Appender::append`] with its element: what is in already is not appended once more.
+    ///
+    /// ```
+    /// use libwoofstream::log::{self, Options};
+    /// let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("temp");
+    /// log::create(&path, &Options::default()).unwrap();
+    /// let mut appender = log::open(&path).unwrap().appender().unwrap();
+    /// appender.set_patience(Some(std::time::Duration::ZERO));
+    /// assert_eq!(appender.append(b"nobody else is there").unwrap(), 1);
+    /// ```
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Whether another appender is at it just now, or did not end well, so that an append may take long. What is true here can change at once.
     ///
     /// ```
     /// use libwoofstream::log::{self, Options};
@@ -111,7 +134,9 @@ impl Appender {
     /// assert!(!log::open(&path).unwrap().appender().unwrap().is_busy());
     /// ```
     pub fn is_busy(&self) -> bool {
-        self.region.map.load32(shared::APPEND_LOCK, Ordering::Relaxed) != 0
+        let map = &self.region.map;
+        map.load32(shared::APPEND_LOCK, Ordering::Relaxed) != 0
+            || map.load(shared::NEXT_POS, Ordering::Relaxed) > POS_MAX
     }
 
     /// Whether every append is made durable before it returns.
@@ -159,6 +184,10 @@ impl Appender {
     #[inline]
     pub fn append(&mut self, data: &[u8]) -> Result<u64> {
         self.check(data)?;
+        if let Some(run) = self.published.first().copied() {
+            self.make_published_durable()?;
+            return Ok(run.first);
+        }
         let chunk = [(data, Payload::of(None, data).marked(self.mark))];
         let bytes = record_len(data.len() as u64);
         let seqno = match self.write_chunk(&chunk, bytes, always)? {
@@ -166,7 +195,8 @@ impl Appender {
             _ => self.write_held(&chunk[0], always)?.seqno(),
         };
         if self.sync {
-            self.sync_up_to(seqno)?;
+            self.published.push(Run { first: seqno, count: 1 });
+            self.make_published_durable()?;
         }
         Ok(seqno)
     }
@@ -232,12 +262,13 @@ impl Appender {
         if !self.sync {
             return self.write_all(items, &mut report);
         }
-        let mut runs = Vec::new();
+        let mut runs = std::mem::take(&mut self.published);
+        // What an earlier call left is at the beginning.
+        let count: u64 = runs.iter().map(|run| run.count).sum();
+        let items = items.into_iter().skip(usize::try_from(count).unwrap_or(usize::MAX));
         let written = self.write_all(items, &mut |run| runs.push(run));
-        if let Some(last) = runs.last() {
-            self.sync_up_to(last.first + last.count - 1)?;
-        }
-        runs.into_iter().for_each(report);
+        self.published = runs;
+        self.make_published_durable()?.into_iter().for_each(report);
         written
     }
 
@@ -303,6 +334,10 @@ impl Appender {
                 Chunk::Held => {}
                 written => return Ok(written),
             }
+            if self.patience == Some(Duration::ZERO) {
+                // To look who holds it takes locks and a disk.
+                return Err(busy());
+            }
             let advice = match self.asked.look() {
                 Some(Holder::LetGo) => continue,
                 Some(Holder::Unknown(advice)) => format!("; {advice}"),
@@ -352,21 +387,39 @@ impl Appender {
             ));
         }
         let now = sys::now_ns();
-        let Appender { region, slot, scratch, sync, changed, .. } = self;
-        let taken = slot.lock(&region.map, shared::APPEND_LOCK);
-        let writer = Locked { region, slot, scratch, changed, sync: *sync };
+        let Appender { region, slot, scratch, sync, changed, patience, .. } = self;
+        let Some(taken) = slot.lock_within(&region.map, shared::APPEND_LOCK, *patience) else {
+            return Err(busy());
+        };
+        let writer = Locked { region, slot, scratch, changed, sync: *sync, patience: *patience };
         let written = writer.write(taken, now, items, bytes, may);
         Slot::unlock(&region.map, shared::APPEND_LOCK);
         // One that fell asleep while we published.
         if region.followers_wait() {
-            wake_late(region, slot);
+            wake_late(region, slot, *patience);
         }
         written
+    }
+
+    /// Makes durable what is published and was not reported yet; gives what it was.
+    fn make_published_durable(&mut self) -> Result<Vec<Run>> {
+        let Some(last) = self.published.last() else { return Ok(Vec::new()) };
+        let last_seqno = last.first + last.count - 1;
+        match self.sync_up_to(last_seqno) {
+            Err(err) if err.code() == Code::Busy => Err(err),
+            done => {
+                let runs = std::mem::take(&mut self.published);
+                done.map(|()| runs)
+            }
+        }
     }
 
     /// Makes all elements up to this one durable, and says which are when that fails.
     pub(super) fn sync_up_to(&mut self, last_seqno: u64) -> Result<()> {
         self.make_durable(last_seqno + 1).map_err(|err| {
+            if err.code() == Code::Busy {
+                return err;
+            }
             // A woof that was removed meanwhile says so itself.
             self.failed = err.code() != Code::Removed;
             let safe = self.region.map.load(shared::SYNCED_SEQNO, Ordering::Acquire).saturating_sub(1);
@@ -386,6 +439,7 @@ struct Locked<'a> {
     scratch: &'a mut Vec<u8>,
     changed: &'a mut ChangedTimes,
     sync: bool,
+    patience: Option<Duration>,
 }
 
 impl Locked<'_> {
@@ -415,9 +469,18 @@ impl Locked<'_> {
         if hold != 0 && !has_room(region, hold, first_new, pos, next, end) {
             return Ok(Chunk::Held);
         }
+        if self.patience == Some(Duration::ZERO) && !region.has_room_taken((first_new, next), (pos, end)) {
+            // To take some is to wait for a disk.
+            return Err(busy());
+        }
         region
             .take_room((first_new, next), (pos, end), self.sync)
             .map_err(|err| Error::io("", &format!("append after element {}", first_new - 1), err))?;
+        if map.load(shared::SYNC_FROM, Ordering::Relaxed) != shared::NOT_SYNCING
+            && !super::sync::wait_for_sync(region, self.slot, end, self.patience)
+        {
+            return Err(busy());
+        }
         self.make_room(first_new, pos, next, end);
         let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
         if self.sync {
@@ -477,9 +540,6 @@ impl Locked<'_> {
         }
         // What is stored from here on may overwrite what was forgotten, by us or by the writer before us.
         map.stores_before_stores();
-        if map.load(shared::SYNC_FROM, Ordering::Relaxed) != shared::NOT_SYNCING {
-            super::sync::wait_for_sync(region, self.slot, end);
-        }
     }
 }
 
@@ -503,15 +563,22 @@ fn record_into<E: Entry>(to: &mut Vec<u8>, header: &[u8], item: &E) {
 }
 
 /// Wakes followers when the append lock was given back already. It is taken again for that, so that who takes the mark away is
-/// found out if it is killed before it has woken them.
+/// found out if it is killed before it has woken them. Where another writer has it and there is no patience, that is left to luck.
 #[cold]
-fn wake_late(region: &Region, slot: &Slot) {
-    let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+fn wake_late(region: &Region, slot: &Slot, patience: Option<Duration>) {
+    let Some(taken) = slot.lock_within(&region.map, shared::APPEND_LOCK, patience) else {
+        return region.wake_sleepers();
+    };
     if taken == Taken::FromDead {
         repair::mark(region);
     }
     region.wake_sleepers();
     Slot::unlock(&region.map, shared::APPEND_LOCK);
+}
+
+/// The error of who has no more patience with another writer.
+pub(super) fn busy() -> Error {
+    Error::new(Code::Busy, "", "another writer has the woof and does not go on")
 }
 
 /// Stores that `first` is the oldest element kept.

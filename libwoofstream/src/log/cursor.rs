@@ -146,6 +146,19 @@ impl Cursor {
         self.at < self.end
     }
 
+    /// Whether [`Cursor::next`] finds the next `len` bytes of records in memory, and does not wait for a disk. Where the system does not tell, it does.
+    pub fn is_near(&self, len: usize) -> bool {
+        let (region, next) = (&self.view.region, self.view.next());
+        if self.buffered() || self.seqno >= next {
+            return true;
+        }
+        if !region.is_index_near(self.seqno) {
+            return false;
+        }
+        let pos = self.view.index(self.seqno);
+        !Region::is_pos(pos) || region.is_ring_near(pos, len)
+    }
+
     /// The next element, or what became of it; `None` when all that was appended so far has been read.
     #[inline]
     #[expect(

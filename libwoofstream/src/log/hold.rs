@@ -5,6 +5,7 @@
 //! Failure contract: a hold that was set is durable before [`Woof::hold`] returns. Raised, it need not be: an older one keeps more. A
 //! flush of it that fails is a failed sync of the woof.
 
+use super::append::busy;
 use super::format::shared;
 use super::lock::{Slot, Taken};
 use super::region::Region;
@@ -116,12 +117,22 @@ impl Woof {
     /// # Errors
     /// When the woof cannot be written to, or was removed.
     pub fn hold(&self, seqno: Option<u64>) -> Result<u64> {
+        self.hold_within(seqno, None)
+    }
+
+    /// As [`Woof::hold`], waiting for other writers no longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Woof::hold`], and [`Code::Busy`].
+    pub fn hold_within(&self, seqno: Option<u64>, patience: Option<Duration>) -> Result<u64> {
         let region = &self.view().region;
         if !region.map.writable() {
             return Err(Error::new(Code::Denied, "", "no right to write, which holding elements needs"));
         }
         let slot = Slot::take(&region.map, &region.file)?;
-        let taken = slot.lock(&region.map, shared::APPEND_LOCK);
+        let Some(taken) = slot.lock_within(&region.map, shared::APPEND_LOCK, patience) else {
+            return Err(busy());
+        };
         if taken == Taken::FromDead {
             repair::mark(region);
             // Who was killed may have published without waking anybody.
@@ -137,8 +148,8 @@ impl Woof {
         if state != shared::STATE_LIVE {
             return Err(repair::gone(state));
         }
-        super::sync::flush(region, &slot).map_err(|err| Error::io("", "hold its elements", err))?;
-        Ok(seqno)
+        let flushed = super::sync::flush(region, &slot, patience);
+        if flushed.map_err(|err| Error::io("", "hold its elements", err))? { Ok(seqno) } else { Err(busy()) }
     }
 
     /// Holds only the elements from `seqno` on. A hold that is not there, or further on already, stays as it is.

@@ -7,7 +7,7 @@
 //! generation, and then its lock is taken over, with the duty to repair what it left. No process number is kept anywhere.
 //!
 //! Failure contract: a holder that is killed delays the next by at most [`LOOK_AGAIN`]; one that is stopped (`SIGSTOP`) in
-//! the middle keeps the others waiting until it goes on.
+//! the middle keeps the others waiting until it goes on, or until they have no more patience ([`Slot::lock_within`]).
 
 use super::format::shared;
 use super::futex;
@@ -20,7 +20,7 @@ use nix::libc;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the byte locks of the slots are: far behind the end of any woof.
 const SLOT_LOCKS: i64 = 1 << 62;
@@ -89,7 +89,21 @@ impl Slot {
     /// Takes the lock at `offset`, waiting for it as long as its holder lives.
     #[inline]
     pub(super) fn lock(&self, map: &Map, offset: usize) -> Taken {
-        if map.exchange32(offset, 0, self.token) { Taken::Clean } else { self.wait_for(map, offset) }
+        loop {
+            if let Some(taken) = self.lock_within(map, offset, None) {
+                return taken;
+            }
+        }
+    }
+
+    /// As [`Slot::lock`], waiting no longer than `patience`; `None` when it is not had by then. Without any patience it is not looked whether
+    /// the holder is dead either, as to repair what it left may take long.
+    #[inline]
+    pub(super) fn lock_within(&self, map: &Map, offset: usize, patience: Option<Duration>) -> Option<Taken> {
+        if map.exchange32(offset, 0, self.token) {
+            return Some(Taken::Clean);
+        }
+        self.wait_for(map, offset, patience)
     }
 
     /// Takes the lock at `offset` if it is free or its holder is dead.
@@ -114,17 +128,21 @@ impl Slot {
     }
 
     #[cold]
-    fn wait_for(&self, map: &Map, offset: usize) -> Taken {
+    fn wait_for(&self, map: &Map, offset: usize, patience: Option<Duration>) -> Option<Taken> {
         for _ in 0..SPINS {
             if map.load32(offset, Ordering::Relaxed) == 0 && map.exchange32(offset, 0, self.token) {
-                return Taken::Clean;
+                return Some(Taken::Clean);
             }
             std::hint::spin_loop();
         }
+        if patience == Some(Duration::ZERO) {
+            return None;
+        }
+        let end = patience.and_then(|patience| Instant::now().checked_add(patience));
         loop {
             // From here on the lock is taken with the mark that others may be asleep: one wake-up too many at most.
             if map.exchange32(offset, 0, self.token | WAITERS) {
-                return Taken::Clean;
+                return Some(Taken::Clean);
             }
             let word = map.load32(offset, Ordering::Acquire);
             if word == 0 {
@@ -132,9 +150,12 @@ impl Slot {
             }
             if self.is_dead(map, word & !WAITERS) {
                 if map.exchange32(offset, word, self.token | WAITERS) {
-                    return Taken::FromDead;
+                    return Some(Taken::FromDead);
                 }
                 continue;
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return None;
             }
             if word & WAITERS != 0 || map.exchange32(offset, word, word | WAITERS) {
                 futex::wait(map.word(offset), word | WAITERS, Some(LOOK_AGAIN));

@@ -11,12 +11,18 @@
 #![allow(unsafe_code, reason = "the only file that dereferences the mapping")]
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::libc;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(target_endian = "big")]
 compile_error!("the file format is little endian and is mapped as it is");
+
+/// No page is smaller than this.
+const LEAST_PAGE: usize = 4 << 10;
+/// So many pages are asked about at once.
+const NEAR_PAGES: usize = 64;
 
 /// A file mapped into memory, shared with everybody else who maps it.
 pub(super) struct Map {
@@ -48,6 +54,27 @@ impl Map {
     /// True when stores are possible.
     pub(super) fn writable(&self) -> bool {
         self.writable
+    }
+
+    /// Whether the pages of these bytes are in memory, so that to load from them is not to wait for a disk. Where the system does not tell, they are.
+    pub(super) fn is_near(&self, offset: usize, len: usize) -> bool {
+        let end = offset.saturating_add(len).min(self.len);
+        let mut at = offset / page_size() * page_size();
+        while at < end {
+            let mut pages = [1u8; NEAR_PAGES];
+            let part = (end - at).min(NEAR_PAGES * LEAST_PAGE);
+            let start = self.raw.as_mut_ptr().wrapping_add(at).cast();
+            // SAFETY: the range is inside of the mapping, which lives as long as `self`, and begins at one of its pages; there is a byte for each
+            // of its pages, none of which is smaller than `LEAST_PAGE`, and nothing else is written.
+            if unsafe { libc::mincore(start, part, pages.as_mut_ptr()) } != 0 {
+                return true;
+            }
+            if pages.iter().any(|page| page & 1 == 0) {
+                return false;
+            }
+            at += part;
+        }
+        true
     }
 
     #[inline]
@@ -239,6 +266,14 @@ impl Map {
     #[cfg(not(any(test, feature = "testing")))]
     #[inline(always)]
     fn record_copy(&self, _offset: usize, _data: &[u8]) {}
+}
+
+/// The size of a page, which the system says once.
+fn page_size() -> usize {
+    static SIZE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    // SAFETY: it takes a number and gives one.
+    let asked = || unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    *SIZE.get_or_init(|| usize::try_from(asked()).unwrap_or(0).max(LEAST_PAGE))
 }
 
 /// The 1 to 7 bytes of `rest`, which end `data`, and zeros. Out of the 8 bytes before the end where there are as many: bytes that are

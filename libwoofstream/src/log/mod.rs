@@ -51,6 +51,16 @@ impl Woof {
         self.region().map.record_to(recorder);
     }
 
+    /// Takes the append lock and keeps it as long as the answer lives, as a writer does that was stopped in the middle.
+    ///
+    /// # Errors
+    /// As [`Woof::appender`].
+    pub fn stand_still(&self) -> crate::error::Result<StandingStill> {
+        let appender = self.appender()?;
+        let _ = appender.slot.lock(&appender.region.map, format::shared::APPEND_LOCK);
+        Ok(StandingStill(appender))
+    }
+
     /// Has every later sync by way of this handle fail as a broken disk would have it, or no longer.
     pub fn fail_syncs(&self, fail: bool) {
         self.region().fail_syncs.store(fail, std::sync::atomic::Ordering::Relaxed);
@@ -59,6 +69,17 @@ impl Woof {
     /// Has the disk be full for whoever takes room by way of this handle, or no longer.
     pub fn fill_disk(&self, full: bool) {
         self.region().disk_full.store(full, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// A writer that does not go on as long as this lives: see [`Woof::stand_still`].
+#[cfg(any(test, feature = "testing"))]
+pub struct StandingStill(Appender);
+
+#[cfg(any(test, feature = "testing"))]
+impl Drop for StandingStill {
+    fn drop(&mut self) {
+        lock::Slot::unlock(&self.0.region.map, format::shared::APPEND_LOCK);
     }
 }
 

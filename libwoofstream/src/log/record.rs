@@ -131,3 +131,18 @@ pub fn seal(image: &mut [u8]) {
         ring[place..place + header_len].copy_from_slice(&sealed.encode());
     }
 }
+
+static SYNC_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// Has every later sync of this process take so much longer, as with a slow disk.
+pub fn slow_syncs(time: std::time::Duration) {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    SYNC_MS.store(ms, std::sync::atomic::Ordering::Relaxed);
+}
+
+pub(super) fn wait_for_disk() {
+    match SYNC_MS.load(std::sync::atomic::Ordering::Relaxed) {
+        0 => {}
+        ms => std::thread::sleep(std::time::Duration::from_millis(ms)),
+    }
+}

@@ -151,6 +151,20 @@ impl Region {
         (self.ring_offset + at as usize, (self.geometry.ring_len - at) as usize)
     }
 
+    /// Whether the entry of `seqno` in the index is in memory.
+    pub(super) fn is_index_near(&self, seqno: u64) -> bool {
+        self.map.is_near(self.slot(seqno), 8)
+    }
+
+    /// Whether `len` bytes of the ring from `pos` on are in memory, as far as there are any.
+    pub(super) fn is_ring_near(&self, pos: u64, len: usize) -> bool {
+        let next = self.map.load(shared::NEXT_POS, Ordering::Relaxed);
+        let len = len.min(usize::try_from(next.saturating_sub(pos)).unwrap_or(len));
+        let (place, left) = self.place(pos);
+        self.map.is_near(place, len.min(left))
+            && (len <= left || self.map.is_near(self.ring_offset, len - left))
+    }
+
     /// Copies bytes of the ring from `pos` on.
     #[inline]
     pub(super) fn ring_out(&self, pos: u64, out: &mut [u8]) {
@@ -274,6 +288,7 @@ impl Region {
 
     #[cfg(any(test, feature = "testing"))]
     fn fail_if_told(&self) -> std::io::Result<()> {
+        super::record::wait_for_disk();
         let told = self.fail_syncs.load(Ordering::Relaxed);
         if told { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
     }

@@ -137,10 +137,15 @@ impl Region {
         (pos, end): (u64, u64),
         durable: bool,
     ) -> io::Result<()> {
-        if self.room.ring.has(pos, end) && self.room.index.has(first, next) {
+        if self.has_room_taken((first, next), (pos, end)) {
             return Ok(());
         }
         self.take_more((first, next), (pos, end), durable)
+    }
+
+    /// Whether there is nothing to be done for that.
+    pub(super) fn has_room_taken(&self, (first, next): (u64, u64), (pos, end): (u64, u64)) -> bool {
+        self.room.ring.has(pos, end) && self.room.index.has(first, next)
     }
 
     #[cold]

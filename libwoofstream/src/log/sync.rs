@@ -9,7 +9,7 @@
 //! in any process, tell nobody any more that something is durable: after a failed write the kernel takes the pages for clean,
 //! and says of the next flush that it went well. Who opens the woof again writes everything anew that is not known to be durable.
 
-use super::append::Appender;
+use super::append::{Appender, busy};
 use super::format::shared;
 use super::lock::Slot;
 use super::map::Map;
@@ -17,17 +17,22 @@ use super::region::Region;
 use super::repair;
 use crate::error::{Code, Error, Result};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// More than this between durable and published is flushed with all that is dirty in the file instead of copied.
 const COPY_MAX: u64 = 4 << 20;
 
 impl Appender {
-    /// Returns when all elements before `next_seqno` are durable.
+    /// Returns when all elements before `next_seqno` are durable, or there is no more patience.
     pub(super) fn make_durable(&mut self, next_seqno: u64) -> Result<()> {
-        let Appender { region, slot, scratch, .. } = self;
+        let Appender { region, slot, scratch, patience, .. } = self;
         let map = &region.map;
+        let end = end_of(*patience);
         while map.load(shared::SYNCED_SEQNO, Ordering::Acquire) < next_seqno {
             if slot.try_lock(map, shared::SYNC_LOCK).is_none() {
+                if is_over(end) {
+                    return Err(busy());
+                }
                 Slot::wait_release(map, shared::SYNC_LOCK);
                 continue;
             }
@@ -38,7 +43,7 @@ impl Appender {
             } else if region.a_sync_failed() {
                 Err(Error::new(Code::Io, "", "an earlier sync failed"))
             } else {
-                sync_all(region, slot, scratch)
+                sync_all(region, slot, scratch, *patience)
             };
             map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
             Slot::unlock_for_all(map, shared::SYNC_LOCK);
@@ -53,9 +58,9 @@ impl Appender {
 }
 
 /// Makes durable what is published. The sync lock is ours.
-fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>) -> Result<()> {
+fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>, patience: Option<Duration>) -> Result<()> {
     let map = &region.map;
-    let taken = slot.lock(map, shared::APPEND_LOCK);
+    let Some(taken) = slot.lock_within(map, shared::APPEND_LOCK, patience) else { return Err(busy()) };
     let bounds = repair::before_writing(region, taken).map(|()| {
         let mut from = map.load(shared::SYNCED_POS, Ordering::Acquire);
         let to = map.load(shared::NEXT_POS, Ordering::Relaxed);
@@ -100,10 +105,14 @@ fn note_failure(map: &Map) {
 }
 
 /// Flushes all of the file for something that is no element. What of the ring is lost when it fails, the kernel takes for clean as after
-/// any other failed flush.
-pub(super) fn flush(region: &Region, slot: &Slot) -> std::io::Result<()> {
+/// any other failed flush. False when there was no more patience for others who flush.
+pub(super) fn flush(region: &Region, slot: &Slot, patience: Option<Duration>) -> std::io::Result<bool> {
     let map = &region.map;
+    let end = end_of(patience);
     while slot.try_lock(map, shared::SYNC_LOCK).is_none() {
+        if is_over(end) {
+            return Ok(false);
+        }
         Slot::wait_release(map, shared::SYNC_LOCK);
     }
     // One that was killed with the lock may have left its mark.
@@ -113,7 +122,16 @@ pub(super) fn flush(region: &Region, slot: &Slot) -> std::io::Result<()> {
         note_failure(map);
     }
     Slot::unlock_for_all(map, shared::SYNC_LOCK);
-    flushed
+    flushed.map(|()| true)
+}
+
+/// When the patience of now ends.
+fn end_of(patience: Option<Duration>) -> Option<Instant> {
+    patience.and_then(|patience| Instant::now().checked_add(patience))
+}
+
+fn is_over(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end)
 }
 
 /// Writes the same bytes again, durably, in parts that fit into memory.
@@ -129,20 +147,25 @@ fn write_again(region: &Region, scratch: &mut Vec<u8>, mut from: u64, len: u64) 
     Ok(())
 }
 
-/// Waits, under the append lock, until writing up to `end` overwrites nothing that is being made durable. Whoever
-/// holds the sync lock does not need the append lock as long as the mark is set, so the two cannot block each other.
+/// Waits, under the append lock, until writing up to `end` overwrites nothing that is being made durable; false when there was no more patience.
+/// Whoever holds the sync lock does not need the append lock as long as the mark is set, so the two cannot block each other. The mark is set
+/// under the append lock alone, so what holds here holds until that is given back.
 #[cold]
-pub(super) fn wait_for_sync(region: &Region, slot: &Slot, end: u64) {
+pub(super) fn wait_for_sync(region: &Region, slot: &Slot, end: u64, patience: Option<Duration>) -> bool {
     let map = &region.map;
+    let last = end_of(patience);
     loop {
         let from = map.load(shared::SYNC_FROM, Ordering::SeqCst);
         if from == shared::NOT_SYNCING || end.saturating_sub(region.geometry.ring_len) <= from {
-            return;
+            return true;
         }
         if slot.try_lock(map, shared::SYNC_LOCK).is_some() {
             map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
             Slot::unlock_for_all(map, shared::SYNC_LOCK);
-            return;
+            return true;
+        }
+        if is_over(last) {
+            return false;
         }
         Slot::wait_release(map, shared::SYNC_LOCK);
     }
