@@ -38,6 +38,9 @@ pub const CHANNELS_MAX: usize = 64;
 /// The longest text of a predicate, in bytes.
 pub const EXPRESSION_MAX: usize = 64 << 10;
 
+/// The most steps that a server takes to evaluate a predicate of a client for one element, unless it is told otherwise.
+pub const STEPS_MAX: u64 = 1_000_000;
+
 /// The most elements a woof may be told to keep.
 pub const HISTORY_MAX: u64 = 1 << 36;
 
@@ -61,6 +64,9 @@ pub const REQUEST_MAX: usize = 96 << 10;
 
 /// The most exchanges that a client may have open on one connection, unless the server is told otherwise.
 pub const EXCHANGES_MAX: usize = 256;
+
+/// The most TLS handshakes that a server has under way at once, unless it is told otherwise.
+pub const HANDSHAKES_MAX: usize = 512;
 
 /// The credit that a client has for what it sends in each exchange, without being told, in bytes.
 pub const PUT_CREDIT: u32 = 1 << 20;

@@ -14,6 +14,9 @@ use crate::number::Wrong;
 /// multiple of the data it is asked about.
 const JOINS_MAX: usize = 16;
 
+/// How many patterns an expression may have: each may take a while to be compiled, and a mebibyte.
+const PATTERNS_MAX: usize = 64;
+
 /// What the checker knows and gathers while it goes through an expression.
 pub(super) struct Checker {
     /// The value of `now`, in nanoseconds since 1970.
@@ -250,6 +253,9 @@ impl Checker {
             return fault(expr.at, "expected a pattern in quotes");
         };
         match compile(text) {
+            Ok(_) if self.patterns.len() >= PATTERNS_MAX => {
+                fault(expr.at, format!("more than {PATTERNS_MAX} patterns"))
+            }
             Ok(pattern) => {
                 self.patterns.push(pattern);
                 expr.kind = Kind::Literal(Literal::Regex(self.patterns.len() - 1));

@@ -5,12 +5,14 @@
 //! makes the answer "missing".
 //!
 //! Cost: an expression has no loops but the list macros, which go through parts of the data only. Each of their steps
-//! pays for the nodes it evaluates, those that handle strings also for the length of the data; after
-//! [`STEPS_MAX`] an evaluation ends as missing. Data over [`DATA_MAX`] is not interpreted at all.
+//! pays for the nodes it evaluates, those that handle strings also for the length of the data, and each value of JSON
+//! that is read costs a step; without anything left to pay with ([`Budget`]) an evaluation ends as missing. Data over
+//! [`DATA_MAX`] is not interpreted at all.
 
 use super::ast::{Expr, Literal};
 use super::emit;
 use super::json;
+use super::meter::Budget;
 use super::moment::{self, Moment, Span};
 use super::operand;
 use super::pattern;
@@ -25,11 +27,7 @@ use cel::{Context, Env, ExecutionError, Value};
 use regex::Regex;
 use std::any::Any;
 use std::cell::OnceCell;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
-
-/// How much one evaluation may cost, in nodes of the tree (about 0.1 microseconds each).
-const STEPS_MAX: i64 = 1_000_000;
 
 /// The longest data that is interpreted, in bytes. What is longer is missing here; native parts have no such limit.
 pub(super) const DATA_MAX: usize = 4 << 20;
@@ -65,6 +63,14 @@ pub(super) struct Chunk {
 #[derive(Default)]
 pub(super) struct Shared<'a> {
     json: OnceCell<Option<Box<dyn Val + 'a>>>,
+    pub(super) budget: Budget<'a>,
+}
+
+impl<'a> Shared<'a> {
+    #[inline]
+    pub(super) fn within(budget: Budget<'a>) -> Shared<'a> {
+        Shared { json: OnceCell::new(), budget }
+    }
 }
 
 impl Chunk {
@@ -85,7 +91,7 @@ impl Chunk {
         let bindings = Bindings {
             values,
             constants: &self.constants,
-            steps: AtomicI64::new(STEPS_MAX),
+            budget: &shared.budget,
             scale: i64::try_from(len / 1024).unwrap_or(i64::MAX).saturating_add(1),
         };
         let mut context = Context::with_env(Arc::clone(&ENV));
@@ -107,7 +113,7 @@ impl Chunk {
 struct Bindings<'r> {
     values: Vec<Option<CowVal<'r, 'r>>>,
     constants: &'r [Box<dyn Val>],
-    steps: AtomicI64,
+    budget: &'r Budget<'r>,
     /// What a step costs that may handle all of the data.
     scale: i64,
 }
@@ -132,8 +138,7 @@ impl VariableResolver for Bindings<'_> {
                 let (nodes, scaled) = number.split_once('_')?;
                 let price =
                     nodes.parse::<i64>().ok()? + scaled.parse::<i64>().ok()?.saturating_mul(self.scale);
-                let left = self.steps.fetch_sub(price, Ordering::Relaxed);
-                (left > price).then(|| CowVal::owned(CelBool::from(true)))
+                self.budget.pay(price).then(|| CowVal::owned(CelBool::from(true)))
             }
             _ => None,
         }
@@ -147,7 +152,9 @@ fn fetch<'r, 'a: 'r>(
 ) -> Option<CowVal<'r, 'r>> {
     match source {
         Source::Json(_) => {
-            let whole = shared.json.get_or_init(|| json_data(subject).and_then(json::whole));
+            let whole = shared
+                .json
+                .get_or_init(|| json_data(subject).and_then(|data| json::whole(data, &shared.budget)));
             whole.as_ref().map(|whole| CowVal::Borrowed(&**whole))
         }
         other => other.get(subject).and_then(operand::of_scalar),

@@ -1,10 +1,11 @@
 //! JSON data: one value of it without building the rest, and the whole of it for the interpreter.
 
+use super::meter::Budget;
 use super::source::Scalar;
 use crate::number::Number as Num;
 use cel::common::types::{CelBool, CelList, CelMap, CelNull, CelString};
 use cel::common::value::Val;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -18,9 +19,10 @@ pub(super) fn at_path<'a>(data: &'a [u8], path: &[Box<str>]) -> Option<Scalar<'a
 }
 
 /// The whole value, for the interpreter; `None` where the data is not JSON.
-pub(super) fn whole<'a>(data: &'a [u8]) -> Option<Box<dyn Val + 'a>> {
+/// Each value in it costs a step.
+pub(super) fn whole<'a>(data: &'a [u8], budget: &Budget<'_>) -> Option<Box<dyn Val + 'a>> {
     let mut reader = serde_json::Deserializer::from_slice(data);
-    let found = Whole.deserialize(&mut reader).ok()?;
+    let found = Whole(budget).deserialize(&mut reader).ok()?;
     reader.end().ok()?;
     Some(found)
 }
@@ -125,17 +127,21 @@ impl Visitor<'_> for Key<'_> {
 }
 
 /// Reads a whole value into the interpreter's form.
-struct Whole;
+#[derive(Clone, Copy)]
+struct Whole<'b>(&'b Budget<'b>);
 
-impl<'de> DeserializeSeed<'de> for Whole {
+impl<'de> DeserializeSeed<'de> for Whole<'_> {
     type Value = Box<dyn Val + 'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        if !self.0.pay(1) {
+            return Err(D::Error::custom("too many values"));
+        }
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Whole {
+impl<'de> Visitor<'de> for Whole<'_> {
     type Value = Box<dyn Val + 'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +178,7 @@ impl<'de> Visitor<'de> for Whole {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut list: Vec<Box<dyn Val + 'de>> = Vec::new();
-        while let Some(item) = items.next_element_seed(Whole)? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Box::new(CelList::from(list)))
@@ -181,7 +187,7 @@ impl<'de> Visitor<'de> for Whole {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut map: HashMap<cel::common::types::CelMapKey<'de>, Box<dyn Val + 'de>> = HashMap::new();
         while let Some(key) = fields.next_key::<String>()? {
-            map.insert(key.into(), fields.next_value_seed(Whole)?);
+            map.insert(key.into(), fields.next_value_seed(self)?);
         }
         Ok(Box::new(CelMap::from(map)))
     }

@@ -19,6 +19,7 @@ mod json;
 mod lexer;
 mod literal;
 mod lower;
+mod meter;
 mod moment;
 mod native;
 mod near;
@@ -33,12 +34,14 @@ mod tests;
 mod trouble;
 mod types;
 
+pub use meter::Meter;
 pub use subject::{AttrRef, Attributes, Names, Subject};
 
 use crate::error::{Code, Error, Result};
 use crate::limits::EXPRESSION_MAX;
 use ast::{Expr, Kind};
 use interpret::Shared;
+use meter::Budget;
 use native::Node;
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +67,7 @@ use trouble::Trouble;
 /// assert_eq!(err.to_string(), "expression:9: expected a number, found a string");
 /// ```
 #[derive(Clone)]
-pub struct Predicate(Arc<Inner>);
+pub struct Predicate(Arc<Inner>, Option<Arc<Meter>>);
 
 struct Inner {
     text: Box<str>,
@@ -112,20 +115,60 @@ impl Predicate {
         let trouble = Arc::new(Trouble::default());
         let node = Arc::new(lower::lower(&expr, &patterns, &trouble));
         let binds = !matches!(expr, Expr { kind: Kind::Or(_) | Kind::Choice { .. }, .. });
-        Ok(Predicate(Arc::new(Inner {
-            text: text.trim().into(),
-            node,
-            uses,
-            names,
-            binds,
-            now_ns,
-            troubles: [trouble].into(),
-        })))
+        let inner =
+            Inner { text: text.trim().into(), node, uses, names, binds, now_ns, troubles: [trouble].into() };
+        Ok(Predicate(Arc::new(inner), None))
     }
 
     /// Whether the subject matches. What it does not have makes no match, also behind `!`.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.0.node.eval(subject, &Shared::default()) == Some(true)
+        let shared = Shared::within(Budget::of(self.1.as_deref()));
+        let matches = self.0.node.eval(subject, &shared) == Some(true);
+        shared.budget.end();
+        if !shared.budget.is_over() {
+            return matches;
+        }
+        if self.1.is_none()
+            && let Some(trouble) = self.0.troubles.first()
+        {
+            trouble.note(&format!("an evaluation took more than {} steps", meter::OWN_STEPS));
+        }
+        false
+    }
+
+    /// The same predicate, for which these limits hold and no others: for who evaluates the expressions of strangers.
+    ///
+    /// ```
+    /// use libwoofstream::content::ContentType;
+    /// use libwoofstream::predicate::{Meter, Predicate, Subject};
+    /// let costly = Predicate::compile("json.all(x, json.all(y, json.all(z, x + y + z == 0)))").unwrap();
+    /// let costly = costly.within(Meter::new(1000, Default::default()));
+    /// let list = format!("[{}0]", "0,".repeat(50));
+    /// assert!(!costly.matches(&Subject { data: Some(list.as_bytes()), content: ContentType::Json, ..Subject::default() }));
+    /// let over = costly.over().unwrap();
+    /// assert_eq!(over, "took more than 1000 steps, the limit of this server (--max-steps)");
+    /// ```
+    #[must_use]
+    pub fn within(self, meter: Meter) -> Predicate {
+        Predicate(self.0, Some(Arc::new(meter)))
+    }
+
+    /// What is to be said of the last evaluation, if it was ended for what it took and not for what it found. Said once.
+    #[inline]
+    pub fn over(&self) -> Option<String> {
+        self.1.as_ref()?.take_over()
+    }
+
+    /// Why nothing more is to be evaluated: all together took too much, or nobody wants the answer any more.
+    #[inline]
+    pub fn ended(&self) -> Option<Error> {
+        self.1.as_ref()?.ended()
+    }
+
+    /// Whether so much was evaluated that others are to have their turn.
+    #[inline]
+    pub fn is_turn_over(&self) -> bool {
+        self.1.as_ref().is_some_and(|meter| meter.is_turn_over())
     }
 
     /// What went wrong with some data until now and is to be told, once: a number that does not fit 64 bits, which is no match.
@@ -205,7 +248,7 @@ impl Predicate {
         let node = Arc::new(Node::And(operands.into()));
         let uses = self.uses() | other.uses();
         let names = self.0.names.iter().chain(&other.0.names).cloned().collect();
-        Predicate(Arc::new(Inner {
+        let inner = Inner {
             text: text.into(),
             node,
             uses,
@@ -213,7 +256,8 @@ impl Predicate {
             binds: true,
             now_ns: self.0.now_ns,
             troubles: self.0.troubles.iter().chain(&other.0.troubles).cloned().collect(),
-        }))
+        };
+        Predicate(Arc::new(inner), self.1.or(other.1))
     }
 
     fn bracketed(&self) -> String {

@@ -143,6 +143,18 @@ impl Elements {
                         sink.fault(&Fault::from(&trouble))?;
                     }
                     self.looked = seqno;
+                    if let Some(predicate) = &self.selection.predicate {
+                        if let Some(over) = predicate.over() {
+                            let text = format!("predicate: evaluation of element {seqno} {over}");
+                            sink.fault(&fault(Code::TooLarge, text))?;
+                        }
+                        if let Some(ended) = predicate.ended() {
+                            return Err(ended);
+                        }
+                        if predicate.is_turn_over() {
+                            return Ok(Step::More);
+                        }
+                    }
                 }
                 Some(Item::Gone { from, to }) => {
                     let to = to.min(self.span.to);
@@ -171,6 +183,11 @@ impl Elements {
             }
         }
         Ok(Step::More)
+    }
+
+    /// Whether the next step finds `len` bytes of records in memory, and does not wait for a disk.
+    pub fn is_near(&self, len: usize) -> bool {
+        self.cursor.is_near(len)
     }
 
     /// Notes that the reader was told how far was looked.

@@ -44,6 +44,8 @@ struct Place {
     depth: u64,
     /// What lies in its namespace may be told of.
     readable: bool,
+    /// The namespace, where it was come to on the way.
+    namespace: Option<Arc<OwnedFd>>,
 }
 
 impl Place {
@@ -60,8 +62,9 @@ pub struct Walk {
     get: bool,
     /// Places to look at, the next one last.
     rest: Vec<Place>,
-    /// The woof whose elements are being sent.
+    /// The woof whose elements are being sent, and its namespace, if that is known.
     elements: Option<Elements>,
+    namespace: Option<Arc<OwnedFd>>,
 }
 
 impl Walk {
@@ -96,8 +99,8 @@ impl Walk {
     }
 
     fn new(at: At, name: &str, predicate: Option<&Predicate>, get: bool) -> Walk {
-        let first = Place { at, name: name.into(), depth: 0, readable: true };
-        Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None }
+        let first = Place { at, name: name.into(), depth: 0, readable: true, namespace: None };
+        Walk { predicate: predicate.cloned(), get, rest: vec![first], elements: None, namespace: None }
     }
 
     /// What lies in the namespace that the walk begins in may not be told of, unless it is in one of its own below.
@@ -205,7 +208,7 @@ impl Walk {
 
     fn woof(&mut self, woof: Woof, place: &Place, sink: &mut dyn Sink) -> Result<()> {
         let dir = attrs::stat_of(&woof, &place.name);
-        if !self.matches(&dir, place.depth) {
+        if !self.matches(&dir, place.depth, sink)? {
             return Ok(());
         }
         if !self.get {
@@ -215,6 +218,7 @@ impl Walk {
             Ok(elements) => {
                 sink.dir(elements.context())?;
                 self.elements = Some(elements);
+                self.namespace = place.namespace.clone();
                 Ok(())
             }
             Err(err) => sink.fault(&Fault::from(&err)),
@@ -231,9 +235,11 @@ impl Walk {
         let stat: Option<Stat> = rustix::fs::fstat(&open).ok();
         let dir = attrs::of_namespace(&place.name, stat.as_ref());
         let mut readable = place.readable;
+        let mut namespace = place.namespace.clone();
         if has_state(&open) {
             readable = may_read(&open);
-            if readable && self.predicate.is_some() && self.matches(&dir, place.depth) {
+            namespace = Some(Arc::clone(&open));
+            if readable && self.predicate.is_some() && self.matches(&dir, place.depth, sink)? {
                 sink.dir(&dir)?;
             }
         }
@@ -252,6 +258,7 @@ impl Walk {
                 at: At::In(Arc::clone(&open), name),
                 depth: place.depth + 1,
                 readable,
+                namespace: namespace.clone(),
             })),
             Err(_) if !readable => {}
             Err(err) => sink.fault(&Fault::from(&Error::io(shown, "read directory", err)))?,
@@ -259,14 +266,23 @@ impl Walk {
         Ok(())
     }
 
+    /// The namespace of the woof whose elements are being sent, where it was come to on the way.
+    #[cfg(feature = "net")]
+    pub(crate) fn reading(&self) -> Option<&Arc<OwnedFd>> {
+        self.elements.as_ref().and(self.namespace.as_ref())
+    }
+
     /// Whether this is wanted; without a predicate, woofs are.
-    fn matches(&self, dir: &Dir, depth: u64) -> bool {
-        match &self.predicate {
-            None => dir.text("type") == Some("woof"),
-            Some(predicate) => {
-                predicate.matches(&Subject { attrs: Some(dir), depth: Some(depth), ..Subject::default() })
-            }
+    fn matches(&self, dir: &Dir, depth: u64, sink: &mut dyn Sink) -> Result<bool> {
+        let Some(predicate) = &self.predicate else { return Ok(dir.text("type") == Some("woof")) };
+        let matches =
+            predicate.matches(&Subject { attrs: Some(dir), depth: Some(depth), ..Subject::default() });
+        if let Some(over) = predicate.over() {
+            let name = dir.text("path").unwrap_or_default();
+            let text = format!("predicate: its evaluation {over}");
+            sink.fault(&Fault::from(&Error::new(Code::TooLarge, name, text)))?;
         }
+        predicate.ended().map_or(Ok(matches), Err)
     }
 }
 

@@ -71,15 +71,17 @@ impl Selection {
             to = to.min(woof.seqno_at(until.saturating_add(1))?.saturating_sub(1));
         }
         if let Some(count) = self.last {
-            from = self.last_from(woof, attrs, from, to.min(next.saturating_sub(1)), count);
+            from = self.last_from(woof, attrs, from, to.min(next.saturating_sub(1)), count)?;
         }
         Ok(Span { from, to })
     }
 
     /// Where the newest `count` elements of `from..=to` that match begin. Looks from the newest back, block by block.
-    fn last_from(&self, woof: &Woof, attrs: &dyn Attributes, from: u64, to: u64, count: u64) -> u64 {
+    fn last_from(&self, woof: &Woof, attrs: &dyn Attributes, from: u64, to: u64, count: u64) -> Result<u64> {
         const BLOCK: u64 = 4096;
-        let Some(predicate) = &self.predicate else { return from.max((to + 1).saturating_sub(count)) };
+        let Some(predicate) = &self.predicate else {
+            return Ok(from.max((to + 1).saturating_sub(count)));
+        };
         let (mut high, mut missing) = (to + 1, count);
         let mut matching = Vec::new();
         while high > from && missing > 0 {
@@ -94,18 +96,25 @@ impl Selection {
                         if predicate.matches(&subject(woof, attrs, seqno, time_ns, data)) {
                             matching.push(seqno);
                         }
+                        if let Some(over) = predicate.over() {
+                            let text = format!("evaluation of element {seqno} {over}");
+                            return Err(Error::new(Code::TooLarge, "predicate", text));
+                        }
+                        if let Some(ended) = predicate.ended() {
+                            return Err(ended);
+                        }
                     }
                     Item::Gone { .. } | Item::Damaged { .. } => {}
                 }
             }
             if matching.len() as u64 >= missing {
                 let index = matching.len() - usize::try_from(missing).unwrap_or(matching.len());
-                return matching.get(index).copied().unwrap_or(high);
+                return Ok(matching.get(index).copied().unwrap_or(high));
             }
             missing -= matching.len() as u64;
             high = low;
         }
-        if missing == 0 { high } else { from }
+        Ok(if missing == 0 { high } else { from })
     }
 }
 

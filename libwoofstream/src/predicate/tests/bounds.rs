@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::error::Code;
+use crate::predicate::Meter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn a_long_expression_is_refused_before_it_is_read() {
@@ -75,9 +78,62 @@ fn a_costly_evaluation_ends_as_no_match() {
         "json.filter(x, json.exists(y, x + y > 2)).size() >= 0",
         "json.exists_one(x, json.exists(y, x + y > 2))",
     ] {
-        assert!(!matches(text, &list), "{text}");
-        assert!(!matches(&format!("!({text})"), &list), "{text}");
+        for text in [text.to_owned(), format!("!({text})")] {
+            let predicate = Predicate::compile(&text).unwrap().within(Meter::new(1_000_000, Arc::default()));
+            assert!(!predicate.matches(&list), "{text}");
+            assert!(predicate.over().unwrap().starts_with("took more than 1000000 steps"), "{text}");
+            assert!(predicate.over().is_none() && predicate.ended().is_none() && predicate.is_turn_over());
+        }
     }
+}
+
+#[test]
+fn what_evaluations_cost_together_is_bounded_and_cheap_ones_go_on_for_ever() {
+    let meter = |each| Meter::new(each, Arc::default());
+    let list = format!("[{}1]", "0,".repeat(100));
+    let list = data(ContentType::Json, list.as_bytes());
+    let costly = Predicate::compile("json.all(x, json.all(y, x + y < 3))").unwrap().within(meter(200_000));
+    let times = (0..10_000).take_while(|_| costly.matches(&list) && costly.ended().is_none()).count();
+    assert!((90..400).contains(&times), "{times}");
+    let text = costly.ended().unwrap().to_string();
+    assert!(text.contains("evaluations took more than 20000000 steps in all"), "{text}");
+    let cheap = Predicate::compile("json.exists(x, x == 1)").unwrap().within(meter(200_000));
+    assert!((0..20_000).all(|_| cheap.matches(&list) && cheap.ended().is_none()));
+}
+
+#[test]
+fn nested_lists_and_many_values_cost_what_they_are() {
+    let many = format!("[{}1]", "[],".repeat(100_000));
+    let many = data(ContentType::Json, many.as_bytes());
+    let predicate = Predicate::compile("size(json) > 3").unwrap();
+    assert!(predicate.matches(&many));
+    let predicate = predicate.within(Meter::new(50_000, Arc::default()));
+    assert!(!predicate.matches(&many));
+    assert!(predicate.over().is_some());
+}
+
+#[test]
+fn an_evaluation_that_nobody_waits_for_ends() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let list = format!("[{}1]", "0,".repeat(30_000));
+    let costly = "json.all(x, json.all(y, json.all(z, x + y + z < 9)))";
+    let costly = Predicate::compile(costly).unwrap().within(Meter::new(1 << 40, Arc::clone(&gone)));
+    std::thread::scope(|scope| {
+        let (list, costly) = (&list, &costly);
+        // Without an end it would take a month.
+        let evaluation = scope.spawn(move || costly.matches(&data(ContentType::Json, list.as_bytes())));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        gone.store(true, Ordering::Relaxed);
+        assert!(!evaluation.join().unwrap());
+    });
+    assert_eq!(costly.ended().unwrap().text(), "nobody waits for the answer any more");
+}
+
+#[test]
+fn an_expression_with_too_many_patterns_is_refused() {
+    let text = |count| vec!["text.matches('a|b')"; count].join(" || ");
+    assert!(Predicate::compile(&text(64)).is_ok());
+    assert!(Predicate::compile(&text(65)).unwrap_err().to_string().ends_with("more than 64 patterns"));
 }
 
 #[test]
