@@ -85,10 +85,14 @@ fn define(command: clap::Command) -> clap::Command {
 }
 
 /// A flag for each limit.
-fn limits() -> [clap::Arg; 10] {
+fn limits() -> [clap::Arg; 12] {
     let count = |id, help| flags::number_in(id, '\0', "COUNT", help, 1..=1 << 20);
     [
-        count("max-connections", "Connections at once [default: 4096]"),
+        count(
+            "max-connections",
+            "Connections at once, an eighth of them for the Unix socket alone [default: 4096]",
+        ),
+        count("max-handshakes", "TLS handshakes at once, which are no connections yet [default: 512]"),
         count("max-connections-of-user", "Connections at once of one user [default: 1024]"),
         count("max-exchanges", "Requests at once on one connection [default: 256]"),
         flags::size_of_some(
@@ -100,6 +104,13 @@ fn limits() -> [clap::Arg; 10] {
             "max-unfinished",
             '\0',
             "Data of a connection that has not come whole yet [default: twice the largest element]",
+        ),
+        flags::number_in(
+            "max-steps",
+            '\0',
+            "COUNT",
+            "Steps, of about 0.1 us, that a predicate may take for one element [default: 1000000]",
+            1000..=1 << 40,
         ),
         flags::duration_of_some("handshake-timeout", '\0', "How long a handshake may take [default: 10s]"),
         count("max-followed", "Woofs that are followed at once [default: 1024]"),
@@ -128,10 +139,12 @@ fn limits_of(args: &Args) -> Result<Limits, Failure> {
     }
     Ok(Limits {
         connections: size("max-connections").unwrap_or(default.connections),
+        handshakes: size("max-handshakes").unwrap_or(default.handshakes),
         connections_of_user: size("max-connections-of-user").unwrap_or(default.connections_of_user),
         exchanges: size("max-exchanges").unwrap_or(default.exchanges),
         element,
         unfinished,
+        steps: args.number("max-steps").unwrap_or(default.steps),
         handshake: time("handshake-timeout", default.handshake),
         followed: size("max-followed").unwrap_or(default.followed),
         runs: size("max-runs").unwrap_or(default.runs),

@@ -63,7 +63,7 @@ impl Transport for Wire {
         if self.dead.load(Ordering::Relaxed) {
             return Ok(0);
         }
-        self.server.pump(true);
+        self.server.pump_all();
         let output = self.server.output();
         let len = output.len().min(buffer.len());
         if len == 0 {

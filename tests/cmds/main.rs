@@ -45,6 +45,7 @@ mod wrun;
 mod wrun_at;
 mod wserve;
 mod wserve_deploy;
+mod wserve_guard;
 mod wserve_load;
 mod wserve_restart;
 mod wserve_tls;

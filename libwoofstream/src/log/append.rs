@@ -81,6 +81,8 @@ pub struct Appender {
     pub(super) patience: Option<Duration>,
     /// What was appended and is not known to be durable, as there was no more patience.
     published: Vec<Run>,
+    /// The same of [`Appender::extend_once`].
+    pub(super) told: Vec<super::once::Once>,
 }
 
 impl Appender {
@@ -99,6 +101,7 @@ impl Appender {
             changed: ChangedTimes::default(),
             patience: None,
             published: Vec::new(),
+            told: Vec::new(),
         })
     }
 

@@ -176,7 +176,7 @@ impl Woof {
         }
         Slot::unlock(&region.map, shared::APPEND_LOCK);
         if done? {
-            super::sync::flush(region, &slot).map_err(|err| Error::io("", "reset its clock", err))?;
+            super::sync::flush(region, &slot, None).map_err(|err| Error::io("", "reset its clock", err))?;
             return Ok(true);
         }
         Ok(false)

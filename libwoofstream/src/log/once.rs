@@ -13,7 +13,7 @@ use super::format::{CHUNK_ELEMENTS, Payload, record_len};
 use super::region::Region;
 use super::stamp::{Entry as _, Given, Stamp, stamp_at};
 use super::woof::Woof;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -184,8 +184,14 @@ impl Appender {
         known: &mut Known,
         mut report: impl FnMut(Once),
     ) -> Result<()> {
-        let mut told = Vec::new();
-        let mut items = items.into_iter();
+        // What an earlier call left, which had no patience to make it durable, is at the beginning.
+        let mut told = std::mem::take(&mut self.told);
+        let count = |what: &Once| match what {
+            Once::In(run) => run.count,
+            Once::Again(_) | Once::Differs(_) => 1,
+        };
+        let count: u64 = told.iter().map(count).sum();
+        let mut items = items.into_iter().skip(usize::try_from(count).unwrap_or(usize::MAX));
         let mut written = Ok(());
         let mut chunk: Vec<Given<'_>> = Vec::with_capacity(CHUNK_ELEMENTS);
         while written.is_ok() {
@@ -205,7 +211,13 @@ impl Appender {
         };
         if let Some(last) = told.iter().map(last).max() {
             // Also what somebody else put there, and was killed before it was durable.
-            self.sync_up_to(last)?;
+            let done = self.sync_up_to(last);
+            if let Err(err) = done {
+                if err.code() == Code::Busy {
+                    self.told = told;
+                }
+                return Err(err);
+            }
         }
         told.into_iter().for_each(report);
         written

@@ -1,8 +1,10 @@
 //! A find on its way: what is at and below a place, as far as the peer may know of it.
 
 use super::answer::Answer;
-use super::connection::{Context, Progress};
+use super::exchange::{Context, Progress};
+use super::held::Held;
 use super::reading::predicate;
+use super::site::directory_of;
 use crate::access::Right;
 use crate::error::Result;
 use crate::net;
@@ -16,7 +18,10 @@ const ELEMENTS: u64 = 4096;
 
 /// A find in progress.
 pub(super) struct Finding {
+    name: String,
     walk: Walk,
+    /// Of one that begins where it needs a right; else each place is looked at as it comes.
+    pub(super) held: Option<Held>,
 }
 
 impl Finding {
@@ -25,11 +30,14 @@ impl Finding {
         let name = &*request.name;
         let site = context.site;
         let place = site.place(name)?;
-        let predicate = predicate(request.filter.as_deref(), request.now)?;
+        let predicate = predicate(request.filter.as_deref(), request.now, context)?;
         let at_the_top = place.directory().is_some() && site.is_top(place.namespace());
-        if !at_the_top {
-            site.allow(context.peer, place.namespace(), Right::Read, name)?;
-        }
+        let held = if at_the_top {
+            None
+        } else {
+            let dir = if place.directory().is_some() { name } else { directory_of(name) };
+            Some(site.hold(context.peer, place.namespace(), dir, &[Right::Read], name)?)
+        };
         let walk = match place.directory() {
             Some(dir) => Walk::of_directory(Arc::clone(dir), name, predicate.as_ref(), request.get),
             None => {
@@ -39,7 +47,7 @@ impl Finding {
         };
         // Who may not read at the top may look for namespaces below that it may read.
         let readable = !at_the_top || site.may(context.peer, place.namespace(), Right::Read);
-        Ok(Finding { walk: if readable { walk } else { walk.hidden() } })
+        Ok(Finding { name: name.to_owned(), walk: if readable { walk } else { walk.hidden() }, held })
     }
 
     /// Makes more of the answer.
@@ -51,6 +59,14 @@ impl Finding {
         for _ in 0..TURN {
             if !answer.has_room() {
                 break;
+            }
+            if let Some(namespace) = self.walk.reading() {
+                // The right to read it may have been taken away in the middle of it.
+                let namespace = context.site.namespace(namespace);
+                if let Err(err) = context.site.allow(context.peer, &namespace, Right::Read, &self.name) {
+                    answer.end(Err(err));
+                    return Progress::Over;
+                }
             }
             match self.walk.step(answer, ELEMENTS, &mut { may_read }) {
                 Ok(Step::Done) => {

@@ -1,13 +1,15 @@
 //! Bytes between a socket and a [`Connection`], in one task: whatever can be done is done, then the task sleeps.
 
 use super::Limits;
-use super::connection::{Connection, Pumped, Wake};
+use super::connection::{Connection, Pumped};
+use super::exchange::{Apart, Wake};
+use super::pool::Pool;
 use super::spare;
 use crate::error::{Code, Error, Result};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,7 +30,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
-/// Which exchanges were woken, and how to wake the task of their connection.
+/// Which exchanges were woken, what was done apart, and how to wake the task of their connection.
 #[derive(Default)]
 pub(super) struct Mailbox {
     inner: Mutex<Inner>,
@@ -37,7 +39,10 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Inner {
     woken: Vec<u32>,
+    done: Vec<Apart>,
     waker: Option<Waker>,
+    /// Nobody looks any more.
+    closed: bool,
 }
 
 impl Wake for Mailbox {
@@ -54,15 +59,42 @@ impl Wake for Mailbox {
 }
 
 impl Mailbox {
-    /// Takes what was woken; when nothing was, the task is woken by the next.
-    fn take(&self, context: &Context<'_>) -> Vec<u32> {
+    /// Gives back what was done apart. After the connection has gone it is let go of.
+    fn done(&self, apart: Apart) {
+        let waker = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            if inner.closed {
+                drop(inner);
+                return drop(apart);
+            }
+            inner.done.push(apart);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Nobody looks any more.
+    fn close(&self) {
+        let left = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.closed = true;
+            std::mem::take(&mut inner.done)
+        };
+        drop(left);
+    }
+
+    /// Takes what was woken, and what was done; when nothing was, the task is woken by the next.
+    fn take(&self, context: &Context<'_>) -> (Vec<u32>, Vec<Apart>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.woken.is_empty()
+            && inner.done.is_empty()
             && inner.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker()))
         {
             inner.waker = Some(context.waker().clone());
         }
-        std::mem::take(&mut inner.woken)
+        (std::mem::take(&mut inner.woken), std::mem::take(&mut inner.done))
     }
 }
 
@@ -99,7 +131,8 @@ enum Event {
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     connection: &mut Connection,
-    mailbox: &Mailbox,
+    mailbox: &Arc<Mailbox>,
+    pool: &Pool,
     limits: &Limits,
     signals: &mut Signals<'_>,
 ) -> Result<()> {
@@ -109,10 +142,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if connection.output().capacity() == 0 {
             *connection.output() = spare::take();
         }
-        let busy = connection.pump(false) == Pumped::Heavy;
-        if busy {
-            // One step of it. Then it is looked what the client has to say, and whether it is there at all.
-            tokio::task::block_in_place(|| connection.pump(true));
+        while let Pumped::Apart(apart) = connection.pump() {
+            let mailbox = Arc::clone(mailbox);
+            pool.run(apart.lane(), move || mailbox.done(apart.run()));
         }
         if connection.is_over() && connection.output().len() == sent {
             break;
@@ -142,7 +174,6 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 _ = signals.stopping.wait_for(|stopping| *stopping), if !stopped => Event::Stop,
                 _ = signals.keys_changed.changed() => Event::KeysChanged,
                 () = sleep_until(deadline) => Event::Deadline,
-                () = tokio::task::yield_now(), if busy => Event::Io(Happened::Something),
             },
         };
         match event {
@@ -154,7 +185,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             Event::Stop => {
                 stopped = true;
                 deadline = Some(Instant::now() + limits.stop);
-                tokio::task::block_in_place(|| connection.stop());
+                connection.stop();
             }
             Event::KeysChanged => {
                 if let Err(err) = (signals.admitted)() {
@@ -178,6 +209,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     apart(connection, Connection::finish);
+    mailbox.close();
     // What TLS has to say last goes out if the client takes it. What still comes is read and dropped: a socket that is closed with
     // something unread takes back what it was to send, and that says what was wrong.
     let goodbye = async {
@@ -231,10 +263,10 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
     context: &mut Context<'_>,
 ) -> Poll<Happened> {
     let mut something = false;
-    for exchange in mailbox.take(context) {
-        connection.wake(exchange);
-        something = true;
-    }
+    let (woken, done) = mailbox.take(context);
+    something |= !woken.is_empty() || !done.is_empty();
+    done.into_iter().for_each(|apart| connection.done(apart));
+    woken.into_iter().for_each(|exchange| connection.wake(exchange));
     // Written first, so that a client that only reads is served.
     let mut wrote = false;
     while *sent < connection.output().len() {
@@ -372,7 +404,7 @@ mod tests {
         let refused = || Err(Error::new(Code::Denied, "", "the certificate is revoked"));
         let mut signals = Signals { stopping, keys_changed, admitted: &refused };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let served = run(client, &mut connection, &mailbox, site.limits(), &mut signals);
+        let served = run(client, &mut connection, &mailbox, &site.pool, site.limits(), &mut signals);
         runtime.unwrap().block_on(served)
     }
 

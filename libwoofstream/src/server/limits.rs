@@ -6,8 +6,10 @@ use std::time::Duration;
 /// The limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections at once. An eighth of them is for the Unix socket alone.
     pub connections: usize,
+    /// Handshakes at once, which are no connections yet.
+    pub handshakes: usize,
     /// Connections at once of one user.
     pub connections_of_user: usize,
     /// Exchanges open at once on one connection.
@@ -16,6 +18,8 @@ pub struct Limits {
     pub element: usize,
     /// Bytes of messages that have not come whole yet, on one connection.
     pub unfinished: usize,
+    /// Steps that the evaluation of a predicate for one element may take, of about 0.1 microseconds.
+    pub steps: u64,
     /// How long a handshake, with the greeting, may take.
     pub handshake: Duration,
     /// Woofs that are followed at once; each has a thread that sleeps.
@@ -28,14 +32,23 @@ pub struct Limits {
     pub stop: Duration,
 }
 
+impl Limits {
+    /// Connections at once of those who do not come over the Unix socket.
+    pub(super) fn remote(&self) -> usize {
+        self.connections - self.connections / 8
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 4096,
+            handshakes: limits::HANDSHAKES_MAX,
             connections_of_user: 1024,
             exchanges: limits::EXCHANGES_MAX,
             element: limits::REMOTE_ELEMENT_MAX,
             unfinished: 2 * limits::REMOTE_ELEMENT_MAX,
+            steps: limits::STEPS_MAX,
             handshake: Duration::from_secs(10),
             followed: 1024,
             runs: limits::RUNS_MAX,

@@ -3,6 +3,7 @@
 
 use super::caller::is_handler;
 use super::connection::{Connection, stopped};
+use super::handshakes::{self, Handshakes, Origin};
 use super::io::{self, Mailbox};
 use super::scrape;
 use super::site::Site;
@@ -27,6 +28,9 @@ use tokio::sync::watch;
 /// After accepting failed, mostly for want of descriptors, it is left alone for so long.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
+/// While many handshakes are on their way out, so long none is taken.
+const CROWDED: Duration = Duration::from_millis(1);
+
 /// When the time of a stop is over, so long is left for what is to be said of that.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -35,7 +39,13 @@ const NOT_FOR_HANDLERS: &str = "this socket is not for handlers in a container: 
      and call servers over TLS (wserve --listen; wattr NAMESPACE container IMAGE network)";
 
 /// How often it is looked whether certificates of open connections were revoked.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A connection does not wait longer than this for keys to be read again: then those that were read before are in force.
+const RELOAD: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether what repeats is to be logged.
+const LOG_REPEATS: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether certificates of open connections expired.
 const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(600);
@@ -65,6 +75,9 @@ pub struct Server {
     keys_changed: watch::Sender<u64>,
     /// Changes when the keys are to be read again at once.
     reload: watch::Sender<u64>,
+    handshakes: Handshakes,
+    /// The keys are read again by one at a time, where a slow disk harms nobody.
+    reading: Arc<tokio::sync::Semaphore>,
 }
 
 /// A listening socket as the runtime waits for it.
@@ -108,6 +121,8 @@ impl Server {
             users: Mutex::default(),
             keys_changed: watch::Sender::new(0),
             reload: watch::Sender::new(0),
+            handshakes: Handshakes::default(),
+            reading: Arc::new(tokio::sync::Semaphore::new(1)),
         })
     }
 
@@ -152,6 +167,8 @@ impl Server {
                 }
                 self.listen(listener, &mut tasks)?;
             }
+            let logger = Arc::clone(self);
+            tasks.spawn(async move { logger.log_repeats().await });
             ready();
             let (mut stopping, mut killed) = (self.stopping.subscribe(), self.killed.subscribe());
             // The senders live as long as this.
@@ -204,6 +221,7 @@ impl Server {
                         .accept(
                             listener,
                             tokio::net::UnixListener::poll_accept,
+                            Some(server.site.limits().connections),
                             |(stream, _), told| {
                                 stream.into_std().is_ok_and(|stream| (&stream).write(told).is_ok())
                             },
@@ -219,11 +237,14 @@ impl Server {
                         .accept(
                             listener,
                             tokio::net::TcpListener::poll_accept,
-                            // A handshake is what the limit is to keep from us.
+                            // Nobody is known before the handshake, which has limits of its own.
+                            None,
                             |_, _| false,
                             move |server, (stream, from)| {
                                 let keys = Arc::clone(&keys);
-                                async move { server.tls(stream, from, keys).await }
+                                // Here, so that they have their places in the order in which they came.
+                                let place = server.handshakes.begin(from.ip(), server.handshakes_max());
+                                async move { server.tls(stream, from, keys, place).await }
                             },
                         )
                         .await;
@@ -236,12 +257,13 @@ impl Server {
                         .accept(
                             listener,
                             tokio::net::TcpListener::poll_accept,
+                            Some(server.remote_max()),
                             |(stream, _), told| {
                                 stream.into_std().is_ok_and(|stream| (&stream).write(told).is_ok())
                             },
                             |server, (stream, from)| async move {
                                 let _ = stream.set_nodelay(true);
-                                server.serve(stream, Peer::unknown(), Some(from), None).await;
+                                server.serve(stream, Peer::unknown(), Some(from), None, Ok(())).await;
                             },
                         )
                         .await;
@@ -261,6 +283,7 @@ impl Server {
         self: &Arc<Server>,
         listener: L,
         poll_accept: impl Fn(&L, &mut Context<'_>) -> Poll<std::io::Result<S>>,
+        places: Option<usize>,
         turn_away: impl Fn(S, &[u8]) -> bool,
         mut serve: impl FnMut(Arc<Server>, S) -> Serve,
     ) where
@@ -269,6 +292,10 @@ impl Server {
         let mut stopping = self.stopping.subscribe();
         let mut connections = tokio::task::JoinSet::new();
         loop {
+            if places.is_none() && !*stopping.borrow() && self.handshakes.is_crowded(self.handshakes_max()) {
+                tokio::time::sleep(CROWDED).await;
+                continue;
+            }
             let accepted = tokio::select! {
                 accepted = poll_fn(|context| poll_accept(&listener, context)) => accepted,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
@@ -279,33 +306,82 @@ impl Server {
                 Ok(stream) => {
                     let metrics = self.site.metrics();
                     metrics.accepted.add(1);
-                    if metrics.connections.get() >= self.site.limits().connections as u64 {
-                        metrics.refused.add(1);
-                        let max = self.site.limits().connections;
-                        let text = format!(
-                            "{max} connections are open, the limit of this server (--max-connections)"
-                        );
-                        let told = turn_away(stream, &farewell(&Error::new(Code::TooLarge, "", &*text)));
-                        tracing::warn!(error = text, told, "connection turned away");
-                        continue;
-                    }
-                    metrics.connections.add(1);
+                    let counted = match places.map(|places| self.count(places)).transpose() {
+                        Ok(counted) => counted.is_some(),
+                        Err(err) => {
+                            let told = turn_away(stream, &farewell(&err));
+                            if self.site.repeats.is_first("connection turned away", "", err.text()) {
+                                tracing::warn!(error = err.text(), told, "connection turned away");
+                            }
+                            continue;
+                        }
+                    };
                     let server = Arc::clone(self);
                     let served = serve(Arc::clone(self), stream);
                     connections.spawn(async move {
-                        let _counted = Counted(&server.site);
+                        let _counted = counted.then(|| Counted(&server.site));
                         served.await;
                     });
                 }
                 Err(err) => {
-                    tracing::warn!(error = %Error::io("", "accept", err), "no connection was taken");
-                    tokio::time::sleep(PAUSE).await;
+                    let err = Error::io("", "accept", err);
+                    if self.site.repeats.is_first("no connection was taken", "", err.text()) {
+                        tracing::warn!(error = %err, "no connection was taken");
+                    }
+                    // Mostly descriptors have run out: a handshake has one that who is known needs more.
+                    let pause = if self.handshakes.give_way() { PAUSE / 10 } else { PAUSE };
+                    tokio::time::sleep(pause).await;
                 }
             }
         }
         // Who comes now is refused by the kernel, and does not wait for nothing.
         drop(listener);
         while connections.join_next().await.is_some() {}
+    }
+
+    /// Takes one of so many places for connections.
+    fn count(&self, places: usize) -> Result<()> {
+        let metrics = self.site.metrics();
+        metrics.connections.add(1);
+        if metrics.connections.get() <= places as u64 {
+            return Ok(());
+        }
+        metrics.connections.take(1);
+        metrics.refused.add(1);
+        let text = format!("{places} connections are open, the limit of this server (--max-connections)");
+        Err(Error::new(Code::TooLarge, "", text))
+    }
+
+    /// How many handshakes may be under way: fewer where descriptors are short, which others need.
+    fn handshakes_max(&self) -> usize {
+        self.site.limits().handshakes.min(descriptors() / 4).max(1)
+    }
+
+    /// How many connections those may have who do not come over the Unix socket.
+    fn remote_max(&self) -> usize {
+        self.site.limits().remote().min(descriptors() / 2).max(1)
+    }
+
+    /// Logs now and then what repeats, and at the end.
+    async fn log_repeats(&self) {
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOG_REPEATS) => self.site.repeats.log(false),
+                _ = stopping.wait_for(|stopping| *stopping) => return self.site.repeats.log(true),
+            }
+        }
+    }
+
+    /// Reads the keys again, if their files changed: where that harms nobody, and one at a time.
+    async fn read_keys(&self, keys: &Arc<ServerKeys>) -> Result<bool> {
+        let Ok(place) = Arc::clone(&self.reading).acquire_owned().await else { return Ok(false) };
+        let keys = Arc::clone(keys);
+        let read = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            keys.reload()
+        });
+        read.await.unwrap_or(Ok(false))
     }
 
     /// A connection of somebody on this machine.
@@ -329,27 +405,35 @@ impl Server {
             let told = stream.into_std().is_ok_and(|stream| {
                 (&stream).write(&farewell(&Error::new(Code::Denied, "", &*error))).is_ok()
             });
-            return tracing::warn!(uid = cred.uid(), pid = cred.pid(), error, told, "connection turned away");
+            if self.site.repeats.is_first("connection turned away", cred.uid(), &error) {
+                tracing::warn!(uid = cred.uid(), pid = cred.pid(), error, told, "connection turned away");
+            }
+            return;
         }
         let peer = Peer::unix(cred.uid(), sys::users::gids_of(cred.uid(), cred.gid()));
-        self.serve(stream, peer, None, None).await;
+        self.serve(stream, peer, None, None, Ok(())).await;
     }
 
     /// A connection over TCP that begins with a TLS handshake.
-    async fn tls(self: Arc<Server>, stream: tokio::net::TcpStream, from: SocketAddr, keys: Arc<ServerKeys>) {
+    async fn tls(
+        self: Arc<Server>,
+        stream: tokio::net::TcpStream,
+        from: SocketAddr,
+        keys: Arc<ServerKeys>,
+        place: handshakes::Place,
+    ) {
         let metrics = self.site.metrics();
         let set_up = stream.set_nodelay(true).and_then(|()| sys::keep_alive(&stream));
         if let Err(err) = set_up {
             tracing::debug!(%from, error = %err, "connection could not be set up");
             return;
         }
-        match keys.reload() {
+        match tokio::time::timeout(RELOAD, self.read_keys(&keys)).await {
             // The open connections are looked at too, as the watcher will find nothing new any more.
-            Ok(true) => self.keys_changed.send_modify(|times| *times += 1),
-            Ok(false) => {}
-            Err(err) => {
-                tracing::error!(error = %err, "keys could not be read again; those read before stay in force");
-            }
+            Ok(Ok(true)) => self.keys_changed.send_modify(|times| *times += 1),
+            Ok(Ok(false)) => {}
+            Ok(Err(err)) => self.keys_unread(err.to_string()),
+            Err(_) => self.keys_unread("their disk does not answer".to_owned()),
         }
         let tls = match rustls::ServerConnection::new(keys.config()) {
             Ok(tls) => tls,
@@ -357,14 +441,21 @@ impl Server {
         };
         let limit = self.site.limits().handshake;
         let mut stopping = self.stopping.subscribe();
-        let accepted = tokio::select! {
-            accepted = tokio::time::timeout(limit, TlsStream::accept(stream, tls)) => accepted,
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-        };
+        let origin = Origin::of(from.ip());
         let failed = |text: String| {
             metrics.handshakes_failed.add(1);
-            tracing::warn!(%from, error = text, "handshake failed");
+            if self.site.repeats.is_first("handshake failed", origin, &text) {
+                tracing::warn!(%from, error = text, "handshake failed");
+            }
         };
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(limit, TlsStream::accept(stream, tls)) => accepted,
+            () = place.gives_way() => {
+                return failed("gave way to a newer one: too many are under way (--max-handshakes)".to_owned());
+            }
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        drop(place);
         let stream = match accepted {
             Err(_) => {
                 let limit = limit.as_secs_f64();
@@ -377,7 +468,9 @@ impl Server {
             Ok(admitted) => {
                 metrics.early.add(u64::from(stream.is_early()));
                 let peer = admitted.peer.clone();
-                self.serve(stream, peer, Some(from), Some((keys, admitted))).await;
+                let counted = self.count(self.remote_max());
+                let _counted = counted.is_ok().then(|| Counted(&self.site));
+                self.serve(stream, peer, Some(from), Some((keys, admitted)), counted).await;
             }
             Err(err) => failed(err.to_string()),
         }
@@ -405,15 +498,18 @@ impl Server {
         peer: Peer,
         from: Option<SocketAddr>,
         admitted: Option<(Arc<ServerKeys>, Admitted)>,
+        counted: Result<()>,
     ) {
-        let place = self.place(&peer);
+        let place = counted.and_then(|()| self.place(&peer));
         let mailbox = Arc::new(Mailbox::default());
         let (shown, how) = (peer.to_string(), peer.how.as_str());
         let from = from.map(tracing::field::display);
         let mut connection = Connection::new(Arc::clone(&self.site), peer, mailbox.clone());
         if let Err(err) = &place {
             self.site.metrics().refused.add(1);
-            tracing::warn!(peer = shown, how, from, error = %err, "connection turned away");
+            if self.site.repeats.is_first("connection turned away", &shown, err.text()) {
+                tracing::warn!(peer = shown, how, from, error = %err, "connection turned away");
+            }
             connection.close(err);
         }
         tracing::debug!(peer = shown, how, from, "connected");
@@ -435,17 +531,20 @@ impl Server {
             keys_changed: self.keys_changed.subscribe(),
             admitted: &still_admitted,
         };
-        let ended = io::run(stream, &mut connection, &mailbox, self.site.limits(), &mut signals).await;
+        let (pool, limits) = (&self.site.pool, self.site.limits());
+        let ended = io::run(stream, &mut connection, &mailbox, pool, limits, &mut signals).await;
         if let Err(err) = ended {
             self.site.metrics().refused.add(1);
-            tracing::warn!(peer = shown, how, from, error = %err, "connection ended");
+            if self.site.repeats.is_first("connection ended", &shown, err.text()) {
+                tracing::warn!(peer = shown, how, from, error = %err, "connection ended");
+            }
         } else {
             tracing::debug!(peer = shown, how, from, "disconnected");
         }
     }
 
     /// Reads the keys again now and then, so that a revoked identity loses its open connections too, and an expired one later.
-    async fn watch_keys(&self, keys: &ServerKeys) {
+    async fn watch_keys(&self, keys: &Arc<ServerKeys>) {
         let (mut stopping, mut reload) = (self.stopping.subscribe(), self.reload.subscribe());
         let mut looked = tokio::time::Instant::now();
         loop {
@@ -459,17 +558,25 @@ impl Server {
                 looked = tokio::time::Instant::now();
                 self.keys_changed.send_modify(|times| *times += 1);
             }
-            match keys.reload() {
+            let read = tokio::select! {
+                read = self.read_keys(keys) => read,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            match read {
                 Ok(true) => {
                     tracing::info!("keys were read again");
                     self.keys_changed.send_modify(|times| *times += 1);
                 }
                 Ok(false) if asked => tracing::info!("keys have not changed"),
                 Ok(false) => {}
-                Err(err) => {
-                    tracing::error!(error = %err, "keys could not be read again; those read before stay in force")
-                }
+                Err(err) => self.keys_unread(err.to_string()),
             }
+        }
+    }
+
+    fn keys_unread(&self, error: String) {
+        if self.site.repeats.is_first("keys could not be read again", "", &error) {
+            tracing::error!(error, "keys could not be read again; those read before stay in force");
         }
     }
 
@@ -477,6 +584,11 @@ impl Server {
     pub fn stopped() -> Error {
         stopped()
     }
+}
+
+/// How many descriptors may be open.
+fn descriptors() -> usize {
+    sys::open_files_max().map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX))
 }
 
 /// What a client that is turned away is told: a greeting, and why.

@@ -5,46 +5,48 @@
 //! lost or from somebody else who has the same to put, are answered for and not appended again.
 
 use super::answer::{Answer, about, missing};
-use super::connection::{Context, Progress};
+use super::exchange::{Context, Flow, Progress};
+use super::held::Held;
 use super::place::Place;
-use super::site::Site;
+use super::site::{Site, directory_of};
 use super::spare;
-use super::writers::Turn;
+use super::writers::{Turn, Turned};
 use crate::access::Right;
 use crate::content::{self, ContentType};
 use crate::error::{Code, Error, Result};
 use crate::handler::{self, bindings};
 use crate::limits::PUT_WINDOW;
 use crate::log::{self, Appender, Given, Known, Mark, Once, Run, Stamp, Woof};
-use crate::net::{self, Session, answer};
+use crate::net::{self, answer};
 use crate::space::Create;
 use crate::sys::{Became, Named};
 use crate::wire::{Decoder, ELEM_PREFIX, Event, Fault, HEADER_SIZE, Kind, encode};
 use std::cell::Cell;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// So many elements are appended at once before it is looked whether there is room for more answers.
 const BATCH: usize = 4096;
 
-/// How far the stream of a client was taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    /// All whole messages that are here.
-    All,
-    /// Its end came.
-    End,
-    /// Answers wait to be sent first.
-    Full,
-}
+/// So many answers other than for what is appended are given before that is looked at.
+const ANSWERS: usize = 256;
+
+/// Where it harms nobody a put waits so long for another writer of its woof. Then others have the thread, and it comes back.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An append that took longer than this had to wait for the disk, and the next may have to: so long they are done where that harms nobody.
+const SLOW: Duration = Duration::from_millis(5);
+const SLOW_FOR: Duration = Duration::from_secs(5);
 
 thread_local! {
-    // One for each thread and none for each put: nothing is in it between two steps.
-    static ITEMS: Cell<Vec<Item>> = const { Cell::new(Vec::new()) };
+    // One for each thread and none for each put, as long as nothing waits.
+    static OPS: Cell<Vec<Op>> = const { Cell::new(Vec::new()) };
 }
 
 /// A put in progress.
 pub(super) struct Putting {
     name: String,
+    pub(super) held: Held,
     appender: Appender,
     named: Named,
     /// What the elements of the woof are.
@@ -64,6 +66,9 @@ pub(super) struct Putting {
     last_seq: u64,
     /// The client's stream is complete.
     got_all: bool,
+    batch: Batch,
+    /// Until when appends may take long, as one did.
+    slow_until: Option<Instant>,
 }
 
 /// How each element is appended once.
@@ -74,28 +79,43 @@ enum Only {
     IfNotThere(Known),
 }
 
-/// Elements that were converted, or that lie in the input.
-struct Batch<'a> {
-    items: Vec<Item>,
-    input: &'a [u8],
+/// What is to be done about the beginning of the input. It is made without waiting for anything, and what could not be done yet stays.
+#[derive(Default)]
+struct Batch {
+    ops: Vec<Op>,
+    /// So many of them are done.
+    done: usize,
+    /// So many bytes of the input they are of.
+    used: usize,
     converted: Vec<u8>,
+    /// Bytes of elements that are neither in the input nor converted.
+    own: usize,
+    /// How the put ends after them.
+    end: Option<Result<()>>,
 }
 
-/// An element: its writer sequence, its time and where its data is.
-type Item = (u64, u64, Data);
+enum Op {
+    /// The element with this writer sequence is to be appended, with this time if it comes with one.
+    Append(u64, u64, Data),
+    /// One was in, and nobody knows any more as what.
+    Passed(u64),
+    /// One does not fit.
+    Refuse(u64, Box<Error>),
+}
 
 /// Where the data of an element is.
 enum Data {
     Input(Range<usize>),
     Converted(Range<usize>),
+    /// Behind what stands before the data in a message.
+    Own(Vec<u8>),
 }
 
 impl Putting {
     /// Opens the woof and begins the answer.
     pub(super) fn open(
         context: &Context<'_>,
-        session: &mut Session,
-        exchange: u32,
+        flow: &mut Flow,
         request: &net::Put,
         out: &mut Answer,
     ) -> Result<Putting> {
@@ -103,7 +123,9 @@ impl Putting {
         let site = context.site;
         let place = site.woof(name)?;
         let source = ContentType::parse(&request.content)?;
-        site.allow(context.peer, place.namespace(), Right::Put, name)?;
+        let trigger = request.handler.as_ref().map(|_| Right::Trigger);
+        let rights: Vec<Right> = [Right::Put].into_iter().chain(trigger).collect();
+        let held = site.hold(context.peer, place.namespace(), directory_of(name), &rights, name)?;
         let woof = match (place.open(), &request.create) {
             (Err(err), Some(content)) if err.code() == Code::NotFound && request.made.is_none() => {
                 site.allow(context.peer, place.namespace(), Right::Create, name)?;
@@ -126,11 +148,8 @@ impl Putting {
         handler::asked_by(&mut appender, &woof, &place.path(), name);
         let handler = match &request.handler {
             None => 0,
-            Some(handler) => {
-                site.allow(context.peer, place.namespace(), Right::Trigger, name)?;
-                bindings::named_of(place.namespace(), place.inside(), &woof, handler)
-                    .map_err(|err| err.of(name))?
-            }
+            Some(handler) => bindings::named_of(place.namespace(), place.inside(), &woof, handler)
+                .map_err(|err| err.of(name))?,
         };
         let depth = depth(context, &place, request);
         appender.set_mark(Mark::new(handler, depth));
@@ -158,9 +177,10 @@ impl Putting {
         if let Some(newest) = woof.clock_ahead() {
             clock_was_ahead(out, newest);
         }
-        session.widen(exchange, PUT_WINDOW);
+        flow.widen(PUT_WINDOW);
         Ok(Putting {
             name: name.to_owned(),
+            held,
             appender,
             named,
             content,
@@ -174,6 +194,8 @@ impl Putting {
             input: Vec::new(),
             last_seq: 0,
             got_all: false,
+            batch: Batch::default(),
+            slow_until: None,
         })
     }
 
@@ -190,163 +212,173 @@ impl Putting {
         self.got_all = true;
     }
 
-    /// How many bytes of messages are here that did not come whole yet.
+    /// How many bytes are here that were not used yet.
     pub(super) fn unfinished(&self) -> usize {
-        self.input.len() + self.decoder.assembled_len()
+        self.input.len() + self.decoder.assembled_len() + self.batch.own
     }
 
-    /// Whether the next append waits: for the disk, or for another writer, who may be stopped while it is at it.
-    pub(super) fn waits(&self) -> bool {
-        self.appender.is_sync() || self.appender.is_busy()
+    /// Whether what came waits, as another writer has the woof.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.batch.is_done()
+    }
+
+    /// Whether the next step may wait: for the disk, or for another writer, who may be stopped while it is at it.
+    pub(super) fn may_block(&self) -> bool {
+        // What could not be done here the first time is done apart.
+        self.is_stuck()
+            || !self.input.is_empty()
+                && (self.appender.is_sync()
+                    || self.appender.is_busy()
+                    || self.named.is_due()
+                    || self.slow_until.is_some_and(|until| Instant::now() < until))
     }
 
     /// Appends what came, and answers for it.
-    pub(super) fn step(
-        &mut self,
-        context: &Context<'_>,
-        session: &mut Session,
-        exchange: u32,
-        out: &mut Answer,
-    ) -> Progress {
-        let input = std::mem::take(&mut self.input);
-        let done = self.take(context.site, &input, out);
-        let (used, taken) = match &done {
-            Ok(done) => *done,
-            Err(_) => (input.len(), Taken::All),
-        };
-        session.used(exchange, used);
-        let status = match done {
-            Ok(_) if taken == Taken::All && self.got_all => {
-                self.decoder.finish(input.len() - used).map(|()| Some(())).map_err(about(&self.name))
-            }
-            Ok(_) => Ok((taken == Taken::End).then_some(())),
-            Err(err) => Err(about(&self.name)(err)),
-        };
-        if used < input.len() {
-            self.input = input;
-            self.input.drain(..used);
-        } else {
-            spare::give(input);
+    pub(super) fn step(&mut self, context: &Context<'_>, flow: &mut Flow, out: &mut Answer) -> Progress {
+        let began = Instant::now();
+        let progress = self.go_on(context, flow, out);
+        let ended = Instant::now();
+        if ended - began > SLOW {
+            self.slow_until = Some(ended + SLOW_FOR);
         }
-        match status {
-            Ok(None) if taken == Taken::Full => Progress::More,
-            Ok(None) => Progress::Asleep,
-            Ok(Some(())) => {
-                out.end(Ok(()));
-                Progress::Over
+        progress.unwrap_or_else(|err| {
+            out.end(Err(about(&self.name)(err)));
+            Progress::Over
+        })
+    }
+
+    fn go_on(&mut self, context: &Context<'_>, flow: &mut Flow, out: &mut Answer) -> Result<Progress> {
+        loop {
+            if !self.apply(context, out)? {
+                return Ok(Progress::More);
             }
-            Err(err) => {
-                out.end(Err(err));
-                Progress::Over
+            let batch = std::mem::take(&mut self.batch);
+            flow.used(batch.used);
+            if batch.used < self.input.len() {
+                self.input.drain(..batch.used);
+            } else {
+                spare::give(std::mem::take(&mut self.input));
+            }
+            let mut ops = batch.ops;
+            ops.clear();
+            OPS.set(ops);
+            if let Some(end) = batch.end {
+                end?;
+                out.end(Ok(()));
+                return Ok(Progress::Over);
+            }
+            if !out.has_room() {
+                return Ok(Progress::More);
+            }
+            self.parse(context.site);
+            if self.batch.used == 0 && self.batch.is_done() && self.batch.end.is_none() {
+                OPS.set(std::mem::take(&mut self.batch.ops));
+                return Ok(Progress::Asleep);
             }
         }
     }
 
     /// Notes that it is over.
-    pub(super) fn close(&self, context: &Context<'_>) {
-        context.site.writers.give_up(&self.turn);
+    pub(super) fn close(&self, site: &Site) {
+        site.writers.give_up(&self.turn);
     }
 
-    /// Appends the whole messages at the beginning of `input`; how many bytes they are.
-    fn take(&mut self, site: &Site, input: &[u8], out: &mut Answer) -> Result<(usize, Taken)> {
-        let mut batch = Batch { items: ITEMS.take(), input, converted: Vec::new() };
-        let taken = self.take_into(&mut batch, site, out);
-        batch.items.clear();
-        ITEMS.set(batch.items);
-        taken
+    /// Takes the whole messages at the beginning of the input apart.
+    fn parse(&mut self, site: &Site) {
+        let mut batch = Batch { ops: OPS.take(), ..Batch::default() };
+        let input = std::mem::take(&mut self.input);
+        if let Err(err) = self.parse_into(&mut batch, &input, site) {
+            // What came before is right, and is kept.
+            batch.end = Some(Err(err));
+        }
+        self.input = input;
+        self.batch = batch;
     }
 
-    fn take_into(&mut self, batch: &mut Batch<'_>, site: &Site, out: &mut Answer) -> Result<(usize, Taken)> {
-        let input = batch.input;
-        let mut used = 0;
-        let taken = loop {
-            if !out.has_room() {
-                break Taken::Full;
-            }
-            let (more, event) = match self.decoder.event(input.get(used..).unwrap_or_default()) {
-                Ok(event) => event,
-                Err(err) => {
-                    // What came before is whole.
-                    self.append(site, batch, out)?;
-                    if err.code() == Code::TooLarge {
-                        let max = site.limits().element;
-                        let text = format!(
-                            "an element is over {max} bytes, the limit of this server (--max-element)"
-                        );
-                        return Err(Error::new(Code::TooLarge, "", text));
+    fn parse_into(&mut self, batch: &mut Batch, input: &[u8], site: &Site) -> Result<()> {
+        let mut answers = 0;
+        while batch.ops.len() < BATCH && answers < ANSWERS {
+            let rest = input.get(batch.used..).unwrap_or_default();
+            let (more, event) = self.decoder.event(rest).map_err(|err| {
+                if err.code() != Code::TooLarge {
+                    return err;
+                }
+                let max = site.limits().element;
+                let text =
+                    format!("an element is over {max} bytes, the limit of this server (--max-element)");
+                Error::new(Code::TooLarge, "", text)
+            })?;
+            batch.used += more;
+            let op = match event {
+                Event::Need(_) if self.got_all => {
+                    self.decoder.finish(rest.len() - more)?;
+                    batch.end = Some(Ok(()));
+                    return Ok(());
+                }
+                Event::Need(_) => return Ok(()),
+                Event::Preamble => continue,
+                Event::Whole(header) if header.kind == Kind::ELEM => {
+                    debug_assert!(more >= HEADER_SIZE);
+                    let place = batch.used - header.len as usize..batch.used;
+                    let payload = input.get(place.clone()).unwrap_or_default();
+                    self.element(site, payload, &mut batch.converted, || {
+                        Data::Input(place.start + ELEM_PREFIX..place.end)
+                    })?
+                }
+                Event::Assembled(header) if header.kind == Kind::ELEM => {
+                    let whole = std::mem::take(self.decoder.assembled_mut());
+                    let op = self.element(site, &whole, &mut batch.converted, || Data::Input(0..0))?;
+                    match op {
+                        Op::Append(seq, time_ns, Data::Input(_)) => {
+                            batch.own += whole.len();
+                            Op::Append(seq, time_ns, Data::Own(whole))
+                        }
+                        op => op,
                     }
-                    return Err(err);
+                }
+                Event::Whole(_) | Event::Assembled(_) => continue,
+                Event::End(status) => {
+                    // A client whose own input went wrong says so here: what it sent is in.
+                    batch.end = Some(status.map_err(|fault| fault.to_error()));
+                    return Ok(());
                 }
             };
-            used += more;
-            match event {
-                Event::Need(_) => break Taken::All,
-                Event::Preamble => {}
-                Event::Whole(header) => {
-                    let end = used;
-                    let start = end - header.len as usize;
-                    debug_assert!(more >= HEADER_SIZE);
-                    if header.kind == Kind::ELEM {
-                        self.element(site, start..end, batch, out)?;
-                    }
-                }
-                Event::Assembled(header) => {
-                    self.append(site, batch, out)?;
-                    if header.kind == Kind::ELEM {
-                        let whole = std::mem::take(self.decoder.assembled_mut());
-                        let mut alone = Batch { items: Vec::new(), input: &whole, converted: Vec::new() };
-                        self.element(site, 0..whole.len(), &mut alone, out)?;
-                        self.append(site, &mut alone, out)?;
-                    }
-                }
-                Event::End(status) => {
-                    self.append(site, batch, out)?;
-                    // A client whose own input went wrong says so here: what it sent is in.
-                    status.map_err(|fault| fault.to_error())?;
-                    return Ok((used, Taken::End));
-                }
-            }
-        };
-        self.append(site, batch, out)?;
-        Ok((used, taken))
+            answers += usize::from(!matches!(op, Op::Append(..)));
+            batch.ops.push(op);
+        }
+        Ok(())
     }
 
-    /// Takes one element, whose payload is in `place` of the input.
+    /// What is to be done about one element, whose data is found at `place` if it is taken as it is.
     fn element(
         &mut self,
         site: &Site,
-        place: Range<usize>,
-        batch: &mut Batch<'_>,
-        out: &mut Answer,
-    ) -> Result<()> {
-        let input = batch.input;
-        let payload = input.get(place.clone()).unwrap_or_default();
+        payload: &[u8],
+        into: &mut Vec<u8>,
+        place: impl FnOnce() -> Data,
+    ) -> Result<Op> {
         let Some((prefix, data)) = payload.split_first_chunk::<ELEM_PREFIX>() else {
-            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", "an element that is too short"));
         };
         let seq = prefix.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if seq <= self.last_seq {
             let last = self.last_seq;
-            // What came before it is right, and is kept.
-            self.append(site, batch, out)?;
             return Err(Error::new(Code::Damaged, "", format!("writer sequence {seq} after {last}")));
         }
         self.last_seq = seq;
-        let time_ns = prefix.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let mut len = data.len();
         let converted = if self.source == self.content
             || (self.source == ContentType::Text && self.content == ContentType::Bytes)
         {
-            self.content.check(data).map(|()| Data::Input(place.start + ELEM_PREFIX..place.end))
+            self.content.check(data).map(|()| place())
         } else {
-            let start = batch.converted.len();
-            content::convert(data, self.source, self.content, &mut batch.converted).map(|()| {
-                len = batch.converted.len() - start;
-                Data::Converted(start..batch.converted.len())
+            let start = into.len();
+            content::convert(data, self.source, self.content, into).map(|()| {
+                len = into.len() - start;
+                Data::Converted(start..into.len())
             })
         };
-        match converted {
+        Ok(match converted {
             Ok(_) if len > self.element_max => {
                 let max = self.element_max;
                 let text = if max == site.limits().element {
@@ -354,26 +386,15 @@ impl Putting {
                 } else {
                     format!("element is {len} bytes, the limit of this woof is {max}")
                 };
-                self.append(site, batch, out)?;
-                refused(out, seq, &Error::new(Code::TooLarge, &*self.name, text));
+                Op::Refuse(seq, Box::new(Error::new(Code::TooLarge, &*self.name, text)))
             }
-            // Seqno 0 stands for one that nobody knows any more.
-            Ok(_) if self.was_overwritten(seq) => {
-                self.append(site, batch, out)?;
-                is_in(out, seq, 0, 1);
-            }
+            Ok(_) if self.was_overwritten(seq) => Op::Passed(seq),
             Ok(data) => {
-                batch.items.push((seq, time_ns, data));
-                if batch.items.len() >= BATCH {
-                    self.append(site, batch, out)?;
-                }
+                let time_ns = prefix.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                Op::Append(seq, time_ns, data)
             }
-            Err(err) => {
-                self.append(site, batch, out)?;
-                refused(out, seq, &err.of(&*self.name));
-            }
-        }
-        Ok(())
+            Err(err) => Op::Refuse(seq, Box::new(err.of(&*self.name))),
+        })
     }
 
     /// Whether an element was appended before and is not kept any more: later ones of this put are there, and they were appended in
@@ -387,55 +408,82 @@ impl Putting {
         became.map_or(Ok(()), |became| Err(self.appender.lost(became).of(&*self.name)))
     }
 
-    /// Appends a batch and answers for it.
-    fn append(&mut self, site: &Site, batch: &mut Batch<'_>, out: &mut Answer) -> Result<()> {
-        if batch.items.is_empty() {
-            return Ok(());
+    /// Does what is to be done, and answers for it; false when the rest has to wait for another writer. Answers come in the order of the elements, for a
+    /// client takes each for one of all before it.
+    fn apply(&mut self, context: &Context<'_>, out: &mut Answer) -> Result<bool> {
+        self.appender.set_patience(Some(if context.apart { PATIENCE } else { Duration::ZERO }));
+        while let Some(op) = self.batch.ops.get(self.batch.done) {
+            match op {
+                Op::Append(..) => {
+                    if !self.append(context, out)? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                // Seqno 0 stands for one that nobody knows any more.
+                Op::Passed(seq) => is_in(out, *seq, 0, 1),
+                Op::Refuse(seq, err) => refused(out, *seq, err),
+            }
+            self.batch.done += 1;
         }
-        let became = self.named.look_again();
-        self.still_named(became)?;
-        let data = |data: &Data| match data {
-            Data::Input(place) => batch.input.get(place.clone()).unwrap_or_default(),
-            Data::Converted(place) => batch.converted.get(place.clone()).unwrap_or_default(),
-        };
-        let writer = self.writer;
-        let items = batch.items.iter().map(|(seq, time_ns, place)| Given {
-            stamp: Some(Stamp { writer, seq: *seq }),
-            time_ns: *time_ns,
-            data: data(place),
+        Ok(true)
+    }
+
+    /// Appends the elements that are next, up to what is no element, and answers for them; false when it has to wait.
+    fn append(&mut self, context: &Context<'_>, out: &mut Answer) -> Result<bool> {
+        if context.apart {
+            let became = self.named.look_again();
+            self.still_named(became)?;
+        }
+        let Putting { batch, input, appender, only, turn, writer, .. } = self;
+        let (input, converted, writer) = (&*input, &*batch.converted, *writer);
+        let left = batch.ops.get(batch.done..).unwrap_or_default();
+        let items = left.iter().map_while(|op| match op {
+            Op::Append(seq, time_ns, data) => Some(Given {
+                stamp: Some(Stamp { writer, seq: *seq }),
+                time_ns: *time_ns,
+                data: data.of(input, converted),
+            }),
+            _ => None,
         });
-        let (before, answers) = (self.appender.changed_times(), out.buffer().len());
-        let mut told = Answered { name: &self.name, seqs: &batch.items, out, elements: 0, resent: 0 };
-        let bytes: usize = items.clone().map(|given| given.data.len()).sum();
-        let (times, appender) = (self.times, &mut self.appender);
-        let appended = match &mut self.only {
-            Only::InTurn if times => self.turn.with(|| appender.extend_given(items, |run| told.run(run))),
-            Only::InTurn => self.turn.with(|| {
+        let (before, answers) = (appender.changed_times(), out.buffer().len());
+        let mut told = Answered { name: &self.name, left, out, elements: 0, resent: 0 };
+        let times = self.times;
+        let appended = match only {
+            Only::InTurn if times => {
+                turn.with(context.apart, || appender.extend_given(items, |run| told.run(run)))
+            }
+            Only::InTurn => turn.with(context.apart, || {
                 let items = items.filter_map(|given| Some((given.stamp?, given.data)));
                 appender.extend_stamped(items, |run| told.run(run))
             }),
-            Only::IfNotThere(known) => Some(appender.extend_once(items, known, |what| match what {
+            Only::IfNotThere(known) => Turned::Ours(appender.extend_once(items, known, |what| match what {
                 Once::In(run) => told.run(run),
                 Once::Again(seqno) => told.again(seqno),
                 Once::Differs(seqno) => told.differs(seqno),
             })),
         };
-        let (elements, resent) = (told.elements, told.resent);
-        let after = self.appender.changed_times();
+        let (number, elements, resent) = (left.len() - told.left.len(), told.elements, told.resent);
+        let after = appender.changed_times();
         if after != before {
             // In front of the answers for them, as a client reads no further than to the last of those.
             let told = times_changed(after.behind - before.behind, after.ahead - before.ahead);
             out.buffer().splice(answers..answers, told);
         }
-        site.metrics().elements_in.add(elements);
-        site.metrics().resent.add(resent);
-        site.metrics().bytes_in.add(bytes as u64);
-        batch.items.clear();
-        batch.converted.clear();
+        let done = left.get(..number).unwrap_or_default();
+        let bytes: usize = done.iter().map(|op| op.len(input, converted)).sum();
+        batch.done += number;
+        let metrics = context.site.metrics();
+        metrics.elements_in.add(elements);
+        metrics.resent.add(resent);
+        metrics.bytes_in.add(bytes as u64);
         match appended {
-            Some(done) => done.map_err(|err| err.of(&*self.name)),
+            Turned::Ours(Ok(())) => Ok(true),
+            Turned::Ours(Err(err)) if err.code() == Code::Busy => Ok(false),
+            Turned::Ours(Err(err)) => Err(err.of(&*self.name)),
+            Turned::Taken => Ok(false),
             // Not for good: what came late of a connection before may have taken the turn.
-            None => Err(Error::new(
+            Turned::Lost => Err(Error::new(
                 Code::Stopped,
                 &*self.name,
                 "another connection goes on with this put; this one appends nothing more",
@@ -444,11 +492,44 @@ impl Putting {
     }
 }
 
+impl Batch {
+    fn is_done(&self) -> bool {
+        self.done >= self.ops.len()
+    }
+}
+
+impl Op {
+    /// The writer sequence that it is about.
+    fn seq(&self) -> u64 {
+        match self {
+            Op::Append(seq, ..) | Op::Passed(seq) | Op::Refuse(seq, _) => *seq,
+        }
+    }
+
+    /// How many bytes are appended.
+    fn len(&self, input: &[u8], converted: &[u8]) -> usize {
+        match self {
+            Op::Append(_, _, data) => data.of(input, converted).len(),
+            _ => 0,
+        }
+    }
+}
+
+impl Data {
+    fn of<'a>(&'a self, input: &'a [u8], converted: &'a [u8]) -> &'a [u8] {
+        match self {
+            Data::Input(place) => input.get(place.clone()).unwrap_or_default(),
+            Data::Converted(place) => converted.get(place.clone()).unwrap_or_default(),
+            Data::Own(message) => message.get(ELEM_PREFIX..).unwrap_or_default(),
+        }
+    }
+}
+
 /// The answers for the elements of a batch, in their order.
 struct Answered<'a> {
     name: &'a str,
-    /// Those that were not answered for.
-    seqs: &'a [Item],
+    /// What was not answered for.
+    left: &'a [Op],
     out: &'a mut Answer,
     elements: u64,
     resent: u64,
@@ -458,13 +539,13 @@ impl Answered<'_> {
     /// They were appended.
     fn run(&mut self, run: Run) {
         self.elements += run.count;
-        let count = usize::try_from(run.count).unwrap_or(usize::MAX).min(self.seqs.len());
-        let (these, rest) = self.seqs.split_at(count);
-        self.seqs = rest;
+        let count = usize::try_from(run.count).unwrap_or(usize::MAX).min(self.left.len());
+        let (these, rest) = self.left.split_at(count);
+        self.left = rest;
         // Runs of neighbours in both numbers are answered together.
         let mut seqno = run.first;
-        for group in these.chunk_by(|(a, ..), (b, ..)| a + 1 == *b) {
-            let first = group.first().map_or(0, |(seq, ..)| *seq);
+        for group in these.chunk_by(|a, b| a.seq() + 1 == b.seq()) {
+            let first = group.first().map_or(0, Op::seq);
             is_in(self.out, first, seqno, group.len() as u64);
             seqno += group.len() as u64;
         }
@@ -488,9 +569,9 @@ impl Answered<'_> {
     }
 
     fn take(&mut self) -> Option<u64> {
-        let ((seq, ..), rest) = self.seqs.split_first()?;
-        self.seqs = rest;
-        Some(*seq)
+        let (first, rest) = self.left.split_first()?;
+        self.left = rest;
+        Some(first.seq())
     }
 }
 

@@ -1,13 +1,15 @@
 //! A read on its way: elements of one woof, and those to come.
 
 use super::answer::{Answer, about, missing};
-use super::connection::{Context, Progress, Recent};
+use super::exchange::{Context, Progress};
+use super::held::Held;
+use super::site::{Site, directory_of};
 use super::watch::Follower;
 use crate::access::Right;
 use crate::error::{Code, Error, Result};
 use crate::log::Woof;
 use crate::net;
-use crate::predicate::Predicate;
+use crate::predicate::{Meter, Predicate};
 use crate::space::{Bound, Elements, Follow, Selection, SeqRange, Sink as _, Step};
 use crate::sys::Watched;
 use crate::wire::{Fault, encode};
@@ -21,10 +23,37 @@ const FILTERED_TURN: u64 = 1024;
 /// So long a connection reads a woof again without looking where its name leads, and whether it may.
 const AS_FOUND: Duration = Duration::from_millis(100);
 
+/// So many bytes of records may be looked at in one step, and are to be in memory where it may not wait for a disk.
+const STEP: usize = 192 << 10;
+
+/// The woof that a connection read last. It stays open, and for a moment it is not looked again where its name leads and whether it may be
+/// read: a client that asks for one element after the other gets them as fast as the network is.
+pub(super) struct Recent {
+    name: String,
+    woof: Woof,
+    held: Held,
+    /// Until when it is as it was found.
+    until: Instant,
+}
+
+impl Recent {
+    /// Whether the woof that is asked for is this one, still as it was found, and can be begun to be read without waiting for anything.
+    pub(super) fn is_of(&self, request: &net::Read) -> bool {
+        self.name == request.name
+            && Instant::now() < self.until
+            && self.woof.ended().is_none()
+            && !request.follow
+            && request.filter.is_none()
+            && request.since.is_none()
+            && request.until.is_none()
+    }
+}
+
 /// A read in progress.
 pub(super) struct Reading {
     name: String,
     elements: Elements,
+    pub(super) held: Held,
     /// A predicate is asked about each element.
     filtered: bool,
     /// Of a follow: what wakes it.
@@ -33,16 +62,22 @@ pub(super) struct Reading {
     armed: u64,
     /// The name of a woof that is followed, once it was waited for.
     named: Option<Watched>,
+    is_name_watched: bool,
 }
 
 impl Reading {
     /// Opens what was asked for and begins the answer.
-    pub(super) fn open(context: &Context<'_>, request: &net::Read, answer: &mut Answer) -> Result<Reading> {
+    pub(super) fn open(
+        context: &Context<'_>,
+        request: &net::Read,
+        answer: &mut Answer,
+        recent: &mut Option<Arc<Recent>>,
+    ) -> Result<Reading> {
         let name = &*request.name;
         let site = context.site;
-        let woof = open(context, request)?;
+        let (woof, held) = open(context, request, recent)?;
         let (made, next) = (woof.status().created_ns, woof.next_seqno());
-        let mut selection = selection(request)?;
+        let mut selection = selection(request, context)?;
         if let Some(expected) = request.made {
             if expected != made {
                 return Err(Error::new(Code::Removed, name, "the woof was made anew meanwhile"));
@@ -64,7 +99,16 @@ impl Reading {
             site.metrics().follows.add(1);
         }
         let filtered = request.filter.is_some();
-        Ok(Reading { name: name.to_owned(), elements, filtered, follower, armed: 0, named: None })
+        Ok(Reading {
+            name: name.to_owned(),
+            elements,
+            held,
+            filtered,
+            follower,
+            armed: 0,
+            named: None,
+            is_name_watched: false,
+        })
     }
 
     /// Whether it goes on with elements to come.
@@ -72,13 +116,16 @@ impl Reading {
         self.follower.is_some()
     }
 
-    /// Whether a step may take long: predicates are bounded, and may still take a tenth of a second for one element.
-    pub(super) fn is_filtered(&self) -> bool {
-        self.filtered
+    /// Whether the next step may take long: predicates are bounded, and may still take a tenth of a second for one element; and a disk may be
+    /// slow.
+    pub(super) fn may_block(&self) -> bool {
+        // To have a name watched, directories are looked at.
+        let is_new = self.follower.is_some() && !self.is_name_watched;
+        self.filtered || is_new || !self.elements.is_near(STEP)
     }
 
     /// Makes more of the answer.
-    pub(super) fn step(&mut self, context: &Context<'_>, exchange: u32, answer: &mut Answer) -> Progress {
+    pub(super) fn step(&mut self, context: &Context<'_>, answer: &mut Answer) -> Progress {
         let step = match self.elements.step(answer, if self.filtered { FILTERED_TURN } else { TURN }) {
             Ok(step) => step,
             Err(err) => {
@@ -102,8 +149,9 @@ impl Reading {
                     answer.end(Err(self.elements.ended(how)));
                     return Progress::Over;
                 }
-                if self.named.is_none() {
-                    self.named = watch_name(context, &self.name, self.elements.woof(), exchange);
+                if !self.is_name_watched {
+                    self.is_name_watched = true;
+                    self.named = watch_name(context, &self.name, self.elements.woof());
                 }
                 if let Some(became) = self.named.as_ref().and_then(Watched::became) {
                     answer.end(Err(self.elements.lost(became)));
@@ -112,7 +160,8 @@ impl Reading {
                 let woof = self.elements.woof();
                 if self.armed != self.elements.seqno() {
                     self.armed = self.elements.seqno();
-                    follower.arm(woof, (self.armed, self.elements.deadline_ns()), context.wake, exchange);
+                    let at = (self.armed, self.elements.deadline_ns());
+                    follower.arm(woof, at, context.wake, context.exchange);
                 }
                 self.elements.rest();
                 Progress::Asleep
@@ -125,40 +174,42 @@ impl Reading {
     }
 
     /// Notes that it is over.
-    pub(super) fn close(&self, context: &Context<'_>) {
+    pub(super) fn close(&self, site: &Site) {
         if self.is_follow() {
-            context.site.metrics().follows.take(1);
+            site.metrics().follows.take(1);
         }
     }
 }
 
 /// Has a follow that waits be woken when the name of its woof leads elsewhere.
-fn watch_name(context: &Context<'_>, name: &str, woof: &Woof, exchange: u32) -> Option<Watched> {
+fn watch_name(context: &Context<'_>, name: &str, woof: &Woof) -> Option<Watched> {
     let path = context.site.woof_to_read(name).ok()?.path();
     let (names, file) = (context.site.names()?, woof.identity().ok()?);
-    let wake = Arc::clone(context.wake);
+    let (wake, exchange) = (Arc::clone(context.wake), context.exchange);
     Some(names.watch(&path, file, move || wake.wake(exchange)))
 }
 
 /// Opens the woof of a request, if it may be read.
-fn open(context: &Context<'_>, request: &net::Read) -> Result<Woof> {
-    let (name, now) = (&*request.name, Instant::now());
-    if let Some(recent) = context.recent.take()
-        && recent.name == name
-        && now < recent.until
-        && recent.woof.ended().is_none()
-    {
-        let woof = recent.woof.clone();
-        context.recent.set(Some(recent));
-        return Ok(woof);
+fn open(
+    context: &Context<'_>,
+    request: &net::Read,
+    recent: &mut Option<Arc<Recent>>,
+) -> Result<(Woof, Held)> {
+    if let Some(recent) = recent {
+        let mut held = recent.held.again();
+        held.check(context.peer)?;
+        return Ok((recent.woof.clone(), held));
     }
+    let (name, now) = (&*request.name, Instant::now());
     let place = context.site.woof_to_read(name)?;
-    context.site.allow(context.peer, place.namespace(), Right::Read, name)?;
+    let held =
+        context.site.hold(context.peer, place.namespace(), directory_of(name), &[Right::Read], name)?;
     let woof = place.at(|spot| context.site.woofs.open(spot)).map_err(missing(name, request.made))?;
-    let recent = Recent { name: name.to_owned(), woof: woof.clone(), until: now + AS_FOUND };
+    let found =
+        Recent { name: name.to_owned(), woof: woof.clone(), held: held.again(), until: now + AS_FOUND };
     // A follow reads once.
-    context.recent.set((!request.follow).then_some(recent));
-    Ok(woof)
+    *recent = (!request.follow).then(|| Arc::new(found));
+    Ok((woof, held))
 }
 
 /// After a power loss numbers can be given out again: a reader that has seen more than there is now is told, and goes on with
@@ -177,7 +228,7 @@ fn go_back(selection: &mut Selection, name: &str, next: u64, answer: &mut Answer
 }
 
 /// The selection that a request asks for.
-pub(super) fn selection(request: &net::Read) -> Result<Selection> {
+pub(super) fn selection(request: &net::Read, context: &Context<'_>) -> Result<Selection> {
     let bound = |number: Option<i64>| match number {
         None => Ok(Bound::Open),
         Some(0) => Err(Error::new(Code::Invalid, "", "sequence numbers start at 1")),
@@ -190,7 +241,7 @@ pub(super) fn selection(request: &net::Read) -> Result<Selection> {
         range: asked.then_some(range),
         since_ns: request.since,
         until_ns: request.until,
-        predicate: predicate(request.filter.as_deref(), request.now)?,
+        predicate: predicate(request.filter.as_deref(), request.now, context)?,
         last: request.last,
         limit: request.limit,
         follow: request.follow.then(Follow::default),
@@ -199,6 +250,8 @@ pub(super) fn selection(request: &net::Read) -> Result<Selection> {
 }
 
 /// The predicate of a request.
-pub(super) fn predicate(text: Option<&str>, now: u64) -> Result<Option<Predicate>> {
-    text.map(|text| Predicate::compile_at(text, now)).transpose()
+pub(super) fn predicate(text: Option<&str>, now: u64, context: &Context<'_>) -> Result<Option<Predicate>> {
+    let meter = || Meter::new(context.site.limits().steps, Arc::clone(context.gone));
+    let compile = |text| Predicate::compile_at(text, now).map(|predicate| predicate.within(meter()));
+    text.map(compile).transpose()
 }

@@ -2,7 +2,7 @@
 //!
 //! A wake-up is armed for one time, as those of [`super::watch`] are, so that who does not ask is not woken.
 
-use super::connection::Wake;
+use super::exchange::Wake;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;

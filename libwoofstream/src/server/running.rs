@@ -7,14 +7,16 @@
 //! does not, stalls this exchange and no other; no more than the window of the exchange is held.
 
 use super::answer::Answer;
-use super::connection::{Context, Progress};
+use super::exchange::{Context, Flow, Progress};
+use super::held::Held;
 use super::ready::{Ready, Watched};
 use super::runs::Place;
+use super::site::Site;
 use crate::access::Right;
 use crate::error::{Code, Error, Result};
 use crate::handler::{self, Call, Channel, Logged, Outcome, RunOptions, Splitter, Started, Written};
 use crate::limits::{PUT_WINDOW, RUN_MESSAGE_MAX};
-use crate::net::{self, Session, ran};
+use crate::net::{self, ran};
 use crate::wire::{Decoder, Event, Kind, encode};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -43,6 +45,7 @@ pub(super) struct Running {
     /// The first, so that it is killed before anything else goes.
     program: Box<dyn handler::Running>,
     name: String,
+    pub(super) held: Held,
     handler: String,
     /// The id of the run.
     id: String,
@@ -83,15 +86,11 @@ struct Input {
 
 impl Running {
     /// Starts what was asked for.
-    pub(super) fn open(
-        context: &Context<'_>,
-        session: &mut Session,
-        exchange: u32,
-        request: &net::Run,
-    ) -> Result<Running> {
+    pub(super) fn open(context: &Context<'_>, flow: &mut Flow, request: &net::Run) -> Result<Running> {
+        let exchange = context.exchange;
         let (site, name) = (context.site, &*request.name);
         let at = site.place(name)?;
-        site.allow(context.peer, at.namespace(), Right::Trigger, name)?;
+        let held = site.hold(context.peer, at.namespace(), name, &[Right::Trigger], name)?;
         let namespace = at.as_namespace().map_err(|err| err.of(name))?;
         let runners = site
             .runners()
@@ -122,6 +121,7 @@ impl Running {
         let running = Running {
             program,
             name: name.to_owned(),
+            held,
             handler: call.handler,
             id,
             input: Input {
@@ -147,7 +147,7 @@ impl Running {
         };
         let (trigger, handler) = (&*running.id, &*running.handler);
         tracing::info!(trigger, handler, name, user, "a handler runs on demand");
-        session.widen(exchange, PUT_WINDOW);
+        flow.widen(PUT_WINDOW);
         site.metrics().runs.add(1);
         site.metrics().runs_open.add(1);
         Ok(running)
@@ -172,14 +172,8 @@ impl Running {
     }
 
     /// Does what can be done without waiting.
-    pub(super) fn step(
-        &mut self,
-        context: &Context<'_>,
-        session: &mut Session,
-        exchange: u32,
-        out: &mut Answer,
-    ) -> Progress {
-        let done = self.go_on(context, session, exchange, out).unwrap_or_else(|err| {
+    pub(super) fn step(&mut self, context: &Context<'_>, flow: &mut Flow, out: &mut Answer) -> Progress {
+        let done = self.go_on(context, flow, out).unwrap_or_else(|err| {
             self.program.kill();
             Some(Err(if err.object().is_empty() { err.of(&*self.name) } else { err }))
         });
@@ -198,15 +192,14 @@ impl Running {
     fn go_on(
         &mut self,
         context: &Context<'_>,
-        session: &mut Session,
-        exchange: u32,
+        flow: &mut Flow,
         out: &mut Answer,
     ) -> Result<Option<Result<()>>> {
         if self.ended.is_none() && is_ready(&self.end) {
             self.ended = Some(self.program.end());
             self.input.close();
         }
-        if self.input.feed(session, exchange)? {
+        if self.input.feed(flow)? {
             app(out, ran::CLOSED, &[]);
         }
         self.pass(out);
@@ -223,7 +216,7 @@ impl Running {
             }
             if self.drained.is_none() {
                 // Whoever left its group may have its pipes, and keep them.
-                self.drained = Some(timer(&context.site.ready, context, exchange)?);
+                self.drained = Some(timer(&context.site.ready, context)?);
             }
         }
         self.arm(out)?;
@@ -302,8 +295,8 @@ impl Running {
     }
 
     /// Notes that it is over.
-    pub(super) fn close(&self, context: &Context<'_>) {
-        context.site.metrics().runs_open.take(1);
+    pub(super) fn close(&self, site: &Site) {
+        site.metrics().runs_open.take(1);
     }
 }
 
@@ -318,7 +311,7 @@ impl Drop for Running {
 
 impl Input {
     /// Hands the program what came, as far as its pipe takes it; true when it is found that it reads no more.
-    fn feed(&mut self, session: &mut Session, exchange: u32) -> Result<bool> {
+    fn feed(&mut self, flow: &mut Flow) -> Result<bool> {
         if self.pipe.is_none() {
             return Ok(false);
         }
@@ -357,7 +350,7 @@ impl Input {
                 }
             }
         }
-        session.used(exchange, used);
+        flow.used(used);
         self.bytes.drain(..used);
         let closed = self.pipe.is_none() && !self.ended;
         if self.pipe.is_none() {
@@ -416,7 +409,7 @@ fn is_ready(watched: &Watched) -> bool {
 }
 
 /// A descriptor that is ready after [`DRAIN_SECS`].
-fn timer(ready: &Ready, context: &Context<'_>, exchange: u32) -> Result<Watched> {
+fn timer(ready: &Ready, context: &Context<'_>) -> Result<Watched> {
     let made = || {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let time = Itimerspec {
@@ -424,7 +417,7 @@ fn timer(ready: &Ready, context: &Context<'_>, exchange: u32) -> Result<Watched>
             it_value: Timespec { tv_sec: DRAIN_SECS, tv_nsec: 0 },
         };
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &time)?;
-        ready.watch(timer, context.wake, exchange)
+        ready.watch(timer, context.wake, context.exchange)
     };
     made().map_err(|err: io::Error| Error::io("", "wait for what the handler wrote", err))
 }

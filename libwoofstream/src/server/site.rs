@@ -3,9 +3,12 @@
 //! Failure contract: a name that a client gives never leads out of the directory, through `..`, as an absolute path, or through a symbolic link, whatever
 //! is exchanged for what in the middle of a request: see [`super::place`].
 
+use super::held::{AllHeld, Held};
 use super::metrics::Levels;
 use super::place::Place;
+use super::pool::Pool;
 use super::ready::Ready;
+use super::repeats::Repeats;
 use super::runs::Runs;
 use super::woofs::Woofs;
 use super::writers::Writers;
@@ -36,10 +39,13 @@ const LOCK: &str = "server.lock";
 const LISTS_MAX: usize = 4096;
 
 /// What an access list was read from: the owner of the directory, and the file as it was.
-type Seen = (u32, Option<(u64, i64, u64, i64)>);
+pub(super) type Seen = (u32, Option<(u64, i64, u64, i64, u64, i64)>);
 
-/// Access lists by the directories of their namespaces: the numbers of the device and of the file on it.
-type Lists = HashMap<(u64, u64), (Seen, Arc<AccessList>)>;
+/// Which directory a namespace is: the numbers of the device and of the file on it.
+pub(super) type Dir = (u64, u64);
+
+/// Access lists by the directories of their namespaces.
+type Lists = HashMap<Dir, (Seen, Arc<AccessList>)>;
 
 /// A directory that is served.
 #[derive(Debug)]
@@ -58,6 +64,9 @@ pub struct Site {
     pub(super) woofs: Woofs,
     /// The names of woofs that are followed; none where they cannot be watched.
     names: OnceLock<Option<Names>>,
+    pub(super) pool: Pool,
+    pub(super) repeats: Repeats,
+    held: AllHeld,
     pub(super) ready: Ready,
     pub(super) runs: Arc<Runs>,
     /// What runs handlers on demand; without it none does.
@@ -105,6 +114,9 @@ impl Site {
             writers: Writers::default(),
             woofs: Woofs::default(),
             names: OnceLock::new(),
+            pool: Pool::default(),
+            repeats: Repeats::default(),
+            held: AllHeld::default(),
             ready: Ready::default(),
             runs: Arc::default(),
             runners: OnceLock::new(),
@@ -232,6 +244,25 @@ impl Site {
         namespace.path() == self.root
     }
 
+    /// As [`Site::allow`], of rights that are needed as long as the answer lives, by what is open in the directory that a client calls `dir`.
+    ///
+    /// # Errors
+    /// As [`Site::allow`]; when they cannot be looked after.
+    pub(super) fn hold(
+        &self,
+        peer: &Peer,
+        namespace: &Namespace,
+        dir: &str,
+        rights: &[Right],
+        name: &str,
+    ) -> Result<Held> {
+        let watched = self.held.at(&self.dir, &self.root, dir, &self.pool).map_err(|err| err.of(name))?;
+        // Before the list is looked at, so that no change is missed between the two.
+        let held = Held::new(watched, rights.iter().copied().collect(), name);
+        rights.iter().try_for_each(|right| self.allow(peer, namespace, *right, name))?;
+        Ok(held)
+    }
+
     /// The namespace of an open directory below, somewhere.
     pub(super) fn namespace(&self, dir: &Arc<OwnedFd>) -> Namespace {
         Namespace::opened_at(self.root.clone(), Arc::clone(dir))
@@ -256,26 +287,38 @@ impl Site {
 
     /// The access list of a namespace, read again when it changed.
     fn list(&self, namespace: &Namespace) -> Result<Arc<AccessList>> {
-        let failed = |err| Error::io("", "", err);
-        let dir = rustix::fs::fstat(namespace.dir()).map_err(failed)?;
-        // What is read in the end is read without following links; this only says whether it may be another one.
-        let file = rustix::fs::statat(namespace.dir(), ACCESS, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let seen =
-            (dir.st_uid, file.map(|file| (file.st_ino, file.st_mtime, file.st_mtime_nsec, file.st_size)));
-        let key = (dir.st_dev, dir.st_ino);
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, list)) = lists.get(&key)
+        let (key, seen) = seen(namespace)?;
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, list)) = lists().get(&key)
             && *known == seen
         {
             return Ok(Arc::clone(list));
         }
+        // Not under the lock: the disk of one namespace must not keep those of others waiting.
         let list = Arc::new(AccessList::load_from(namespace)?);
+        let mut lists = lists();
         if lists.len() >= LISTS_MAX {
             lists.clear();
         }
         lists.insert(key, (seen, Arc::clone(&list)));
         Ok(list)
     }
+}
+
+/// Which directory a namespace is, and its access list as a file.
+pub(super) fn seen(namespace: &Namespace) -> Result<(Dir, Seen)> {
+    let dir = rustix::fs::fstat(namespace.dir()).map_err(|err| Error::io("", "", err))?;
+    // What is read in the end is read without following links; this only says whether it may be another one.
+    let file = rustix::fs::statat(namespace.dir(), ACCESS, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let file = file.map(|file| {
+        (file.st_ino, file.st_mtime, file.st_mtime_nsec, file.st_ctime, file.st_ctime_nsec, file.st_size)
+    });
+    Ok(((dir.st_dev, dir.st_ino), (dir.st_uid, file)))
+}
+
+/// The directory that what a client calls `name` lies in, as the client would call it.
+pub(super) fn directory_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
 /// A name that can stand in a message.

@@ -4,7 +4,7 @@
 //! A follow that has seen all there is arms a wake-up, which is used up when it comes. While none is armed the thread does not
 //! even ask to be woken, so that a burst of appends costs their writers nothing.
 
-use super::connection::Wake;
+use super::exchange::Wake;
 use crate::error::{Code, Error, Result};
 use crate::log::{Waker, Woken, Woof};
 use std::collections::HashMap;

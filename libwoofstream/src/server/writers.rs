@@ -2,7 +2,7 @@
 //! looked what is there.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// So many puts that are over are remembered.
 const REMEMBERED: usize = 16 << 10;
@@ -22,6 +22,17 @@ struct Known {
     turns: HashMap<Key, Arc<Mutex<u64>>>,
     /// Whose turns were given up, the latest last.
     over: VecDeque<Key>,
+}
+
+/// What became of work that needs a turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turned<T> {
+    /// It was done.
+    Ours(T),
+    /// The turn is another's by now.
+    Lost,
+    /// Somebody else is at it just now.
+    Taken,
 }
 
 /// The right to append under a writer id, until another connection takes it.
@@ -72,10 +83,15 @@ impl Writers {
 }
 
 impl Turn {
-    /// Does `work` if it still is our turn; nobody takes it meanwhile.
-    pub(super) fn with<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        let turn = locked(&self.current);
-        (*turn == self.own).then(work)
+    /// Does `work` if it still is our turn; nobody takes it meanwhile. Who may not `wait` is told when somebody else is at it.
+    pub(super) fn with<T>(&self, wait: bool, work: impl FnOnce() -> T) -> Turned<T> {
+        let turn = match self.current.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) if wait => locked(&self.current),
+            Err(TryLockError::WouldBlock) => return Turned::Taken,
+        };
+        if *turn == self.own { Turned::Ours(work()) } else { Turned::Lost }
     }
 }
 
@@ -90,15 +106,15 @@ mod tests {
         let key = ((1, 2), 7);
         let elsewhere = take(((1, 3), 7));
         let first = take(key);
-        assert_eq!(first.with(|| 1), Some(1));
+        assert_eq!(first.with(false, || 1), Turned::Ours(1));
         let second = take(key);
-        assert_eq!(first.with(|| 1), None);
-        assert_eq!(second.with(|| 2), Some(2));
+        assert_eq!(first.with(true, || 1), Turned::Lost);
+        assert_eq!(second.with(false, || first.with(false, || 1)), Turned::Ours(Turned::Taken));
         writers.give_up(&first);
         drop(first);
-        assert_eq!(take(key).with(|| 3), Some(3));
-        assert_eq!(second.with(|| 2), None);
-        assert_eq!(elsewhere.with(|| 4), Some(4));
+        assert_eq!(take(key).with(false, || 3), Turned::Ours(3));
+        assert_eq!(second.with(false, || 2), Turned::Lost);
+        assert_eq!(elsewhere.with(true, || 4), Turned::Ours(4));
     }
 
     #[test]

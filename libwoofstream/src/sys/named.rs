@@ -68,9 +68,14 @@ impl Named {
         became
     }
 
-    /// The same if the last look is some time ago.
+    /// Whether the last look is some time ago.
+    pub fn is_due(&self) -> bool {
+        self.looked.elapsed() >= LOOK_AGAIN
+    }
+
+    /// Looks what became of it if the last look is some time ago.
     pub fn look_again(&mut self) -> Option<Became> {
-        if self.looked.elapsed() < LOOK_AGAIN { None } else { self.look() }
+        if self.is_due() { self.look() } else { None }
     }
 }
 

@@ -5,7 +5,7 @@ use libwoofstream::access::Peer;
 use libwoofstream::error::Result;
 use libwoofstream::log::{self, Options};
 use libwoofstream::net::{FRAME_HEADER, GREETING, Request};
-use libwoofstream::server::{Connection, Limits, Pumped, Site};
+use libwoofstream::server::{Connection, Limits, Site};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Client {
     /// Hands bytes over, and has the server do all it can.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let received = self.server.receive(bytes);
-        while self.server.pump(true) == Pumped::Heavy {}
+        self.server.pump_all();
         received
     }
 
@@ -79,11 +79,8 @@ impl Client {
                 rest = &behind[len..];
             }
             assert!(rest.is_empty(), "half a frame");
-            let mut pumped = self.server.pump(true);
-            while pumped == Pumped::Heavy {
-                pumped = self.server.pump(true);
-            }
-            if pumped == Pumped::Idle && self.server.output().is_empty() {
+            let is_full = self.server.pump_all();
+            if !is_full && self.server.output().is_empty() {
                 return frames;
             }
         }

@@ -4,6 +4,7 @@
 
 mod direct;
 mod exchanged;
+mod held;
 mod hostile_clients;
 mod hostile_servers;
 mod puts;

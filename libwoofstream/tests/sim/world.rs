@@ -6,7 +6,7 @@ use libwoofstream::client::{Dial, Patience, Remote, Transport, Waited};
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::log;
 use libwoofstream::name::Address;
-use libwoofstream::server::{Connection, Limits, Pumped, Site, Wake};
+use libwoofstream::server::{Connection, Limits, Site, Wake};
 use libwoofstream::space::Stop;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -302,11 +302,11 @@ impl Inner {
                         };
                         let _ = server.receive(&rest[..piece]);
                         rest = &rest[piece..];
-                        while server.pump(true) == Pumped::Heavy {}
+                        server.pump_all();
                     }
                 }
                 server.wake(1);
-                while server.pump(true) == Pumped::Heavy {}
+                server.pump_all();
                 let mut output = std::mem::take(server.output());
                 let over = server.is_over();
                 let gone = link.pipes[UP].queue.is_empty() && (link.client_gone || link.reset);

@@ -4,7 +4,7 @@
 use libwoofstream::access::Peer;
 use libwoofstream::log::{self, Options};
 use libwoofstream::net::{Access, Find, GREETING, Named, Put, Read, Received, Request, Role, Run, Session};
-use libwoofstream::server::{Connection, Limits, Pumped, Site, Wake};
+use libwoofstream::server::{Connection, Limits, Site, Wake};
 use libwoofstream::wire::encode;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -113,7 +113,7 @@ pub(crate) fn exercise(site: &Arc<Site>, input: &[u8]) -> bool {
     for piece in bytes.chunks(step) {
         right &= server.receive(piece).is_ok();
         (0..8).for_each(|exchange| server.wake(exchange));
-        while server.pump(true) == Pumped::Heavy {}
+        server.pump_all();
         assert!(server.output().len() < 1 << 20, "{} bytes wait to be sent", server.output().len());
         if how & 2 == 0 {
             server.output().clear();
