@@ -171,7 +171,7 @@ impl space::Sink for Kept<'_> {
     #[inline]
     fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> error::Result<()> {
         self.out.elem(seqno, time_ns, data)?;
-        self.message.seqno = seqno;
+        (self.message.seqno, self.message.last) = (seqno, (seqno, time_ns));
         self.bytes += data.len() + wire::ELEM_PREFIX;
         if self.bytes < POSITION_EVERY { Ok(()) } else { self.say() }
     }

@@ -1,19 +1,21 @@
 //! How far a reader of a woof has come, kept under a name: beside a woof of this machine in `.woof/positions/NAME`, of a woof at a
 //! server in `woofstream/positions/NAME` in the user's state directory.
 //!
-//! The file is text of six lines, the last of them a checksum (CRC-32C) of the others:
+//! The file is text of seven lines, the last of them a checksum (CRC-32C) of the others:
 //!
 //! ```text
 //! woofstream position 1
 //! woof "temp"
 //! made 1795309323000000004
 //! done 41
+//! last 41 1795309324000000007
 //! token 00112233445566778899aabbccddeeff
 //! sum 8c4a10fd
 //! ```
 //!
 //! `woof` is the file name of the woof, or its name at a server, quoted; `made` is when it was made, in nanoseconds since 1970, so that a new woof of
-//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. The first half of `token` is made
+//! the same name is told from the old one; `done` is the last element that is done with, 0 before the first. `last` is the newest
+//! of those of which the time is known, with that. When the woof has another element of that number, numbers came again. The first half of `token` is made
 //! anew by each process that takes the position: only a stream of that process moves it ([`Moved`], `docs/decisions/0008-kept-positions.md`). Its
 //! second half is the writer id with which elements are stamped that are put elsewhere. It is made anew when numbers of the woof may come
 //! again, so streams in which a number is the same element have it in common. The numbers are
@@ -24,12 +26,13 @@
 //! as a whole. A file that is neither is an error with its name and is left as it is. One process holds a position at a time,
 //! by a lock on the file; who changes the record holds a lock on its first byte meanwhile.
 
+mod again;
 mod awaited;
 mod moved;
 mod record;
 
 pub(crate) use awaited::Awaited;
-pub(crate) use moved::{Arrivals, Moved, NotMoved, is_not_moved, writer_of};
+pub(crate) use moved::{Arrivals, Moved, NotMoved, Reached, is_not_moved, writer_of};
 
 use super::env::Env;
 use libwoofstream::error::{Code, Error, Result};
@@ -105,7 +108,7 @@ impl Position {
         let Place { dir, woof } = place.clone();
         fs::create_dir_all(&dir).map_err(|err| Error::io(shown(&dir), "make the directory", err))?;
         let path = dir.join(name);
-        let mut record = Record { woof, made_ns, done, token: Token::of_new_numbers() };
+        let mut record = Record { woof, made_ns, done, last: (0, 0), token: Token::of_new_numbers() };
         let file = hold(&path, name, &record.compose())?;
         let of_path = |err: Error| if err.object().is_empty() { err.of(shown(&path)) } else { err };
         let held = {
@@ -122,7 +125,7 @@ impl Position {
         if of_another {
             record.done = 0;
         } else {
-            (record.done, record.token) = (held.done, held.token);
+            (record.done, record.last, record.token) = (held.done, held.last, held.token);
         }
         Ok(Position { file, path, record, of_another })
     }
@@ -137,19 +140,23 @@ impl Position {
         self.of_another
     }
 
-    /// Keeps that all elements up to `seqno` are done with. It is durable when this returns.
+    /// Keeps that all elements up to `seqno`, which has this time if that is known, are done with. It is durable when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn keep(&mut self, seqno: u64) -> Result<()> {
+    pub(crate) fn keep(&mut self, seqno: u64, time_ns: Option<u64>) -> Result<()> {
         if self.record.done == seqno && !self.of_another {
             return Ok(());
         }
         if seqno < self.record.done {
             // The numbers behind it come again for other elements, which must not be taken for those that had them.
             self.record.token = Token::of_new_numbers();
+            self.record.last = (0, 0);
         }
         self.record.done = seqno;
+        if let Some(time_ns) = time_ns {
+            self.record.last = (seqno, time_ns);
+        }
         let of_path = |err: Error| err.of(shown(&self.path));
         let _locked = Locked::change(&self.file).map_err(of_path)?;
         let text = self.record.compose();
@@ -168,13 +175,21 @@ impl Position {
         if self.is_of_another() {
             env.messages()
                 .note(&format!("{name}: woof was made anew since: beginning with its first element"));
+        } else if let Some(begin) = again::begin(&env.spaces(), name, self.record.last, next)?
+            && begin <= done
+            && begin < next
+        {
+            let how = format!("{name}: elements from {begin} on are others than those that were done with");
+            let why = "an older copy of the woof was put back, or a power failure took some";
+            env.messages().note(&format!("{how}, as {why}: going on with {begin}"));
+            done = begin - 1;
         } else if done >= next {
             // Numbers can come again when a power loss took elements that were not synced.
             let lost = format!("{name}: position is after element {done}, the newest is {}", next - 1);
             env.messages().note(&format!("{lost}: going on from there"));
             done = next - 1;
         }
-        self.keep(done)?;
+        self.keep(done, None)?;
         Ok(done + 1)
     }
 
@@ -208,8 +223,8 @@ impl Position {
             .into_os_string()
             .into_string()
             .map_err(|_| Error::new(Code::Invalid, shown(&self.path), "its path is not UTF-8"))?;
-        let Record { made_ns, done, token, .. } = self.record;
-        Ok(wire::Position { seqno: done, made_ns, token: token.0, path, woof: woof.to_owned() })
+        let Record { made_ns, done, last, token, .. } = self.record;
+        Ok(wire::Position { seqno: done, made_ns, last, token: token.0, path, woof: woof.to_owned() })
     }
 }
 
@@ -316,17 +331,18 @@ mod tests {
         drop(position);
         let mut position = take(dir.path()).unwrap();
         assert_eq!(position.done(), 3);
-        position.keep(41).unwrap();
+        position.keep(41, Some(9)).unwrap();
         drop(position);
         let text = fs::read_to_string(dir.path().join(".woof/positions/temp-log")).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
-            lines[..4],
+            lines[..5],
             [
                 "woofstream position 1",
                 "woof \"temp\"",
                 "made 7                   ",
-                "done 41                  "
+                "done 41                  ",
+                "last 41                   9                   "
             ]
         );
         assert_eq!(take(dir.path()).unwrap().done(), 41);
@@ -338,24 +354,25 @@ mod tests {
         let message = |position: &Position| position.message("temp").unwrap();
         let taken = || take(dir.path()).unwrap();
         let writer = |message: &wire::Position| message.token[8..].to_vec();
-        let first = taken();
-        let moved = Moved::find(&message(&first)).unwrap();
-        assert!(first.is_carried());
-        let first = message(&first);
+        let position = taken();
+        let first = message(&position);
+        let moved = Moved::find(&first).unwrap();
+        assert!(position.is_carried());
+        drop(position);
         let mut position = taken();
         let second = message(&position);
         assert_ne!(first.token, second.token);
         assert_eq!(writer(&first), writer(&second));
         // It moves nothing any more.
-        moved.to(9).unwrap();
+        moved.to(Reached { seqno: 9, last: (9, 1) }).unwrap();
         assert_eq!(position.look().unwrap(), 3);
         assert!(matches!(Moved::find(&first), Err(NotMoved::IsOld)));
-        Moved::find(&second).unwrap().to(9).unwrap();
+        Moved::find(&second).unwrap().to(Reached { seqno: 9, last: (9, 1) }).unwrap();
         assert_eq!(position.look().unwrap(), 9);
         drop(moved);
         assert!(!position.is_carried());
         // The numbers behind it come again.
-        position.keep(2).unwrap();
+        position.keep(2, None).unwrap();
         assert!(Moved::find(&second).is_err());
         assert_ne!(writer(&message(&position)), writer(&second));
         drop(position);
@@ -404,7 +421,7 @@ mod tests {
     #[test]
     fn every_torn_file_is_refused_and_left_as_it_is() {
         let dir = woof_kit::tempdir().unwrap();
-        take(dir.path()).unwrap().keep(4123).unwrap();
+        take(dir.path()).unwrap().keep(4123, None).unwrap();
         let path = dir.path().join(".woof/positions/temp-log");
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {
@@ -425,11 +442,11 @@ mod tests {
     #[test]
     fn a_woof_that_was_made_anew_begins_anew() {
         let dir = woof_kit::tempdir().unwrap();
-        take(dir.path()).unwrap().keep(41).unwrap();
+        take(dir.path()).unwrap().keep(41, None).unwrap();
         let mut position =
             Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 3).unwrap();
         assert_eq!((position.done(), position.is_of_another()), (0, true));
-        position.keep(0).unwrap();
+        position.keep(0, None).unwrap();
         drop(position);
         let position = Position::take(&Place::beside(&dir.path().join("temp")), 8, "temp-log", 3).unwrap();
         assert_eq!((position.done(), position.is_of_another()), (0, false));
@@ -438,7 +455,7 @@ mod tests {
     #[test]
     fn a_position_of_another_woof_or_without_a_good_name_is_refused() {
         let dir = woof_kit::tempdir().unwrap();
-        take(dir.path()).unwrap().keep(1).unwrap();
+        take(dir.path()).unwrap().keep(1, None).unwrap();
         let err = Position::take(&Place::beside(&dir.path().join("wind")), 7, "temp-log", 3).unwrap_err();
         assert!(err.text().starts_with("position is one of the woof \"temp\", not of \"wind\""), "{err}");
         for name in ["", ".hidden", "a/b", "a\nb", &"x".repeat(201)] {

@@ -7,7 +7,7 @@
 //!
 //! Failure contract: what cannot be told apart (data without a seqno, over 65,536 elements of one seqno) is put as it comes.
 
-use crate::support::position::{Moved, NotMoved, is_not_moved, writer_of};
+use crate::support::position::{Moved, NotMoved, Reached, is_not_moved, writer_of};
 use libwoofstream::error::Result;
 use libwoofstream::log::Stamp;
 use libwoofstream::space::Put;
@@ -29,7 +29,7 @@ const SOURCES_MAX: usize = 1024;
 pub(super) struct Sources {
     sources: Vec<Source>,
     /// How many elements are to be in before a source is how far.
-    waiting: VecDeque<(u64, usize, u64)>,
+    waiting: VecDeque<(u64, usize, Reached)>,
 }
 
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Sources {
             }
         };
         // Of a stream that came through a program the first may be the only one.
-        self.waiting.push_back((count, index, position.seqno));
+        self.waiting.push_back((count, index, position.into()));
     }
 
     /// The stamp of an element of number `seqno` of `woof`; `None` for one that is put as it comes.
@@ -106,20 +106,21 @@ impl Sources {
 
     /// So many elements are in: keeps the positions that waited for them. Gives those that cannot be moved from here.
     pub(super) fn arrived(&mut self, count: u64) -> Result<Vec<wire::Position>> {
-        let mut reached: Vec<(usize, u64)> = Vec::new();
-        while let Some((_, index, seqno)) = self.waiting.front().copied().filter(|(at, ..)| *at <= count) {
+        let mut reached: Vec<(usize, Reached)> = Vec::new();
+        while let Some((_, index, to)) = self.waiting.front().copied().filter(|(at, ..)| *at <= count) {
             self.waiting.pop_front();
             match reached.iter_mut().find(|(found, _)| *found == index) {
-                Some((_, last)) => *last = seqno,
-                None => reached.push((index, seqno)),
+                Some((_, last)) => *last = to,
+                None => reached.push((index, to)),
             }
         }
         let mut left = Vec::new();
-        for (index, seqno) in reached {
+        for (index, to) in reached {
             match self.sources.get(index).map(|source| (&source.moved, &source.begin)) {
-                Some((Ok(moved), _)) => moved.to(seqno)?,
+                Some((Ok(moved), _)) => moved.to(to)?,
                 Some((Err(NotMoved::Because(_)), begin)) => {
-                    left.push(wire::Position { seqno, ..begin.clone() });
+                    let Reached { seqno, last } = to;
+                    left.push(wire::Position { seqno, last, ..begin.clone() });
                 }
                 _ => {}
             }

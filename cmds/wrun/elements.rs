@@ -8,7 +8,8 @@ use super::program::{About, Job};
 use super::stop::Stop;
 use crate::support::position::{Place, Position};
 use crate::support::prelude::*;
-use libwoofstream::log::{self, Item, Woken};
+use libwoofstream::log::{self, Item, Waker, Woken, Woof};
+use libwoofstream::sys::{Names, Watched};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
     let retries = args.number("retries").unwrap_or(RETRIES);
     let mut left = args.number("count").unwrap_or(u64::MAX);
     let mut text = Vec::new();
+    // Told when the woof loses its name, once it is waited for: nobody writes into it then.
+    let mut names = None;
     while left > 0 {
         if let Some(signal) = stop.signal() {
             return Ok(stopped(signal));
@@ -59,7 +62,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
                 text.extend_from_slice(job.delimiter);
                 let about = About { woof: name, seqno, time_ns, ..About::default() };
                 match element(job, &about, &text, retries, &stop, env, out)? {
-                    Worked::Done => position.keep(seqno)?,
+                    Worked::Done => position.keep(seqno, Some(time_ns))?,
                     Worked::GivenUp => return Ok(Outcome::Done),
                     Worked::Stopped => continue,
                 }
@@ -73,7 +76,7 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
                 };
                 let text = format!("{what} gone: overwritten before {} was run", job.program.name());
                 env.error(&Error::new(Code::Gone, name, text));
-                position.keep(to)?;
+                position.keep(to, None)?;
             }
             Some(Item::Damaged { seqno }) => {
                 env.error(&Error::new(
@@ -81,21 +84,37 @@ pub(super) fn run(job: &Job<'_>, args: &Args, env: &mut Env, out: &mut Output) -
                     name,
                     format!("element {seqno} is damaged, and passed over"),
                 ));
-                position.keep(seqno)?;
+                position.keep(seqno, None)?;
             }
             None => {
                 out.flush()?;
-                let what = match cursor.wait(&waker) {
-                    Woken::More | Woken::Stopped | Woken::Late => continue,
-                    Woken::Removed => "woof was removed",
-                    Woken::Reset => "woof was reset",
+                let (_, named) = &*names.get_or_insert_with(|| watch_name(path, &woof, &waker));
+                let became = || named.as_ref().and_then(Watched::became);
+                let woken = if became().is_some() { Woken::Stopped } else { cursor.wait(&waker) };
+                let what = match woken {
+                    Woken::Stopped => match became() {
+                        None => continue,
+                        Some(became) => woof.how_lost(became),
+                    },
+                    Woken::More | Woken::Late => continue,
+                    Woken::Removed => "removed",
+                    Woken::Reset => "reset",
                 };
-                let text = format!("{what} after element {}", cursor.seqno().saturating_sub(1));
+                let text = format!("woof was {what} after element {}", cursor.seqno().saturating_sub(1));
                 return Err(Error::new(Code::Removed, name, text).into());
             }
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Has a wait for elements end when the name of their woof leads elsewhere.
+fn watch_name(path: &Path, woof: &Woof, waker: &Waker) -> (Option<Names>, Option<Watched>) {
+    let names = Names::new().ok();
+    let waker = waker.clone();
+    let watch = |names: &Names| Some(names.watch(path, woof.identity().ok()?, move || waker.stop()));
+    let watched = names.as_ref().and_then(watch);
+    (names, watched)
 }
 
 /// `--keep`, or the file names of the woof and of the program.

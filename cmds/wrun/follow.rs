@@ -83,7 +83,7 @@ impl space::Sink for Each<'_> {
         self.text.extend_from_slice(self.job.delimiter);
         let about = About { woof: self.name, seqno, time_ns, ..About::default() };
         match element(self.job, &about, &self.text, self.retries, &self.stop, self.env, self.out) {
-            Ok(Worked::Done) => match self.position.keep(seqno) {
+            Ok(Worked::Done) => match self.position.keep(seqno, Some(time_ns)) {
                 Ok(()) => Ok(()),
                 Err(error) => self.end(Err(error.into())),
             },

@@ -77,9 +77,9 @@ fn elements_that_may_be_held_out_of_sight_stay_until_they_are_let_go() {
 #[test]
 fn a_binding_by_another_name_of_the_woof_holds_its_elements() {
     let sandbox = bound(0);
-    sh(&sandbox, "ln -s w ns/alias && wcreate ns/v --history 10 && ln ns/v ns/other && wbind ns/other h")
+    sh(&sandbox, "ln -s w ns/alias && wcreate ns/v --history 10 && ln -s v ns/other && ln ns/v ns/hard && wbind ns/other h")
         .done();
-    for name in ["ns/alias", "ns/v", "ns/other", "./ns/../ns/w"] {
+    for name in ["ns/alias", "ns/v", "ns/other", "ns/hard", "./ns/../ns/w"] {
         let ran = sh(&sandbox, &format!("seq 30 | wput -q {name}"));
         assert_eq!((ran.status, ran.stderr), (2, format!("wput: {name}: {FULL}\n")));
     }

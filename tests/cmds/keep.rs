@@ -218,6 +218,7 @@ fn an_old_stream_and_a_strangers_move_nothing() {
         let position = libwoofstream::wire::Position {
             seqno: 99,
             made_ns: value("made ").parse().unwrap(),
+            last: (0, 0),
             token: token.to_be_bytes(),
             path: sandbox.dir().join(target).to_str().unwrap().to_owned(),
             woof: "farm/temp".to_owned(),

@@ -1,7 +1,7 @@
 //! Kept positions whose files are copied, moved and put back: what two copies of a woof get from then on is different, and what they
 //! have in common is the same.
 
-use crate::server::{Serving, ready};
+use crate::server::{Serving, local, ready};
 use crate::support::Sandbox;
 
 /// `img` with a woof and a position behind its first element, which is in `hub/all`.
@@ -151,4 +151,37 @@ fn the_seqnos_that_are_reported_are_of_the_elements_that_were_put() {
     .concat();
     let told = |seqno: u64| format!("{{\"type\":\"seqno\",\"woof\":\"{hub}\",\"seqno\":{seqno}}}\n");
     assert_eq!(sandbox.bash(&script).done(), told(4) + &told(5));
+}
+
+#[test]
+fn elements_that_got_the_numbers_of_others_are_sent_and_that_is_said() {
+    for over_a_server in [false, true] {
+        for (then, begin) in [
+            // Past the old number, up to it, and not as far.
+            ("seq 21 27 | wput srv/farm/temp", 3),
+            ("seq 21 23 | wput srv/farm/temp", 3),
+            ("wput srv/farm/temp 21", 3),
+        ] {
+            let sandbox = ready();
+            let _server = over_a_server.then(|| Serving::start(&sandbox, &[]));
+            let name = if over_a_server { local(&sandbox, "farm/temp") } else { "srv/farm/temp".to_owned() };
+            let carry = format!("wtail --keep up --from 1 --no-follow {name} | wput --create hub > acks");
+            sandbox
+                .sh("wcreate srv/farm/temp; seq 2 | wput srv/farm/temp > acks; cp srv/farm/temp backup")
+                .done();
+            sandbox.sh(&format!("seq 3 5 | wput srv/farm/temp > acks; {carry}")).done();
+            let ran =
+                sandbox.sh(&format!("cp backup restored; mv restored srv/farm/temp; {then} > acks; {carry}"));
+            let said = format!(
+                "wtail: {name}: elements from {begin} on are others than those that were done with, as an older copy of the woof was put back, \
+                 or a power failure took some: going on with {begin}\n"
+            );
+            assert_eq!((ran.status, ran.stderr), (0, said), "{then}");
+            let new = sandbox.sh("wget srv/farm/temp 3.. -u").done().to_owned();
+            assert_eq!(sandbox.sh("wget hub .. -u").done(), format!("1\n2\n3\n4\n5\n{new}"), "{then}");
+            // And that is all.
+            sandbox.sh(&carry).done();
+            assert_eq!(sandbox.sh("wget hub .. -u").done(), format!("1\n2\n3\n4\n5\n{new}"), "{then}");
+        }
+    }
 }

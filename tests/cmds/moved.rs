@@ -176,3 +176,14 @@ fn a_kept_position_does_not_move_for_elements_that_nobody_finds() {
     sandbox.sh("wtail --keep up --no-follow srv/farm/w | wput hub > acks").done();
     assert!(sandbox.sh("wget hub .. -u").done().starts_with("one\nmore\n"));
 }
+
+#[test]
+fn a_program_that_is_run_for_each_element_ends_when_its_woof_loses_its_name() {
+    let sandbox = sandbox();
+    let args = ["--on", "srv/farm/w", "--from", "1", "--", "cat"];
+    let mut run = Running::start(&sandbox, "wrun", &args, "run");
+    let done = || sandbox.sh("grep -h ^done srv/farm/.woof/positions/*").text().trim().to_owned();
+    until("it has run", || done() == "done 1");
+    sandbox.sh("mv srv/farm/other srv/farm/w").done();
+    assert_eq!(run.end(), (Some(2), "wrun: srv/farm/w: woof was reset after element 1\n".to_owned()));
+}

@@ -21,6 +21,20 @@ pub(crate) struct Moved {
     made_ns: u64,
 }
 
+/// How far a position is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) seqno: u64,
+    /// The last element up to there that was sent, with its time.
+    pub(crate) last: (u64, u64),
+}
+
+impl From<&wire::Position> for Reached {
+    fn from(message: &wire::Position) -> Reached {
+        Reached { seqno: message.seqno, last: message.last }
+    }
+}
+
 /// Why a stream moves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotMoved {
@@ -64,7 +78,7 @@ impl Moved {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn to(&self, seqno: u64) -> Result<()> {
+    pub(crate) fn to(&self, Reached { seqno, last }: Reached) -> Result<()> {
         let failed = |err: std::io::Error| Error::io(&*self.path, "write", err);
         let _locked = Locked::change(&self.file).map_err(|err| err.of(&*self.path))?;
         let Some(mut record) = Record::parse(&Record::read(&self.file).map_err(failed)?) else {
@@ -74,7 +88,7 @@ impl Moved {
         if !is_ours || record.done >= seqno {
             return Ok(());
         }
-        record.done = seqno;
+        (record.done, record.last) = (seqno, last);
         self.file.write_all_at(record.compose().as_bytes(), 0).map_err(failed)
     }
 }
@@ -99,7 +113,7 @@ type Known = (wire::Position, std::result::Result<Moved, NotMoved>);
 pub(crate) struct Arrivals {
     known: Vec<Known>,
     /// By place in `known`: how far it is when all that was given is put away.
-    waiting: Vec<(usize, u64)>,
+    waiting: Vec<(usize, Reached)>,
 }
 
 impl Arrivals {
@@ -118,8 +132,8 @@ impl Arrivals {
             }
         };
         match self.waiting.iter_mut().find(|(waiting, _)| *waiting == index) {
-            Some((_, seqno)) => *seqno = message.seqno,
-            None => self.waiting.push((index, message.seqno)),
+            Some((_, reached)) => *reached = message.into(),
+            None => self.waiting.push((index, message.into())),
         }
     }
 
@@ -133,9 +147,9 @@ impl Arrivals {
     /// # Errors
     /// When a position cannot be written.
     pub(crate) fn arrived(&mut self) -> Result<()> {
-        for (index, seqno) in std::mem::take(&mut self.waiting) {
+        for (index, reached) in std::mem::take(&mut self.waiting) {
             if let Some((_, Ok(moved))) = self.known.get(index) {
-                moved.to(seqno)?;
+                moved.to(reached)?;
             }
         }
         Ok(())

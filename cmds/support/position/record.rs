@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub(super) woof: String,
     pub(super) made_ns: u64,
     pub(super) done: u64,
+    /// The last element up to `done` of which the time is known, and that; 0 for none.
+    pub(super) last: (u64, u64),
     pub(super) token: Token,
 }
 
@@ -53,10 +55,11 @@ impl Token {
 impl Record {
     /// The text of the file.
     pub(super) fn compose(&self) -> String {
-        let Record { woof, made_ns, done, token } = self;
+        let Record { woof, made_ns, done, last: (last, last_ns), token } = self;
         let token = u128::from_be_bytes(token.0);
-        let lines =
-            format!("{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\ntoken {token:032x}\n");
+        let lines = format!(
+            "{FIRST_LINE}\nwoof {woof}\nmade {made_ns:<20}\ndone {done:<20}\nlast {last:<20} {last_ns:<20}\ntoken {token:032x}\n"
+        );
         let sum = crc32c::crc32c(lines.as_bytes());
         format!("{lines}sum {sum:08x}\n")
     }
@@ -71,6 +74,10 @@ impl Record {
             woof: value("woof")?.to_owned(),
             made_ns: value("made")?.parse().ok()?,
             done: value("done")?.parse().ok()?,
+            last: {
+                let (last, last_ns) = value("last")?.split_once(' ')?;
+                (last.parse().ok()?, last_ns.trim_start().parse().ok()?)
+            },
             token: Token(u128::from_str_radix(value("token")?, 16).ok()?.to_be_bytes()),
         };
         (record.compose() == text).then_some(record)

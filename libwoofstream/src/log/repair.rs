@@ -60,15 +60,20 @@ pub(super) fn gone(state: u32) -> Error {
     Error::new(Code::Removed, "", format!("the woof was {how} meanwhile"))
 }
 
-/// The error for a woof whose name leads elsewhere or nowhere.
+/// What became of a woof whose name leads elsewhere or nowhere.
 #[cold]
-pub(super) fn lost(region: &Region, became: Became) -> Error {
-    let how = match became {
+pub(super) fn how_lost(region: &Region, became: Became) -> &'static str {
+    match became {
         Became::Another => "reset",
         Became::Gone if region.has_no_name() => "removed",
         Became::Gone => "moved",
-    };
-    Error::new(Code::Removed, "", format!("the woof was {how} meanwhile"))
+    }
+}
+
+/// The error for it.
+#[cold]
+pub(super) fn lost(region: &Region, became: Became) -> Error {
+    Error::new(Code::Removed, "", format!("the woof was {} meanwhile", how_lost(region, became)))
 }
 
 #[cold]

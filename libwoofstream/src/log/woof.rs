@@ -216,6 +216,11 @@ impl Woof {
         rustix::fs::fstat(&self.view.region.file).map_err(|err| Error::io("", "look at it", err))
     }
 
+    /// In one word what became of it, where its name leads elsewhere or nowhere by now.
+    pub fn how_lost(&self, became: sys::Became) -> &'static str {
+        repair::how_lost(&self.view.region, became)
+    }
+
     /// What became of it, where its name leads elsewhere or nowhere by now: the same words as when it was removed or reset.
     pub fn lost(&self, became: sys::Became) -> Error {
         repair::lost(&self.view.region, became)

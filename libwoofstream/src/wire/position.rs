@@ -10,8 +10,10 @@ use crate::limits::PATH_MAX;
 /// keeps its position in a file, and whoever has the data safe writes the seqno there.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Position {
-    /// The last element that was sent; 0 before the first.
+    /// The last element that was sent or not wanted; 0 before the first.
     pub seqno: u64,
+    /// The last of them that was sent, with its time: when the woof has another element of that number, numbers came again.
+    pub last: (u64, u64),
     /// When the woof was made, in nanoseconds since 1970.
     pub made_ns: u64,
     /// What the file has in it as long as this stream is the one that moves it.
@@ -23,8 +25,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// Bytes before the texts: seqno, time, token, length of the path.
-    const FIXED: usize = 8 + 8 + 16 + 2;
+    /// Bytes before the texts: seqno, time of making, the last that was sent and its time, token, length of the path.
+    const FIXED: usize = 8 + 8 + 16 + 16 + 2;
 
     /// The payload.
     ///
@@ -40,6 +42,8 @@ impl Position {
         let mut out = Vec::with_capacity(Self::FIXED + path_len + woof_len);
         out.extend_from_slice(&self.seqno.to_le_bytes());
         out.extend_from_slice(&self.made_ns.to_le_bytes());
+        out.extend_from_slice(&self.last.0.to_le_bytes());
+        out.extend_from_slice(&self.last.1.to_le_bytes());
         out.extend_from_slice(&self.token);
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(self.path.as_bytes());
@@ -62,6 +66,8 @@ impl Position {
         fn parts(payload: &[u8]) -> Option<Position> {
             let (seqno, rest) = payload.split_first_chunk()?;
             let (made_ns, rest) = rest.split_first_chunk()?;
+            let (last, rest) = rest.split_first_chunk()?;
+            let (last_ns, rest) = rest.split_first_chunk()?;
             let (token, rest) = rest.split_first_chunk()?;
             let (len, rest) = rest.split_first_chunk()?;
             let (path, woof) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
@@ -69,6 +75,7 @@ impl Position {
             Some(Position {
                 seqno: u64::from_le_bytes(*seqno),
                 made_ns: u64::from_le_bytes(*made_ns),
+                last: (u64::from_le_bytes(*last), u64::from_le_bytes(*last_ns)),
                 token: *token,
                 path: text(path)?,
                 woof: text(woof)?,
@@ -92,14 +99,16 @@ mod tests {
         let position = Position {
             seqno: 7,
             made_ns: 9,
+            last: (5, 6),
             token: *b"0123456789abcdef",
             path: "/a".to_owned(),
             woof: "b".to_owned(),
         };
         let bytes = position.encode().unwrap();
-        assert_eq!(bytes, b"\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\x000123456789abcdef\x02\0/ab");
+        let numbers = [7, 9, 5, 6].map(u64::to_le_bytes).concat();
+        assert_eq!(bytes, [&numbers[..], b"0123456789abcdef\x02\0/ab"].concat());
         assert_eq!(Position::decode(&bytes).unwrap(), position);
-        for len in 0..36 {
+        for len in 0..52 {
             assert_eq!(Position::decode(&bytes[..len]).unwrap_err().code(), Code::Damaged, "{len}");
         }
     }
@@ -110,7 +119,7 @@ mod tests {
         assert_eq!(long.encode().unwrap_err().code(), Code::TooLarge);
         assert_eq!(Position::decode(&[0; 9000]).unwrap_err().code(), Code::TooLarge);
         let mut bytes = Position { path: "/a".to_owned(), ..Position::default() }.encode().unwrap();
-        bytes[35] = 0xff;
+        bytes[51] = 0xff;
         assert_eq!(Position::decode(&bytes).unwrap_err().code(), Code::Damaged);
     }
 }
