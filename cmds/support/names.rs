@@ -5,9 +5,10 @@
 
 use super::messages::Messages;
 use super::remote::{self, RemoteOptions};
-use libwoofstream::error::{Code, Error, Result};
+use libwoofstream::error::{Error, Result};
 use libwoofstream::limits::NAME_TABLE_MAX;
 use libwoofstream::space::{Spaces, Table};
+use libwoofstream::text;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub fn text(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     let read = file.take(NAME_TABLE_MAX as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|err| Error::io(&*shown, "", err))?;
-    String::from_utf8(bytes).map_err(|_| Error::new(Code::Invalid, shown, "name table is not UTF-8"))
+    text::edited(bytes).map_err(|err| err.of(shown))
 }
 
 /// Reads the table at `path`.

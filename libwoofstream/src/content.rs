@@ -8,6 +8,7 @@ pub use json::json_line;
 
 use crate::error::{Code, Error, Result};
 use crate::number::Number;
+use crate::text;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::io::Write;
@@ -90,9 +91,15 @@ impl ContentType {
     /// # Errors
     /// [`Code::Mismatch`] where the text is no value of this type; `out` is then as it was.
     pub fn encode_text(self, text: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let parsed = || text::unmarked(text).map_err(|err| mismatch(err.text().to_owned()));
         match self {
-            ContentType::I64 => out.extend_from_slice(&parse_i64(text)?.to_le_bytes()),
-            ContentType::F64 => out.extend_from_slice(&parse_f64_strict(text)?.to_le_bytes()),
+            ContentType::I64 => out.extend_from_slice(&parse_i64(parsed()?)?.to_le_bytes()),
+            ContentType::F64 => out.extend_from_slice(&parse_f64_strict(parsed()?)?.to_le_bytes()),
+            ContentType::Json => {
+                let text = parsed()?;
+                self.check(text)?;
+                out.extend_from_slice(text);
+            }
             _ => {
                 self.check(text)?;
                 out.extend_from_slice(text);

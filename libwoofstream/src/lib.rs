@@ -25,4 +25,5 @@ pub mod predicate;
 pub mod server;
 pub mod space;
 pub mod sys;
+pub mod text;
 pub mod wire;

@@ -4,6 +4,7 @@
 //!
 //! Failure contract: what has no result says why ([`Wrong`]); nothing is rounded or wrapped in its place.
 
+use crate::text;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -52,7 +53,7 @@ impl Number {
         if !text.iter().any(u8::is_ascii_digit) {
             return None;
         }
-        let text = std::str::from_utf8(text).ok()?;
+        let text = text::without_mark(std::str::from_utf8(text).ok()?);
         if let Ok(value) = text.parse() {
             return Some(Number::Int(value));
         }

@@ -5,6 +5,7 @@
 
 mod copies;
 mod descriptors;
+mod edited;
 mod flags;
 mod frame;
 mod keep;

@@ -143,6 +143,10 @@ fn why_a_program_that_is_there_does_not_start_is_said() {
         ("#! \n", "it is no program: its #! line names no interpreter"),
         ("", "it is no program: the file is empty"),
         ("true\n", "it is no program: it has no #! line, and is no binary of this machine"),
+        (
+            "\u{feff}#!/bin/sh\n",
+            "it is no program: a byte order mark stands before its #! line: save it as UTF-8 without one",
+        ),
     ] {
         let farm = Farm::new();
         farm.handler("h", "true");

@@ -57,10 +57,12 @@ impl FromJson {
             return Ok(());
         }
         let start = out.len();
-        let object = serde_json::from_slice::<Members<'_>>(line);
-        let read = object
-            .map_err(|err| invalid(format!("no JSON object: {err}")))
-            .and_then(|object| self.object(&object, out));
+        let parse = |line| {
+            serde_json::from_slice::<Members<'_>>(line)
+                .map_err(|err| invalid(format!("no JSON object: {err}")))
+        };
+        let read =
+            libwoofstream::text::unmarked(line).and_then(parse).and_then(|object| self.object(&object, out));
         read.map_err(|err| {
             out.truncate(start);
             let why = if err.object().is_empty() { err.text().to_owned() } else { err.to_string() };

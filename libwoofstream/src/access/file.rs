@@ -8,6 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::ACCESS_MAX;
 use crate::name::{Namespace, STATE_DIR, StateDir};
 use crate::sys;
+use crate::text;
 use std::path::Path;
 
 /// The name of the file in the state directory.
@@ -29,10 +30,7 @@ impl AccessList {
             Err(err) if err.code() == Code::NotFound => Ok(None),
             state => state.and_then(|state| state.read(FILE, ACCESS_MAX)),
         };
-        let text = read.and_then(|bytes| {
-            let text = bytes.map(String::from_utf8).transpose();
-            text.map_err(|_| Error::new(Code::Invalid, "", "not UTF-8"))
-        });
+        let text = read.and_then(|bytes| bytes.map(text::edited).transpose());
         let list = match text {
             Ok(None) => AccessList::default(),
             Ok(Some(text)) => AccessList::parse(&text)

@@ -10,6 +10,7 @@
 
 use super::{Change, How, Peer, Right, Rights, check_name};
 use crate::error::{Code, Error, Result};
+use crate::text;
 use std::fmt;
 
 /// Whom a rule is about.
@@ -130,7 +131,7 @@ impl AccessList {
     /// [`Code::Invalid`]; the object is `line N`.
     pub fn parse(text: &str) -> Result<AccessList> {
         let mut list = AccessList::default();
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text::without_mark(text).lines().enumerate() {
             let parsed = list
                 .parse_line(line)
                 .map_err(|err| Error::new(Code::Invalid, format!("line {}", index + 1), err.to_string()))?;

@@ -13,6 +13,7 @@ use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
 use crate::log::Mark;
 use crate::name::{STATE_DIR, StateDir};
 use crate::predicate::Predicate;
+use crate::text;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -302,8 +303,7 @@ impl Bindings {
     pub(super) fn load_from(state: &StateDir) -> Result<Bindings> {
         let file = super::files::BINDINGS;
         let Some(bytes) = state.read(file, BINDINGS_FILE_MAX)? else { return Ok(Bindings::default()) };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::new(Code::Damaged, state.shown(file), "not UTF-8"))?;
+        let text = text::edited(bytes).map_err(|err| err.of(state.shown(file)))?;
         Bindings::parse(&text).map_err(|err| err.of(state.shown(file)))
     }
 

@@ -8,6 +8,7 @@ use super::bindings::check_handler;
 use crate::error::{Code, Error, Result};
 use crate::name::Namespace;
 use crate::sys;
+use crate::text;
 use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use std::ffi::OsStr;
@@ -149,6 +150,10 @@ pub(super) fn not_started(program: &Path, dir: &Path, err: &std::io::Error) -> S
         }
         (Some(Errno::NOEXEC), Some(b"")) => "it is no program: its #! line names no interpreter".to_owned(),
         (Some(Errno::NOEXEC), None) if head.is_empty() => "it is no program: the file is empty".to_owned(),
+        (Some(Errno::NOEXEC), None) if text::unmarked(&head).map_or(true, |text| text.len() < head.len()) => {
+            "it is no program: a byte order mark stands before its #! line: save it as UTF-8 without one"
+                .to_owned()
+        }
         (Some(Errno::NOEXEC), None) => {
             "it is no program: it has no #! line, and is no binary of this machine".to_owned()
         }

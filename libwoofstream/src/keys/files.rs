@@ -1,6 +1,7 @@
 //! What is in the files of a store: PEM.
 
 use crate::error::{Code, Error, Result};
+use crate::text;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -19,6 +20,7 @@ pub(super) struct Pem {
 impl Pem {
     /// Reads the parts of a text.
     pub(super) fn parse(text: &[u8]) -> Result<Pem> {
+        let text = text::unmarked(text)?;
         let mut pem = Pem::default();
         for part in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
             match part

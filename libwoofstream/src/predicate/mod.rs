@@ -39,6 +39,7 @@ pub use subject::{AttrRef, Attributes, Names, Subject};
 
 use crate::error::{Code, Error, Result};
 use crate::limits::EXPRESSION_MAX;
+use crate::text;
 use ast::{Expr, Kind};
 use interpret::Shared;
 use meter::Budget;
@@ -100,6 +101,7 @@ impl Predicate {
     /// # Errors
     /// As [`Predicate::compile`].
     pub fn compile_at(text: &str, now_ns: u64) -> Result<Predicate> {
+        let text = text::without_mark(text);
         if text.len() > EXPRESSION_MAX {
             let reason = format!("is {} bytes, the limit is {EXPRESSION_MAX}", text.len());
             return Err(Error::new(Code::TooLarge, "expression", reason));

@@ -4,6 +4,7 @@ use super::json;
 use super::subject::{AttrRef, Subject};
 use crate::content::ContentType;
 use crate::number::Number as Num;
+use crate::text;
 use std::borrow::Cow;
 
 /// A name of the language, or a path into `json`.
@@ -99,7 +100,7 @@ pub(super) fn text<'a>(subject: &Subject<'a>) -> Option<Cow<'a, str>> {
 /// The data that may be read as JSON: numbers in binary and MessagePack are not.
 pub(super) fn json_data<'a>(subject: &Subject<'a>) -> Option<&'a [u8]> {
     let readable = matches!(subject.content, ContentType::Text | ContentType::Json | ContentType::Bytes);
-    subject.data.filter(|_| readable)
+    subject.data.filter(|_| readable).and_then(|data| text::unmarked(data).ok())
 }
 
 /// An attribute. Times may be given as integers.

@@ -18,6 +18,7 @@
 use crate::error::{Code, Error, Result};
 use crate::limits::{NAME_MAX, NAME_TABLE_MAX, NAME_TARGETS_MAX};
 use crate::name::{self, Address, Place, REMOTE};
+use crate::text;
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Table {
             return Err(Error::new(Code::TooLarge, "", text));
         }
         let mut table = Table::default();
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text::without_mark(text).lines().enumerate() {
             let refuse = |text: String| Error::new(Code::Invalid, "", format!("line {}: {text}", index + 1));
             let mut words = words(line).map_err(refuse)?.into_iter();
             let Some(prefix) = words.next() else { continue };
@@ -155,7 +156,7 @@ pub fn set(text: &str, prefix: &str, targets: &[String]) -> Result<String> {
     let table = Table::parse(text)?;
     let words = std::iter::once(prefix).chain(targets.iter().map(String::as_str)).map(quoted);
     let line = words.collect::<Vec<_>>().join(" ");
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = text::without_mark(text).lines().map(str::to_owned).collect();
     match table.entry(prefix) {
         Some(entry) => {
             if let Some(old) = lines.get_mut(entry.line - 1) {
@@ -175,7 +176,7 @@ pub fn set(text: &str, prefix: &str, targets: &[String]) -> Result<String> {
 /// As [`Table::parse`].
 pub fn unset(text: &str, prefix: &str) -> Result<Option<String>> {
     let Some(line) = Table::parse(text)?.entry(prefix).map(|entry| entry.line) else { return Ok(None) };
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = text::without_mark(text).lines().map(str::to_owned).collect();
     lines.remove(line - 1);
     Ok(Some(joined(&lines)))
 }
@@ -187,6 +188,12 @@ fn joined(lines: &[String]) -> String {
 /// What is wrong with a line.
 fn check(prefix: &str, targets: &[String]) -> std::result::Result<(), String> {
     let wrong = |what: &str| Err(format!("\"{prefix}\" is no prefix: {what}"));
+    if let Some(what) = text::hidden_in(prefix) {
+        return wrong(what);
+    }
+    if let Some((target, what)) = targets.iter().find_map(|target| Some((target, text::hidden_in(target)?))) {
+        return Err(format!("\"{target}\" is no target: {what}"));
+    }
     if prefix.starts_with(REMOTE) || prefix.contains("://") {
         return wrong("it is an address");
     }

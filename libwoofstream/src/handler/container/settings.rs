@@ -6,6 +6,7 @@
 use crate::error::{Code, Error, Result};
 use crate::limits::CONTAINER_FILE_MAX;
 use crate::name::{STATE_DIR, StateDir};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -66,7 +67,8 @@ impl Settings {
     /// As [`Settings::load`], of a namespace that is open.
     pub(in crate::handler) fn load_from(state: &StateDir) -> Result<Option<Settings>> {
         let Some(text) = state.read(FILE, CONTAINER_FILE_MAX)? else { return Ok(None) };
-        let settings: Settings = serde_json::from_slice(&text)
+        let text = text::unmarked(&text).map_err(|err| err.of(state.shown(FILE)))?;
+        let settings: Settings = serde_json::from_slice(text)
             .map_err(|err| Error::new(Code::Invalid, state.shown(FILE), err.to_string()))?;
         settings.check().map_err(|err| err.of(state.shown(FILE)))?;
         Ok(Some(settings))
