@@ -80,7 +80,7 @@ fn a_follower_that_wants_none_of_them_goes_on_behind_them() {
             until("it has looked at them", || sandbox.sh(state).text().trim() == last.to_string());
         }
         wtail.signal(Signal::KILL);
-        wput.0.wait().unwrap();
+        woof_kit::wait(&mut wput.0);
         read(sandbox, name, "").done();
         assert_eq!(copy(sandbox), "");
     });

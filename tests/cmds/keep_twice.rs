@@ -58,10 +58,10 @@ fn each_is_there_once(sandbox: &Sandbox, old: &str, new: &str) {
     is_in(COUNT);
     its_input.write_all(&stream[stream.len() * 2 / 3..]).unwrap();
     drop(its_input);
-    assert!(first.0.wait().unwrap().success());
+    assert!(woof_kit::wait(&mut first.0).success());
     other_input.write_all(&stream[stream.len() / 2..]).unwrap();
     drop(other_input);
-    assert!(second.0.wait().unwrap().success());
+    assert!(woof_kit::wait(&mut second.0).success());
     let all: Vec<String> = (1..=COUNT).map(|number| number.to_string()).collect();
     assert!(hub(sandbox) == all, "{old} and {new}: {:?}", hub(sandbox));
     assert!(sandbox.sh("cat farm/.woof/positions/up").done().contains(&format!("\ndone {COUNT} ")));

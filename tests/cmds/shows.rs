@@ -95,8 +95,9 @@ fn an_idle_follower_makes_no_system_calls() {
         .filter(|line| !line.contains("futex(") && !line.contains("poll("))
         .collect();
     assert!(calls.is_empty(), "{}", ran.text());
-    for wait in ["futex(", "poll("] {
-        assert!(ran.text().matches(wait).count() <= 1, "{}", ran.text());
+    // One thread waits for elements, one for its reader to go, one for another file to get the name.
+    for (wait, most) in [("futex(", 1), ("poll(", 2)] {
+        assert!(ran.text().matches(wait).count() <= most, "{}", ran.text());
     }
     drop(out);
     assert_eq!(end(wtail).status, 0);
