@@ -191,7 +191,8 @@ impl Appender {
             Once::Again(_) | Once::Differs(_) => 1,
         };
         let count: u64 = told.iter().map(count).sum();
-        let mut items = items.into_iter().skip(usize::try_from(count).unwrap_or(usize::MAX));
+        // Fused, as it is asked again behind its end.
+        let mut items = items.into_iter().fuse().skip(usize::try_from(count).unwrap_or(usize::MAX));
         let mut written = Ok(());
         let mut chunk: Vec<Given<'_>> = Vec::with_capacity(CHUNK_ELEMENTS);
         while written.is_ok() {

@@ -3,7 +3,7 @@
 use crate::world::{Cut, DOWN, FAULTS, Random, UP, World, directory, elements, for_seeds, patient};
 use libwoofstream::content::ContentType;
 use libwoofstream::error::Code;
-use libwoofstream::log::{self, Options, Stamp};
+use libwoofstream::log::{self, Given, Item, Options, Stamp};
 use libwoofstream::space::{Put, Space as _, Told};
 use std::path::Path;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Book {
         let found = elements(path);
         let mut expected = Vec::new();
         for ((data, fits), seqno) in load.items.iter().zip(&self.0) {
-            assert_eq!(*fits, seqno.is_some());
+            assert_eq!(*fits, seqno.is_some(), "{} bytes of {:?}", data.len(), load.options);
             if let Some(seqno) = seqno {
                 let stored = match load.options.content {
                     ContentType::I64 => {
@@ -146,6 +146,36 @@ fn what_is_put_through_cut_links_is_in_once_and_in_order() {
     let dir = directory();
     for_seeds(1000, |seed| {
         put_with_cuts(dir.path(), seed);
+    });
+}
+
+#[test]
+fn elements_have_the_times_that_they_were_put_with_however_often_they_are_sent() {
+    let dir = directory();
+    let path = dir.path().join("w");
+    for_seeds(200, |seed| {
+        let _ = std::fs::remove_file(&path);
+        let mut random = Random::new(seed ^ 0x71e5);
+        let load = load(&mut random);
+        log::create(&path, &load.options).unwrap();
+        let world = World::new(dir.path(), seed, random.below(8));
+        let mut put = world.remote(patient()).put("w", None).unwrap();
+        let mut book = Book::default();
+        let time_of = |number: usize| 1000 + 7 * number as u64;
+        let mut items = load.items.iter().enumerate().map(|(number, (data, _))| Given {
+            stamp: None,
+            time_ns: time_of(number),
+            data,
+        });
+        put.put_given(&mut items, &mut |told| book.note(1, told)).unwrap();
+        put.settle(&mut |told| book.note(1, told)).unwrap();
+        book.check(&path, &load);
+        assert_eq!(put.changed_times(), log::ChangedTimes::default());
+        let mut cursor = log::open(&path).unwrap().cursor(1);
+        for number in book.0.iter().enumerate().filter_map(|(number, seqno)| seqno.map(|_| number)) {
+            let Some(Item::Elem { time_ns, .. }) = cursor.next() else { panic!("an element is not there") };
+            assert_eq!(time_ns, time_of(number));
+        }
     });
 }
 
