@@ -157,7 +157,7 @@ fn what_is_read_followed_found_and_looked_at_is_never_anothers() {
     let mut answers = [0; 2];
     world.exchanging(&PAIRS, || {
         let mut n = 0;
-        while n < 8000 || answers.iter().any(|count| *count < 100) {
+        while n < 4000 || answers.iter().any(|count| *count < 100) {
             let name = WOOFS[n % WOOFS.len()];
             let read = |follow| {
                 Request::Read(Read {
@@ -193,7 +193,7 @@ fn nothing_of_others_is_changed_made_or_removed() {
     world.exchanging(&PAIRS, || {
         let (mut put, mut made) = (0, 0);
         let mut n = 0_usize;
-        while n < 6000 || put < 50 || made < 50 {
+        while n < 4000 || put < 50 || made < 50 {
             n += 1;
             let name = WOOFS[n % WOOFS.len()];
             let dir = ["farm/dir", "farm/plain", "farm/sub"][n % 3];
