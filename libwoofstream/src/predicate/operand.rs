@@ -143,7 +143,7 @@ impl StaticVal for Number {}
 
 impl Comparer for Number {
     /// Not-a-number has no order, and the interpreter no answer for that: "greater" makes `<` and `<=` false, which are the
-    /// only two orders that [`super::emit`] asks for.
+    /// only two orders that a translated predicate asks for.
     fn compare(&self, other: &dyn Val) -> Result<Ordering, ExecutionError> {
         let other = *other.downcast_ref::<Number>().ok_or_else(|| failed("<"))?;
         Ok(Number::compare(*self, other).unwrap_or(Ordering::Greater))
