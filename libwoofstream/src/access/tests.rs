@@ -166,7 +166,7 @@ fn what_is_no_plain_text_file_gives_no_rights() {
 
     std::fs::remove_dir(&path).unwrap();
     std::fs::write(&path, b"any read # \xff").unwrap();
-    assert_eq!(refusal(dir.path(), &alice()), format!("{since}not UTF-8"));
+    assert_eq!(refusal(dir.path(), &alice()), format!("{since}not UTF-8 at byte 12"));
 
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(ACCESS_MAX + 1).unwrap();
