@@ -116,7 +116,7 @@ impl Appender {
     ///
     /// ```
     /// use libwoofstream::log::{self, Options};
-    /// let dir = tempfile::tempdir().unwrap();
+    /// let dir = woof_kit::tempdir().unwrap();
     /// let path = dir.path().join("temp");
     /// log::create(&path, &Options::default()).unwrap();
     /// let mut appender = log::open(&path).unwrap().appender().unwrap();
