@@ -112,7 +112,8 @@ impl Appender {
 
     /// Has later appends wait for other writers no longer than this, who may be stopped in the middle of an append. An append that has no more
     /// patience ends with [`Code::Busy`]; then [`Appender::extend`] is to be called again with the elements that were not reported, or
-    /// [`Appender::append`] with its element: what is in already is not appended once more.
+    /// [`Appender::append`] with its element: what is in already is not appended once more. With none at all it does not wait for the disk
+    /// either, which a woof that takes more room does now and then.
     ///
     /// ```
     /// use libwoofstream::log::{self, Options};
@@ -120,7 +121,7 @@ impl Appender {
     /// let path = dir.path().join("temp");
     /// log::create(&path, &Options::default()).unwrap();
     /// let mut appender = log::open(&path).unwrap().appender().unwrap();
-    /// appender.set_patience(Some(std::time::Duration::ZERO));
+    /// appender.set_patience(Some(std::time::Duration::from_secs(1)));
     /// assert_eq!(appender.append(b"nobody else is there").unwrap(), 1);
     /// ```
     pub fn set_patience(&mut self, patience: Option<Duration>) {
