@@ -1,12 +1,13 @@
 //! The golden woof stays readable for ever. It is of another boot, so opening it recovers it: that is tested with it.
 //!
-//! `tests/golden/woof-v1.woof` never changes; `libwoofstream/src/log/tests/golden.rs` has how it was made. A new version of
+//! `tests/golden/woof-v1-no-sum.woof` is of before shared words were tied by a sum. `tests/golden/woof-v1.woof` never changes; `libwoofstream/src/log/tests/golden.rs` has how it was made. A new version of
 //! the format gets a file and a test of its own, next to these.
 
 use libwoofstream::content::ContentType;
 use libwoofstream::log::{self, Item, Mark, Stamp, StampRun};
 
 const WOOF_V1: &str = "tests/golden/woof-v1.woof";
+const WITHOUT_SUM: &str = "tests/golden/woof-v1-no-sum.woof";
 
 /// When its first element would have been, without its seconds: 2100-01-01T00:00:00Z.
 const CREATED_NS: u64 = 4_102_444_800_000_000_000;
@@ -16,9 +17,13 @@ const WRITER: u64 = 0xfedc_ba98_7654_3210;
 
 #[test]
 fn version_1_is_read_as_it_was_meant() {
+    [WOOF_V1, WITHOUT_SUM].into_iter().for_each(is_read_as_it_was_meant);
+}
+
+fn is_read_as_it_was_meant(golden: &str) {
     let dir = woof_kit::tempdir().unwrap();
     let path = dir.path().join("w");
-    std::fs::copy(WOOF_V1, &path).unwrap();
+    std::fs::copy(golden, &path).unwrap();
     let woof = log::open(&path).unwrap();
     let options = woof.options();
     assert_eq!((options.history, options.element_size, options.sync), (8, Some(16), false));

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a test that fails")]
 
+mod bits;
 mod copies;
 mod descriptors;
 mod edited;

@@ -426,7 +426,7 @@ impl Appender {
             }
             // A woof that was removed meanwhile says so itself.
             self.failed = err.code() != Code::Removed;
-            let safe = self.region.map.load(shared::SYNCED_SEQNO, Ordering::Acquire).saturating_sub(1);
+            let safe = self.region.synced_seqno().saturating_sub(1);
             Error::new(
                 err.code(),
                 "",
@@ -486,7 +486,7 @@ impl Locked<'_> {
             return Err(busy());
         }
         self.make_room(first_new, pos, next, end);
-        let synced = map.load(shared::SYNCED_POS, Ordering::Relaxed);
+        let synced = region.synced_pos();
         if self.sync {
             self.scratch.clear();
         }
@@ -517,6 +517,7 @@ impl Locked<'_> {
         if next - region.first_seqno() > history {
             forget(region, next - history, next, pos);
         }
+        region.seal_words();
         region.wake_followers();
         *self.changed += clock.changed;
         Ok(Chunk::In(first_new))

@@ -145,6 +145,7 @@ impl Region {
         self.store_break(number, Break { seqno: next, time_ns: now });
         // Killed before this, who has the lock next finds the break.
         self.map.store(shared::LAST_TIME, now, Ordering::Release);
+        self.seal_words();
         Ok(true)
     }
 }

@@ -148,6 +148,9 @@ fn is_no_room(err: &Error) -> bool {
 
 /// Refuses a woof whose seqnos cannot be.
 fn plausible(region: Region) -> Result<Region> {
+    if region.map.writable() {
+        region.look_at_words();
+    }
     // In this order, since others may append meanwhile.
     let (first, next) = (region.first_seqno(), region.next_seqno());
     if first == 0 || first > next || next > SEQNO_MAX {
@@ -287,8 +290,12 @@ fn made<'a>(spot: Spot<'a>, options: &Options, like: Option<&File>) -> Result<Un
     if held && hold != [0; 8] {
         use std::os::unix::fs::MetadataExt as _;
         let held = unnamed.file().metadata().and_then(|meta| {
-            let words = [1u64.to_le_bytes(), meta.ino().to_le_bytes()].concat();
-            unnamed.file().write_all_at(&words, shared::HOLD_SEQNO as u64)
+            for (place, word) in
+                [(shared::HOLD_FILE, meta.ino()), (shared::HOLD_SEQNO_2, 1), (shared::HOLD_SEQNO, 1)]
+            {
+                unnamed.file().write_all_at(&word.to_le_bytes(), place as u64)?;
+            }
+            Ok(())
         });
         held.and_then(|()| unnamed.file().sync_all()).map_err(|err| Error::io("", "create", err))?;
     }
@@ -348,9 +355,10 @@ pub(super) fn made_as<'a>(
     map.store32(shared::STATE, shared::STATE_LIVE, Ordering::Relaxed);
     map.store(shared::NEXT_SEQNO, 1, Ordering::Relaxed);
     map.store(shared::FIRST_SEQNO, 1, Ordering::Relaxed);
-    map.store(shared::SYNCED_SEQNO, 1, Ordering::Relaxed);
+    region.set_synced(0, 1);
     map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::Relaxed);
     map.store(shared::LAST_TIME, geometry.created_ns, Ordering::Relaxed);
+    region.seal_words();
     map.copy_in(shared::BOOT_ID, &boot_id);
     region.file.sync_all().map_err(created)?;
     Ok(unnamed)

@@ -40,16 +40,24 @@ pub(super) mod shared {
     pub(in crate::log) const EVENT: usize = PAGE + 104;
     /// The oldest seqno that must not be forgotten, as its handlers are not done; 0: none is held.
     pub(in crate::log) const HOLD_SEQNO: usize = PAGE + 112;
-    /// The number of the file, on its device, in which it was held; another one tells that the hold was copied with the file.
-    pub(in crate::log) const HOLD_FILE: usize = PAGE + 120;
+    /// The sum of `NEXT_SEQNO`, `FIRST_SEQNO`, `NEXT_POS`, `FIRST_POS` and `LAST_TIME`.
+    pub(in crate::log) const WORDS_SUM: usize = PAGE + 120;
     /// 1 when a follower may be asleep.
     pub(in crate::log) const WAITING: usize = PAGE + 128;
+    /// The number of the file, on its device, in which it was held; another one tells that the hold was copied with the file.
+    pub(in crate::log) const HOLD_FILE: usize = PAGE + 136;
+    /// `HOLD_SEQNO` again.
+    pub(in crate::log) const HOLD_SEQNO_2: usize = PAGE + 144;
     /// All records before this position are durable.
     pub(in crate::log) const SYNCED_POS: usize = PAGE + 192;
     /// The seqno that follows the last durable element.
     pub(in crate::log) const SYNCED_SEQNO: usize = PAGE + 200;
     /// Records from here on are being made durable and must not be overwritten; `NOT_SYNCING` otherwise.
     pub(in crate::log) const SYNC_FROM: usize = PAGE + 208;
+    /// `SYNCED_POS` again.
+    pub(in crate::log) const SYNCED_POS_2: usize = PAGE + 216;
+    /// `SYNCED_SEQNO` again.
+    pub(in crate::log) const SYNCED_SEQNO_2: usize = PAGE + 224;
     /// The boot this woof was last opened in, 16 bytes.
     pub(in crate::log) const BOOT_ID: usize = PAGE + 256;
     /// How often a power loss was recovered from.
@@ -67,7 +75,7 @@ pub(super) mod shared {
 
     pub(in crate::log) const STATE_LIVE: u32 = 1;
     pub(in crate::log) const STATE_REMOVED: u32 = 2;
-    pub(in crate::log) const STATE_RESET: u32 = 3;
+    pub(in crate::log) const STATE_RESET: u32 = 4;
     pub(in crate::log) const NOT_SYNCING: u64 = u64::MAX;
 }
 

@@ -58,7 +58,15 @@ impl Region {
     /// The oldest seqno that is held; 0 when none is.
     #[inline]
     pub(super) fn hold(&self) -> u64 {
-        self.map.load(shared::HOLD_SEQNO, Ordering::Acquire)
+        let word = |place| self.map.load(place, Ordering::Acquire);
+        let (one, other) = (word(shared::HOLD_SEQNO), word(shared::HOLD_SEQNO_2));
+        if one == other { one } else { self.longer_hold(one, other) }
+    }
+
+    /// Of two that do not agree, the one that keeps more.
+    #[cold]
+    fn longer_hold(&self, one: u64, other: u64) -> u64 {
+        if one == 0 || other == 0 { one | other } else { one.min(other) }
     }
 
     /// Sleeps until the hold is another than `hold`, at most for so long.
@@ -66,7 +74,10 @@ impl Region {
     pub(super) fn wait_for_hold(&self, hold: u64, time: Duration) {
         // Its lower half changes with every raise by less than 2^32; others are noticed by the end of the time.
         #[expect(clippy::cast_possible_truncation, reason = "the half that is waited on")]
-        let low = hold as u32;
+        let low = self.map.load(shared::HOLD_SEQNO, Ordering::Acquire) as u32;
+        if self.hold() != hold {
+            return;
+        }
         super::futex::wait(self.map.word(shared::HOLD_SEQNO), low, Some(time.min(Duration::from_secs(1))));
     }
 
@@ -76,7 +87,8 @@ impl Region {
         self.map.store(shared::HOLD_FILE, file, Ordering::Release);
     }
 
-    fn set_hold(&self, seqno: u64) {
+    pub(super) fn set_hold(&self, seqno: u64) {
+        self.map.store(shared::HOLD_SEQNO_2, seqno, Ordering::Release);
         self.map.store(shared::HOLD_SEQNO, seqno, Ordering::Release);
         super::futex::wake_all(self.map.word(shared::HOLD_SEQNO));
     }

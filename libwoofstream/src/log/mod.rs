@@ -30,6 +30,7 @@ mod stamp;
 mod sync;
 mod unnamed;
 mod woof;
+mod words;
 mod wrap;
 
 pub use append::{Appender, Run};

@@ -301,8 +301,7 @@ pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     let first_pos = found.positions.iter().copied().find(|pos| *pos != NO_RECORD).unwrap_or(found.next_pos);
     map.store32(shared::SYNC_LOCK, 0, Ordering::Relaxed);
     map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::Relaxed);
-    map.store(shared::SYNCED_POS, found.next_pos, Ordering::Relaxed);
-    map.store(shared::SYNCED_SEQNO, found.next, Ordering::Relaxed);
+    region.set_synced(found.next_pos, found.next);
     map.store(shared::FIRST_POS, first_pos, Ordering::Relaxed);
     map.store(shared::LAST_TIME, found.last_time, Ordering::Relaxed);
     region.set_breaks(&found.breaks);
@@ -317,12 +316,13 @@ pub(super) fn repair(region: &Region, boot_id: [u8; 16]) -> Result<()> {
     // What was not written then is not there now, and what is there is durable.
     map.store(shared::WRITE_AGAIN, 0, Ordering::Relaxed);
     // Numbers that are given out again belong to elements whose handlers are not done.
-    if map.load(shared::HOLD_SEQNO, Ordering::Relaxed) > found.next {
-        map.store(shared::HOLD_SEQNO, found.next, Ordering::Relaxed);
+    if region.hold() > found.next {
+        region.set_hold(found.next);
     }
     // It has its name, so what removed it or put another in its place was lost.
     map.store32(shared::STATE, shared::STATE_LIVE, Ordering::Relaxed);
     map.store(shared::NEXT_POS, found.next_pos, Ordering::Release);
+    region.seal_words();
     // Durable too, so that a recovery after the next power loss knows what was forgotten before this one.
     flush()?;
     set_boot_id(region, boot_id);

@@ -29,15 +29,19 @@ pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
         }
         return Err(gone(region.state()));
     }
-    let next = region.next_seqno();
-    let first = region.first_seqno();
+    let words = region.words();
+    let right = region.is_sum_of(&words);
+    if !right {
+        region.mend_seqnos();
+    }
+    let (next, first) = (region.next_seqno(), region.first_seqno());
     if first == 0 || next.wrapping_sub(first) > region.geometry.slots || next > SEQNO_MAX {
         return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
     }
-    let pos = region.map.load(shared::NEXT_POS, Ordering::Relaxed);
-    let used = pos.wrapping_sub(region.map.load(shared::FIRST_POS, Ordering::Relaxed));
+    let (pos, used) = (words.next_pos, words.next_pos.wrapping_sub(words.first_pos));
     // The unknown position is caught here with all that cannot be.
     if taken == Taken::FromDead
+        || !right
         || used > region.geometry.ring_len
         || pos > POS_MAX
         || !(used | pos).is_multiple_of(8)
@@ -105,6 +109,7 @@ fn after_death(region: &Region) -> Result<()> {
     map.store(shared::FIRST_POS, pos_of(region, first, next, pos), Ordering::Relaxed);
     map.store(shared::LAST_TIME, region.least_time(next, time), Ordering::Relaxed);
     map.store(shared::NEXT_POS, pos, Ordering::Release);
+    region.seal_words();
     Ok(())
 }
 

@@ -28,7 +28,7 @@ impl Appender {
         let Appender { region, slot, scratch, patience, .. } = self;
         let map = &region.map;
         let end = end_of(*patience);
-        while map.load(shared::SYNCED_SEQNO, Ordering::Acquire) < next_seqno {
+        while region.synced_seqno() < next_seqno {
             if slot.try_lock(map, shared::SYNC_LOCK).is_none() {
                 if is_over(end) {
                     return Err(busy());
@@ -38,7 +38,7 @@ impl Appender {
             }
             // One that was killed in here may have left its mark.
             map.store(shared::SYNC_FROM, shared::NOT_SYNCING, Ordering::SeqCst);
-            let done = if map.load(shared::SYNCED_SEQNO, Ordering::Acquire) >= next_seqno {
+            let done = if region.synced_seqno() >= next_seqno {
                 Ok(())
             } else if region.a_sync_failed() {
                 Err(Error::new(Code::Io, "", "an earlier sync failed"))
@@ -62,7 +62,7 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>, patience: Optio
     let map = &region.map;
     let Some(taken) = slot.lock_within(map, shared::APPEND_LOCK, patience) else { return Err(busy()) };
     let bounds = repair::before_writing(region, taken).map(|()| {
-        let mut from = map.load(shared::SYNCED_POS, Ordering::Acquire);
+        let mut from = region.synced_pos();
         let to = map.load(shared::NEXT_POS, Ordering::Relaxed);
         let mut most = COPY_MAX.min(region.geometry.ring_len / 2);
         if map.load(shared::WRITE_AGAIN, Ordering::Acquire) != 0 {
@@ -92,8 +92,7 @@ fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>, patience: Optio
     if map.load(shared::WRITE_AGAIN, Ordering::Relaxed) != 0 {
         map.store(shared::WRITE_AGAIN, 0, Ordering::Release);
     }
-    map.store(shared::SYNCED_POS, to, Ordering::Release);
-    map.store(shared::SYNCED_SEQNO, next_seqno, Ordering::Release);
+    region.set_synced(to, next_seqno);
     Ok(())
 }
 

@@ -299,7 +299,7 @@ impl Woof {
             file_len: region.geometry.file_len(),
             taken: region.taken(),
             taken_max: region.geometry.index_end() + region.geometry.ring_len,
-            synced_seqno: pos(shared::SYNCED_SEQNO),
+            synced_seqno: region.synced_seqno(),
             held: self.held(),
             ahead_ns: self.clock_ahead(),
             recoveries: pos(shared::RECOVERIES),

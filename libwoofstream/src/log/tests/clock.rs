@@ -18,7 +18,7 @@ fn put(woof: &Woof) {
 /// Has the newest element be of a clock that is years ahead.
 fn put_under_a_wrong_clock(woof: &Woof, years: u64) {
     let ahead = crate::sys::now_ns() + years * YEAR;
-    woof.region().map.store(shared::LAST_TIME, ahead, Ordering::Relaxed);
+    set_last_time(woof, ahead);
     woof.appender().unwrap().append(b"wrong").unwrap();
 }
 

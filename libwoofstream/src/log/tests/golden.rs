@@ -5,7 +5,6 @@ use super::super::files;
 use super::super::format::{Geometry, PAGE, shared};
 use super::super::region::Region;
 use super::*;
-use std::sync::atomic::Ordering::SeqCst;
 
 /// 2100-01-01T00:00:00Z. So far ahead that no clock is past it: an element is never given an earlier time than the one before.
 const CREATED_NS: u64 = 4_102_444_800_000_000_000;
@@ -31,7 +30,7 @@ fn make(dir: &Path) -> Vec<u8> {
     let woof = Woof::live(Region::new(file, geometry, true).unwrap());
     let mut appender = woof.appender().unwrap();
     for seqno in 1..=200 {
-        woof.region().map.store(shared::LAST_TIME, CREATED_NS + seqno * 1_000_000_000, SeqCst);
+        set_last_time(&woof, CREATED_NS + seqno * 1_000_000_000);
         appender.set_sync(seqno % 4 == 0);
         let data = golden_content(seqno);
         if seqno % 8 == 5 {

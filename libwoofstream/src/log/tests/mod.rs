@@ -13,6 +13,7 @@ mod room;
 mod stamps;
 mod sync_faults;
 mod twice;
+mod words;
 
 use super::*;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,13 @@ fn woof(options: &Options) -> (woof_kit::TempDir, PathBuf, Woof) {
 /// A small woof with an element size: `history` elements of up to `size` bytes.
 fn fixed(history: u64, size: u64) -> Options {
     Options { history, element_size: Some(size), ..Options::default() }
+}
+
+/// Has the clock have been at `time_ns` when the newest element was appended, as far as the next one knows.
+fn set_last_time(woof: &Woof, time_ns: u64) {
+    let region = woof.region();
+    region.map.store(format::shared::LAST_TIME, time_ns, std::sync::atomic::Ordering::SeqCst);
+    region.seal_words();
 }
 
 /// All that a cursor from `seqno` gives now: elements as (seqno, data), the rest as text.

@@ -1,10 +1,8 @@
 //! Plain use: what goes in comes out, in order, within the bounds of the woof.
 
-use super::super::format::shared;
 use super::*;
 use crate::content::ContentType;
 use crate::error::Code;
-use std::sync::atomic::Ordering;
 
 #[test]
 fn elements_come_back_in_order_with_times_that_never_go_back() {
@@ -14,7 +12,7 @@ fn elements_come_back_in_order_with_times_that_never_go_back() {
     assert_eq!(appender.append(b"a\0b").unwrap(), 2);
     // A clock that was a year ahead and is set right again.
     let ahead = crate::sys::now_ns() + 31_536_000_000_000_000;
-    woof.region().map.store(shared::LAST_TIME, ahead, Ordering::SeqCst);
+    set_last_time(&woof, ahead);
     assert_eq!(appender.append(&[0xff; 300]).unwrap(), 3);
     let mut cursor = woof.cursor(1);
     let mut last = 0;

@@ -407,7 +407,10 @@ fn a_header_that_claims_more_elements_than_there_are_entries_ends() {
     let (dir, path, woof) = woof(&fixed(10, 10));
     woof.appender().unwrap().append(b"one").unwrap();
     let mut image = std::fs::read(&path).unwrap();
+    let sum = u64::from_le_bytes(image[shared::WORDS_SUM..shared::WORDS_SUM + 8].try_into().unwrap());
     image[shared::NEXT_SEQNO..shared::NEXT_SEQNO + 8].copy_from_slice(&(1u64 << 60).to_le_bytes());
+    // Whoever forges it makes the sum right too.
+    image[shared::WORDS_SUM..shared::WORDS_SUM + 8].copy_from_slice(&(sum - 2 + (1 << 60)).to_le_bytes());
     // The words of the sync are as strange.
     for offset in [shared::SYNCED_POS, shared::SYNC_FROM] {
         image[offset..offset + 8].copy_from_slice(&3u64.to_le_bytes());
