@@ -17,42 +17,40 @@ const WRITER: u64 = 0xfedc_ba98_7654_3210;
 
 #[test]
 fn version_1_is_read_as_it_was_meant() {
-    [WOOF_V1, WITHOUT_SUM].into_iter().for_each(is_read_as_it_was_meant);
-}
-
-fn is_read_as_it_was_meant(golden: &str) {
-    let dir = woof_kit::tempdir().unwrap();
-    let path = dir.path().join("w");
-    std::fs::copy(golden, &path).unwrap();
-    let woof = log::open(&path).unwrap();
-    let options = woof.options();
-    assert_eq!((options.history, options.element_size, options.sync), (8, Some(16), false));
-    assert_eq!(options.content, ContentType::Text);
-    let expected: [(u64, &[u8]); 8] = [
-        (193, b"element 193"),
-        (194, &[194; 16]),
-        (195, &[0, 0xff, 195]),
-        (196, b""),
-        (197, b"element 197"),
-        (198, &[198; 16]),
-        (199, &[0, 0xff, 199]),
-        (200, b""),
-    ];
-    let mut cursor = woof.cursor(1);
-    assert_eq!(cursor.next(), Some(Item::Gone { from: 1, to: 192 }));
-    for (seqno, data) in expected {
-        let time_ns = CREATED_NS + seqno * 1_000_000_000;
-        let stamp = (seqno == 197).then_some(Stamp { writer: WRITER, seq: 24 });
-        assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, stamp, mark: Mark::NONE, data }));
+    for golden in [WOOF_V1, WITHOUT_SUM] {
+        let dir = woof_kit::tempdir().unwrap();
+        let path = dir.path().join("w");
+        std::fs::copy(golden, &path).unwrap();
+        let woof = log::open(&path).unwrap();
+        let options = woof.options();
+        assert_eq!((options.history, options.element_size, options.sync), (8, Some(16), false));
+        assert_eq!(options.content, ContentType::Text);
+        let expected: [(u64, &[u8]); 8] = [
+            (193, b"element 193"),
+            (194, &[194; 16]),
+            (195, &[0, 0xff, 195]),
+            (196, b""),
+            (197, b"element 197"),
+            (198, &[198; 16]),
+            (199, &[0, 0xff, 199]),
+            (200, b""),
+        ];
+        let mut cursor = woof.cursor(1);
+        assert_eq!(cursor.next(), Some(Item::Gone { from: 1, to: 192 }));
+        for (seqno, data) in expected {
+            let time_ns = CREATED_NS + seqno * 1_000_000_000;
+            let stamp = (seqno == 197).then_some(Stamp { writer: WRITER, seq: 24 });
+            assert_eq!(cursor.next(), Some(Item::Elem { seqno, time_ns, stamp, mark: Mark::NONE, data }));
+        }
+        assert_eq!(cursor.next(), None);
+        assert_eq!(woof.stamps_of(WRITER, 1), [StampRun { seq: 24, seqno: 197, count: 1 }]);
+        let status = woof.status();
+        assert_eq!((status.first_seqno, status.next_seqno), (193, 201));
+        assert_eq!((status.recoveries, status.last_cut), (1, 0));
+        assert_eq!(status.file_len, 24_576);
+        assert_eq!(woof.seqno_at(CREATED_NS + 196_000_000_000).unwrap(), 196);
+        assert_eq!(woof.appender().unwrap().append(b"goes on").unwrap(), 201);
     }
-    assert_eq!(cursor.next(), None);
-    assert_eq!(woof.stamps_of(WRITER, 1), [StampRun { seq: 24, seqno: 197, count: 1 }]);
-    let status = woof.status();
-    assert_eq!((status.first_seqno, status.next_seqno), (193, 201));
-    assert_eq!((status.recoveries, status.last_cut), (1, 0));
-    assert_eq!(status.file_len, 24_576);
-    assert_eq!(woof.seqno_at(CREATED_NS + 196_000_000_000).unwrap(), 196);
-    assert_eq!(woof.appender().unwrap().append(b"goes on").unwrap(), 201);
 }
 
 #[test]
