@@ -47,7 +47,7 @@ pub fn text(path: &Path) -> Result<String> {
 /// Reads the table at `path`.
 ///
 /// # Errors
-/// As [`text`], and when it is no table.
+/// As [`text()`], and when it is no table.
 pub fn table(path: &Path) -> Result<Table> {
     Table::parse(&text(path)?).map_err(|err| err.of(path.display().to_string()))
 }
