@@ -2,7 +2,6 @@
 
 use crate::server::{Serving, local, ready};
 use crate::support::{Ran, Sandbox};
-use std::os::unix::fs::FileExt as _;
 
 const OLD: &str =
     "{\"type\":\"elem\",\"seqno\":7,\"time\":\"2001-01-01T00:00:00.000000007Z\",\"data\":\"old\"}";
@@ -28,9 +27,7 @@ fn now(sandbox: &Sandbox) -> String {
 
 /// Has the time of the newest element of a woof be one of the year 2150, as if it had been put under such a clock.
 fn put_under_a_wrong_clock(sandbox: &Sandbox, woof: &str, data: &str) {
-    const LAST_TIME: u64 = 4192;
-    let file = std::fs::File::options().write(true).open(sandbox.dir().join(woof)).unwrap();
-    file.write_all_at(&5_680_281_600_000_000_000_u64.to_le_bytes(), LAST_TIME).unwrap();
+    woof_kit::set_newest_time(&sandbox.dir().join(woof), 5_680_281_600_000_000_000).unwrap();
     sandbox.run("wput", &["-q", woof, data], b"");
 }
 

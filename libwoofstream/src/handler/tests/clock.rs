@@ -1,10 +1,6 @@
 //! A clock that was set back: the newest elements, and records of the log of triggers, are of a time that has not come yet.
 
 use super::*;
-use std::os::unix::fs::FileExt as _;
-
-/// Where a woof has the time of its newest element (docs/format-woof.md).
-const LAST_TIME: u64 = 4192;
 
 /// Ten years.
 const FAR_NS: u64 = 10 * 365 * 86_400 * 1_000_000_000;
@@ -12,14 +8,8 @@ const FAR_NS: u64 = 10 * 365 * 86_400 * 1_000_000_000;
 /// Has a woof believe that its newest element was put ten years from now.
 fn set_ahead(woof: &Path) -> u64 {
     let time = crate::sys::now_ns() + FAR_NS;
-    let file = std::fs::File::options().read(true).write(true).open(woof).unwrap();
-    let mut before = [0; 8];
-    file.read_exact_at(&mut before, LAST_TIME).unwrap();
-    assert!(
-        crate::sys::now_ns().abs_diff(u64::from_le_bytes(before)) < 3_600_000_000_000,
-        "not the time there"
-    );
-    file.write_all_at(&time.to_le_bytes(), LAST_TIME).unwrap();
+    let before = woof_kit::set_newest_time(woof, time).unwrap();
+    assert!(crate::sys::now_ns().abs_diff(before) < 3_600_000_000_000, "not the time there");
     time
 }
 
