@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// The only files that may say `unsafe`, and why.
 const UNSAFE: &[&str] = &[
     // The mapping of a woof.
-    "libwoofstream/src/log/map.rs",
+    "libwoofstream/log/src/map.rs",
     // Channels are descriptors that the program was started with.
-    "libwoofstream/src/chan/descriptor.rs",
+    "libwoofstream/core/src/chan/descriptor.rs",
     // The copy into a mapping and the futex that a woof is held against.
     "tests/bench/src/mapping.rs",
 ];

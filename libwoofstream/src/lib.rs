@@ -6,24 +6,16 @@
 //! Nothing here prints, exits, reads arguments or the environment, or installs signal handlers: callers do.
 //! What a user, a peer or a disk can cause is an error value with one line to act on; nothing panics over it.
 
-pub mod access;
-pub mod chan;
 #[cfg(feature = "net")]
 pub mod client;
-pub mod content;
-pub mod error;
 pub mod handler;
 #[cfg(feature = "net")]
 pub mod keys;
-pub mod limits;
-pub mod log;
-pub mod name;
 pub mod net;
-pub mod number;
-pub mod predicate;
 #[cfg(feature = "net")]
 pub mod server;
 pub mod space;
-pub mod sys;
-pub mod text;
-pub mod wire;
+
+pub use woof_core::{access, chan, content, error, limits, name, number, sys, text, wire};
+pub use woof_log as log;
+pub use woof_predicate as predicate;

@@ -1,8 +1,8 @@
 //! The stream of an answer as it comes in pieces.
 
-use crate::error::{Code, Error, Result};
-use crate::limits::MESSAGE_MAX;
-use crate::wire::{self, Decoder, Event, Fault, Raw};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::MESSAGE_MAX;
+use woof_core::wire::{self, Decoder, Event, Fault, Raw};
 
 /// Room that is given back when it is not needed.
 const KEPT_MAX: usize = 1 << 20;

@@ -6,11 +6,11 @@
 
 use super::remote::SOCKET;
 use super::transport::{Dial, Transport, Waited};
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use crate::keys::{ClientKeys, Us, explain, server_name};
-use crate::name::{Address, Host, STATE_DIR};
+use woof_core::name::{Address, Host, STATE_DIR};
 use crate::space::Stop;
-use crate::sys::{self, poll_for};
+use woof_core::sys::{self, poll_for};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read as _, Write as _};

@@ -2,12 +2,12 @@
 
 use super::transport::{Transport, Waited};
 use super::{Dial, answer::Answer};
-use crate::error::{Code, Error, Result};
-use crate::limits::ANSWER_WINDOW;
-use crate::name::Address;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::ANSWER_WINDOW;
+use woof_core::name::Address;
 use crate::net::{Received, Request, Role, Session};
 use crate::space::Stop;
-use crate::wire::Fault;
+use woof_core::wire::Fault;
 use rustix::event::PollFd;
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -7,13 +7,13 @@
 use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
 use super::remote::{Remote, Target, Trying};
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
-use crate::log::{ChangedTimes, Given, Run, Stamp};
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
+use woof_log::{ChangedTimes, Given, Run, Stamp};
 use crate::net::{self, Request, answer};
 use crate::space::{Put, Stop, Told, Trigger};
-use crate::wire::{ELEM_PREFIX, Fault};
-use crate::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
+use woof_core::wire::{ELEM_PREFIX, Fault};
+use woof_core::wire::{HEADER_SIZE, Header, Kind, MORE, Message, encode};
 use std::collections::{HashMap, VecDeque};
 
 /// So many bytes may wait for an answer before more are taken.

@@ -3,12 +3,12 @@
 use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Wait};
 use super::remote::{Remote, Target};
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
 use crate::net::{self, Request};
-use crate::predicate::Predicate;
+use woof_predicate::Predicate;
 use crate::space::{Bound, Selection, SeqRange, Sink, Stop, context};
-use crate::wire::{Dir, Fault, Kind, Message, Raw, mark};
+use woof_core::wire::{Dir, Fault, Kind, Message, Raw, mark};
 use std::time::Duration;
 
 /// How far a read has come.

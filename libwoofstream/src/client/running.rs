@@ -7,10 +7,10 @@
 use super::answer::{Answer, Step};
 use super::link::{Came, Failure, Link, Wait};
 use super::remote::Remote;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes, told_to_stop};
 use crate::net::{self, Request, ran};
-use crate::wire::{Message, encode};
+use woof_core::wire::{Message, encode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::File;
@@ -97,7 +97,7 @@ fn lost(failure: Failure, call: &Call) -> Error {
 /// How far an answer was taken.
 enum Taken {
     /// To its end, with its status.
-    End(std::result::Result<(), crate::wire::Fault>),
+    End(std::result::Result<(), woof_core::wire::Fault>),
     /// All that is here.
     All,
     /// As far as somebody reads the output.

@@ -1,7 +1,7 @@
 //! What carries the bytes of a connection, and how one is made: sockets in earnest, a simulated link in tests.
 
-use crate::error::Result;
-use crate::name::Address;
+use woof_core::error::Result;
+use woof_core::name::Address;
 use crate::space::Stop;
 use rustix::event::{PollFd, Timespec, poll};
 use std::io;
@@ -55,7 +55,7 @@ pub trait Transport: Send {
         false
     }
     /// What an error of reading or writing means, if this knows better than the error itself.
-    fn explain(&self, _error: &io::Error) -> Option<crate::error::Error> {
+    fn explain(&self, _error: &io::Error) -> Option<woof_core::error::Error> {
         None
     }
 }
@@ -65,7 +65,7 @@ pub trait Dial: Send + Sync {
     /// Connects to a server. A handshake may still be going on when this returns.
     ///
     /// # Errors
-    /// Says which step failed. [`crate::error::Code::Unreachable`] when it may work later.
+    /// Says which step failed. [`woof_core::error::Code::Unreachable`] when it may work later.
     fn dial(&self, address: &Address, timeout: Duration) -> Result<Box<dyn Transport>>;
     /// Time since some moment.
     fn now(&self) -> Duration;

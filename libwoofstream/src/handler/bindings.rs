@@ -8,12 +8,12 @@
 #[cfg(feature = "net")]
 pub(crate) use super::bind::named_of;
 pub use super::bind::{add, named, pause, remove};
-use crate::error::{Code, Error, Result};
-use crate::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
-use crate::log::Mark;
-use crate::name::{STATE_DIR, StateDir};
-use crate::predicate::Predicate;
-use crate::text;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::{BINDINGS_FILE_MAX, BINDINGS_MAX, HANDLER_MEMORY, NAME_MAX};
+use woof_log::Mark;
+use woof_core::name::{STATE_DIR, StateDir};
+use woof_predicate::Predicate;
+use woof_core::text;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -156,7 +156,7 @@ impl Binding {
             return refuse(&self.handler, "a time limit and a number at once of 0 would run nothing");
         }
         if let Some(group) = &self.group {
-            crate::access::check_name("group", group)?;
+            woof_core::access::check_name("group", group)?;
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ pub fn place_in(woof: &Path) -> Result<(PathBuf, String)> {
     let shown = woof.display().to_string();
     let path = std::path::absolute(woof).map_err(|err| Error::io(&*shown, "", err))?;
     let split = |path: &Path| {
-        let namespace = crate::name::namespace_of(path).ok_or_else(|| {
+        let namespace = woof_core::name::namespace_of(path).ok_or_else(|| {
             let text =
                 "lies in no namespace, which handlers need (wcreate --namespace makes one of a directory)";
             Error::new(Code::NotFound, &*shown, text)

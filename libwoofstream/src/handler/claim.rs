@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::record::{Record, What};
 use super::stream::{Setup, Stream};
 use super::trigger::Trigger;
-use crate::limits::ATTEMPTS_MAX;
+use woof_core::limits::ATTEMPTS_MAX;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

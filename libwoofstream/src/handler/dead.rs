@@ -6,11 +6,11 @@
 use super::bindings::Binding;
 use super::files;
 use super::journal::{make_state_woof, open_state_woof, state_woof_options};
-use crate::content::{ContentType, json_line};
-use crate::error::{Code, Error, Result};
-use crate::log::{self, Item, Mark};
-use crate::name::{STATE_DIR, StateDir};
-use crate::sys::base64;
+use woof_core::content::{ContentType, json_line};
+use woof_core::error::{Code, Error, Result};
+use woof_log::{self as log, Item, Mark};
+use woof_core::name::{STATE_DIR, StateDir};
+use woof_core::sys::base64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};

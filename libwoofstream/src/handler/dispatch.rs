@@ -20,9 +20,9 @@ use super::runner::Runner;
 use super::shared::{self, Place};
 use super::streams::Streams;
 use super::watch::Watch;
-use crate::error::{Code, Error, Result};
-use crate::limits::ATTEMPTS_MAX;
-use crate::name::{STATE_DIR, StateDir};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::ATTEMPTS_MAX;
+use woof_core::name::{STATE_DIR, StateDir};
 use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::File;
@@ -621,7 +621,7 @@ fn lock(state: &StateDir) -> Result<File> {
     let failed = |err: std::io::Error| Error::io("", "lock", err);
     let file = state.open(files::LOCK, OFlags::WRONLY | OFlags::CREATE).map_err(|err| failed(err.into()))?;
     let file = File::from(file);
-    if !crate::sys::lock_alone(&file).map_err(failed)? {
+    if !woof_core::sys::lock_alone(&file).map_err(failed)? {
         return Err(Error::new(Code::Exists, "", "another server runs its handlers"));
     }
     Ok(file)

@@ -1,6 +1,6 @@
 //! One element of a woof, read again when its handler is about to run, so that triggers that wait take no memory for their data.
 
-use crate::log::{Item, Mark, Woof};
+use woof_log::{Item, Mark, Woof};
 
 /// An element with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]

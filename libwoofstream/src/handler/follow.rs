@@ -4,7 +4,7 @@
 
 use super::run::{Channel, Failure, OnWritten, Outcome, Started};
 use super::written::Splitter;
-use crate::sys::timespec;
+use woof_core::sys::timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::File;

@@ -5,9 +5,9 @@
 //! somebody may have one that is not seen from here, it stays.
 
 use super::bindings::{Bindings, lock_for};
-use crate::error::{Error, Result};
-use crate::log::{self, Appender, Holder, Woof};
-use crate::name::{STATE_DIR, StateDir};
+use woof_core::error::{Error, Result};
+use woof_log::{self as log, Appender, Holder, Woof};
+use woof_core::name::{STATE_DIR, StateDir};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::bindings::Input;
 use super::run::{Attempt, Run};
-use crate::content::ContentType;
+use woof_core::content::ContentType;
 use crate::space::context;
-use crate::wire::encode;
+use woof_core::wire::encode;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};

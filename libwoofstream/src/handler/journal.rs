@@ -4,11 +4,11 @@
 //! of its name is the caller's to ask ([`Journal::is_gone`]).
 
 use super::record::Record;
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
-use crate::log::{self, Appender, Item, Options, Woof};
-use crate::name::{Namespace, StateDir};
-use crate::sys;
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
+use woof_log::{self as log, Appender, Item, Options, Woof};
+use woof_core::name::{Namespace, StateDir};
+use woof_core::sys;
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::run::Channel;
 use super::written::{Written, text};
-use crate::limits::HANDLER_LOGGED_MAX;
+use woof_core::limits::HANDLER_LOGGED_MAX;
 use std::borrow::Cow;
 
 /// What a line takes in the log besides its text, in bytes.

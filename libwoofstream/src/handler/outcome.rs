@@ -8,7 +8,7 @@ use super::element::Element;
 use super::queue::Queue;
 use super::record::{Record, What};
 use super::trigger::Trigger;
-use crate::name::StateDir;
+use woof_core::name::StateDir;
 use std::time::{Duration, Instant};
 
 /// The first pause after a failure, and the longest. It doubles in between.

@@ -7,12 +7,12 @@ use super::journal::open_woof;
 use super::logged::Logged;
 use super::run::Channel;
 use super::written::Written;
-use crate::content::{ContentType, convert};
-use crate::error::Code;
-use crate::limits::HANDLER_OUTPUT_MAX;
-use crate::log::{Appender, Mark};
-use crate::name::Namespace;
-use crate::sys::Named;
+use woof_core::content::{ContentType, convert};
+use woof_core::error::Code;
+use woof_core::limits::HANDLER_OUTPUT_MAX;
+use woof_log::{Appender, Mark};
+use woof_core::name::Namespace;
+use woof_core::sys::Named;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ impl Output {
     /// That of a binding; what goes into its woof has this depth.
     pub(super) fn open(namespace: &Path, binding: &Binding, depth: u8) -> Result<Output, String> {
         let into = binding.into.as_deref().map(|name| {
-            let failed = |err: crate::error::Error| format!("output: {}", err.of(name));
+            let failed = |err: woof_core::error::Error| format!("output: {}", err.of(name));
             let namespace = Namespace::exactly(namespace).map_err(failed)?;
             let woof = open_woof(&namespace, name).map_err(failed)?;
             let mut appender = woof.appender().map_err(failed)?;
@@ -122,7 +122,7 @@ impl Into {
             .map_err(|err| format!("output: {}", err.of(&*self.name)))
     }
 
-    fn append_in_time(&mut self, element: &[u8], patience: Patience<'_>) -> crate::error::Result<()> {
+    fn append_in_time(&mut self, element: &[u8], patience: Patience<'_>) -> woof_core::error::Result<()> {
         loop {
             let left = patience.until.saturating_duration_since(Instant::now());
             let left = if patience.over.load(Ordering::Acquire) { Duration::ZERO } else { left };

@@ -5,10 +5,10 @@
 
 use super::HANDLERS_DIR;
 use super::bindings::check_handler;
-use crate::error::{Code, Error, Result};
-use crate::name::Namespace;
-use crate::sys;
-use crate::text;
+use woof_core::error::{Code, Error, Result};
+use woof_core::name::Namespace;
+use woof_core::sys;
+use woof_core::text;
 use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use std::ffi::OsStr;

@@ -2,8 +2,8 @@
 
 use super::bindings::Binding;
 use super::written::Written;
-use crate::content::ContentType;
-use crate::name::Namespace;
+use woof_core::content::ContentType;
+use woof_core::name::Namespace;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 //!
 //! Failure contract: a seal is not guessed, is for one depth, and lasts as long as the process that made it.
 
-use crate::log::Mark;
-use crate::sys::random_u64;
+use woof_log::Mark;
+use woof_core::sys::random_u64;
 
 /// A seal for each depth, made anew by each process that runs handlers.
 pub(super) struct Seals([[u64; 2]; Mark::DEPTH_MAX as usize + 1]);

@@ -11,9 +11,9 @@
 use super::dispatch::{Dispatcher, Ended, Stopper, TRY_AGAIN};
 use super::files;
 use super::runners::Runners;
-use crate::error::{Code, Error, Result};
-use crate::limits::WATCHED_DIRS_MAX;
-use crate::name::{STATE_DIR, StateDir};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::WATCHED_DIRS_MAX;
+use woof_core::name::{STATE_DIR, StateDir};
 use crate::space::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
@@ -315,7 +315,7 @@ impl Watcher {
         changed.extend(
             touched
                 .iter()
-                .filter_map(|dir| crate::name::namespace_of(&dir.join(STATE_DIR)).map(Path::to_owned)),
+                .filter_map(|dir| woof_core::name::namespace_of(&dir.join(STATE_DIR)).map(Path::to_owned)),
         );
         if dropped {
             tracing::warn!(dir = %self.root.display(), "too much changed at once to be told of each: looking at all bindings");
@@ -448,7 +448,7 @@ mod tests {
         }
         let farm = dir.path().join("deep/farm");
         std::fs::create_dir_all(farm.join(STATE_DIR)).unwrap();
-        crate::log::create(&farm.join("temp"), &crate::log::Options::default()).unwrap();
+        woof_log::create(&farm.join("temp"), &woof_log::Options::default()).unwrap();
         super::super::bindings::add(&farm, &super::super::Binding::new("temp", "h"), None).unwrap();
         watcher.events();
         assert!(watcher.running.contains_key(&farm));

@@ -91,7 +91,7 @@ pub(super) fn woken(id: u32, place: &Place, events: &Sender<Event>) {
 mod tests {
     use super::super::dispatch::tests::dispatcher_that_tells;
     use super::*;
-    use crate::log;
+    use woof_log as log;
 
     const LONG: Duration = Duration::from_secs(60);
 

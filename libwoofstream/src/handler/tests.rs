@@ -10,7 +10,7 @@ mod prefixes;
 
 use super::bindings::{self, Binding, Bindings};
 use super::{Dispatcher, Ended, Failure, OnWritten, Outcome, Run, Runner, Started, Summary};
-use crate::log::{self, Mark, Options};
+use woof_log::{self as log, Mark, Options};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

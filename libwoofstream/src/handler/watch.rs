@@ -1,8 +1,8 @@
 //! Threads that sleep until a woof has an element, one for each binding. While a dispatcher is busy with a woof it is not waited for, and
 //! its writers wake nobody.
 
-use crate::error::{Error, Result};
-use crate::log::{Waker, Woof};
+use woof_core::error::{Error, Result};
+use woof_log::{Waker, Woof};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]

@@ -5,10 +5,10 @@
 //! is damaged is thrown away, as nobody knows what it is.
 
 use super::lines::Lines;
-use crate::content::ContentType;
-use crate::error::Error;
-use crate::limits::HANDLER_OUTPUT_MAX;
-use crate::wire::{Decoder, Detected, Fault, Kind, Message, Raw, Step, detect};
+use woof_core::content::ContentType;
+use woof_core::error::Error;
+use woof_core::limits::HANDLER_OUTPUT_MAX;
+use woof_core::wire::{Decoder, Detected, Fault, Kind, Message, Raw, Step, detect};
 
 /// Something that a handler wrote.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,9 +175,9 @@ pub(super) fn text(fault: &Fault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use woof_core::error::Code;
     use crate::space::context;
-    use crate::wire::encode;
+    use woof_core::wire::encode;
 
     /// What comes out, however it came in.
     #[track_caller]

@@ -9,8 +9,8 @@ use super::files::{self, Pem};
 use super::issue;
 use super::revoked::Revoked;
 use super::store::{AUTHORITY, REVOKED, Store, pem};
-use crate::error::{Code, Error, Result};
-use crate::limits::KEY_FILE_MAX;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::KEY_FILE_MAX;
 use std::io::Read;
 
 impl Store {

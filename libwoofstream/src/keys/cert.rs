@@ -5,9 +5,9 @@
 //!
 //! Failure contract: certificates of strangers come here too; what cannot be read is an error.
 
-use crate::access::check_name;
-use crate::error::{Code, Error, Result};
-use crate::limits::{GROUPS_MAX, HOST_NAMES_MAX};
+use woof_core::access::check_name;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::{GROUPS_MAX, HOST_NAMES_MAX};
 use rustls::pki_types::DnsName;
 use std::fmt;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ impl Serial {
 
     /// A new one.
     pub(super) fn random() -> Serial {
-        let number = (u128::from(crate::sys::random_u64()) << 64) | u128::from(crate::sys::random_u64());
+        let number = (u128::from(woof_core::sys::random_u64()) << 64) | u128::from(woof_core::sys::random_u64());
         // The number is positive and always has the same length.
         Serial::new(&(number & (u128::MAX >> 1) | (1 << 126)).to_be_bytes())
     }
@@ -207,7 +207,7 @@ pub(super) fn time(secs: i64) -> String {
 
 /// Seconds since 1970.
 pub(super) fn now() -> i64 {
-    i64::try_from(crate::sys::now_ns() / 1_000_000_000).unwrap_or(i64::MAX)
+    i64::try_from(woof_core::sys::now_ns() / 1_000_000_000).unwrap_or(i64::MAX)
 }
 
 /// A name as it stands in a URI.

@@ -6,7 +6,7 @@ use super::cert::{self, Kind};
 use super::files::{self, Stamp};
 use super::store::Store;
 use super::tls;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};

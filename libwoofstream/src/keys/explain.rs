@@ -4,7 +4,7 @@
 //! refused about them, or what they, by their alert, refused about us.
 
 use super::cert;
-use crate::error::{Code, Error};
+use woof_core::error::{Code, Error};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 use std::io;
 

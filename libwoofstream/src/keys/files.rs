@@ -1,7 +1,7 @@
 //! What is in the files of a store: PEM.
 
-use crate::error::{Code, Error, Result};
-use crate::text;
+use woof_core::error::{Code, Error, Result};
+use woof_core::text;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -4,7 +4,7 @@
 
 use super::cert::{self, GROUP, Kind, Serial, USER};
 use super::revoked::Revoked;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,

@@ -3,9 +3,9 @@
 //!
 //! Failure contract: refusals name the directory or the file, and the command that mends it. What is looked at is what was opened.
 
-use crate::error::{Code, Error, Result};
-use crate::limits::KEY_FILE_MAX;
-use crate::sys::{self, Spot};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::KEY_FILE_MAX;
+use woof_core::sys::{self, Spot};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;

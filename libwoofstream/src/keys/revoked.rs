@@ -3,7 +3,7 @@
 //! Failure contract: a list that cannot be read, or that another authority signed, is an error; it never counts as an empty one.
 
 use super::cert::Serial;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 

@@ -11,9 +11,9 @@ use super::place;
 use super::revoked::Revoked;
 use super::store::Store;
 use super::tls;
-use crate::access::Peer;
-use crate::error::{Code, Error, Result};
-use crate::sys;
+use woof_core::access::Peer;
+use woof_core::error::{Code, Error, Result};
+use woof_core::sys;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
@@ -299,7 +299,7 @@ pub fn own_names(listen: &[SocketAddr]) -> Vec<String> {
     let local = [IpAddr::from([127, 0, 0, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)];
     for address in local.into_iter().chain(addresses).filter(|address| !address.is_unspecified()) {
         let name = address.to_canonical().to_string();
-        if !names.contains(&name) && names.len() < crate::limits::HOST_NAMES_MAX {
+        if !names.contains(&name) && names.len() < woof_core::limits::HOST_NAMES_MAX {
             names.push(name);
         }
     }

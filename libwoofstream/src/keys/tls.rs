@@ -2,7 +2,7 @@
 //!
 //! Failure contract: errors say which certificate or name could not be used.
 
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName};

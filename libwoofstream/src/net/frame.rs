@@ -1,6 +1,6 @@
 //! The fixed parts of the protocol: the greeting, and the header of a frame.
 
-use crate::limits::NET_FRAME_MAX;
+use woof_core::limits::NET_FRAME_MAX;
 
 /// The version of the protocol that this program speaks, and the only one.
 pub const VERSION: u8 = 1;

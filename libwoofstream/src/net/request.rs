@@ -2,8 +2,8 @@
 //!
 //! Failure contract: what is no request is [`Code::Damaged`]; a verb that is not known is [`Code::Unsupported`] and named.
 
-use crate::error::{Code, Error, Result};
-use crate::limits;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits;
 use serde::{Deserialize, Serialize};
 use std::io::Cursor;
 
@@ -40,7 +40,7 @@ pub struct Named {
     pub name: String,
 }
 
-/// How a woof is to be made; as [`crate::log::Options`].
+/// How a woof is to be made; as [`woof_log::Options`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Create {
@@ -220,7 +220,7 @@ impl Request {
         }
         read(bytes).map_err(|err| match read::<Verb>(bytes) {
             Ok(Verb { verb }) if !KNOWN.contains(&&*verb) => {
-                let verb = crate::content::quoted(verb.as_bytes());
+                let verb = woof_core::content::quoted(verb.as_bytes());
                 Error::new(Code::Unsupported, "", format!("the server knows no request {verb}"))
             }
             _ => Error::new(Code::Damaged, "", format!("damaged request: {err}")),

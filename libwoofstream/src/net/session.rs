@@ -5,9 +5,9 @@
 //! been under way when the exchange was over.
 
 use super::frame::{FRAME_HEADER, GREETING, Header, Kind, VERSION};
-use crate::error::{Code, Error, Result};
-use crate::limits::{CREDIT_MAX, NET_FRAME_MAX, PUT_CREDIT, REQUEST_MAX};
-use crate::wire::Fault;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::{CREDIT_MAX, NET_FRAME_MAX, PUT_CREDIT, REQUEST_MAX};
+use woof_core::wire::Fault;
 use std::collections::HashMap;
 
 /// Data goes out in frames of up to this many bytes, so that exchanges take turns.
@@ -91,7 +91,7 @@ struct Exchange {
 /// assert_eq!(seen[0], "Nothing"); // The greeting.
 /// assert!(seen[1].starts_with("Open"));
 /// assert!(seen[2].starts_with("Data"));
-/// # Ok::<(), libwoofstream::error::Error>(())
+/// # Ok::<(), woof_core::error::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Session {

@@ -1,9 +1,9 @@
 //! What sessions do with frames, right and wrong ones.
 
 use super::{GREETING, Received, Role, Session};
-use crate::error::{Code, Error};
-use crate::limits::{NET_FRAME_MAX, PUT_CREDIT};
-use crate::wire::Fault;
+use woof_core::error::{Code, Error};
+use woof_core::limits::{NET_FRAME_MAX, PUT_CREDIT};
+use woof_core::wire::Fault;
 
 /// Hands all of `bytes` over and gives what came, in words.
 fn hand_over(to: &mut Session, bytes: &[u8]) -> Result<Vec<String>, Error> {

@@ -1,10 +1,10 @@
 //! The stream of an answer on its way out: encoded messages that wait for credit.
 
 use super::spare;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use crate::net::Session;
 use crate::space::Sink;
-use crate::wire::{Dir, Fault, encode};
+use woof_core::wire::{Dir, Fault, encode};
 use std::sync::Arc;
 
 /// With this many bytes at hand, no more are made before some are sent.

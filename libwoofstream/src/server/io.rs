@@ -5,7 +5,7 @@ use super::connection::{Connection, Pumped};
 use super::exchange::{Apart, Wake};
 use super::pool::Pool;
 use super::spare;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -328,8 +328,8 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
 mod tests {
     use super::super::Site;
     use super::*;
-    use crate::access::Peer;
-    use crate::log::{self, Options};
+    use woof_core::access::Peer;
+    use woof_log::{self as log, Options};
     use crate::net::{self, Received, Request, Role, Session};
     use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What a server allows. Each is a setting, and each refusal names it.
 
-use crate::limits;
+use woof_core::limits;
 use std::time::Duration;
 
 /// The limits of a server.

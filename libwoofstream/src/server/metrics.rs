@@ -1,6 +1,6 @@
 //! What a server counts, and what it is, in the text form that Prometheus reads.
 
-use crate::sys;
+use woof_core::sys;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 

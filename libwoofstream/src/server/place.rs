@@ -4,12 +4,12 @@
 //! Failure contract: no symbolic link is followed, and nothing is opened, made or removed outside the directory that the way ended in, nor in another namespace than
 //! the one that was asked about rights. Errors name what the client named, and nothing of where that is.
 
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use crate::handler::HANDLERS_DIR;
-use crate::log::{self, Options, Woof};
-use crate::name::{Namespace, STATE_DIR, has_state};
+use woof_log::{self as log, Options, Woof};
+use woof_core::name::{Namespace, STATE_DIR, has_state};
 use crate::space::Create;
-use crate::sys::{self, Spot};
+use woof_core::sys::{self, Spot};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 use std::os::fd::{AsFd as _, OwnedFd};

@@ -1,7 +1,7 @@
 //! How many handlers run on demand, in all and for each user.
 
 use super::Limits;
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -5,7 +5,7 @@
 
 use super::listen::PAUSE;
 use super::site::Site;
-use crate::limits;
+use woof_core::limits;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};

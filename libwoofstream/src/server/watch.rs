@@ -5,8 +5,8 @@
 //! even ask to be woken, so that a burst of appends costs their writers nothing.
 
 use super::exchange::Wake;
-use crate::error::{Code, Error, Result};
-use crate::log::{Waker, Woken, Woof};
+use woof_core::error::{Code, Error, Result};
+use woof_log::{Waker, Woken, Woof};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -174,7 +174,7 @@ fn run(watch: &Watch, woof: &Woof) {
             return;
         }
         // What is appended after this load ends the wait below.
-        let (next, now) = (woof.next_seqno(), crate::sys::now_ns());
+        let (next, now) = (woof.next_seqno(), woof_core::sys::now_ns());
         let is_due = |armed: &Armed| armed.seqno < next || armed.deadline_ns <= now;
         let (due, rest) = std::mem::take(&mut state.armed).into_iter().partition(|(_, armed)| is_due(armed));
         state.armed = rest;
@@ -209,7 +209,7 @@ fn wake_all(due: HashMap<u64, Armed>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{self, Options};
+    use woof_log::{self as log, Options};
     use std::sync::mpsc::{Sender, channel};
 
     struct Told(Mutex<Sender<u32>>);
@@ -240,7 +240,7 @@ mod tests {
         // One that has a time is woken at that time, also when the thread sleeps for another.
         stays.arm(&woof, (2, u64::MAX), &wake, 1);
         let until = watches.follow(&woof).unwrap();
-        until.arm(&woof, (2, crate::sys::now_ns() + 1_000_000), &wake, 2);
+        until.arm(&woof, (2, woof_core::sys::now_ns() + 1_000_000), &wake, 2);
         assert_eq!(told.recv(), Ok(2));
         assert_eq!(locked(&stays.watch.state).armed.len(), 1);
         drop(until);

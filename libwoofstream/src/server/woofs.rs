@@ -3,9 +3,9 @@
 //! Failure contract: nothing is kept open here. A woof that was removed, reset or replaced by another file is opened anew, and then fails as
 //! it would without this.
 
-use crate::error::Result;
-use crate::log::{self, WeakWoof, Woof};
-use crate::sys::Spot;
+use woof_core::error::Result;
+use woof_log::{self as log, WeakWoof, Woof};
+use woof_core::sys::Spot;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -55,7 +55,7 @@ impl Woofs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Options;
+    use woof_log::Options;
 
     #[test]
     fn one_mapping_serves_all_until_the_woof_is_another_one() {
@@ -72,7 +72,7 @@ mod tests {
         log::reset(&path, &Options::default()).unwrap();
         assert_eq!(open().unwrap().next_seqno(), 1);
         log::remove(&path).unwrap();
-        assert_eq!(open().map(|_| ()).unwrap_err().code(), crate::error::Code::NotFound);
+        assert_eq!(open().map(|_| ()).unwrap_err().code(), woof_core::error::Code::NotFound);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The elements of one woof that a selection asks for, given out in steps, so that who has many readers can serve them in turn.
 
 use super::selection::{Span, subject};
-use super::{Selection, Sink, attrs};
-use crate::error::{Code, Error, Result};
-use crate::log::{self, Cursor, Item, Waker, Woken, Woof};
-use crate::name::shown;
-use crate::predicate::Predicate;
-use crate::sys::{self, Became};
-use crate::wire::{Dir, Fault, mark};
+use super::{Selection, Sink};
+use woof_core::error::{Code, Error, Result};
+use woof_log::{self as log, Cursor, Item, Waker, Woken, Woof};
+use woof_core::name::shown;
+use woof_predicate::Predicate;
+use woof_core::sys::{self, Became};
+use woof_core::wire::{Dir, Fault, mark};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -60,7 +60,7 @@ impl Elements {
     /// When there is no such element.
     pub fn of(woof: Woof, name: impl AsRef<OsStr>, selection: &Selection) -> Result<Elements> {
         let name = name.as_ref();
-        let dir = attrs::context(name, woof.options().content);
+        let dir = woof_core::attrs::context(name, woof.options().content);
         let name = shown(name.as_bytes());
         let span = selection.span(&woof, &dir).map_err(|err| err.of(&*name))?;
         Ok(Elements {

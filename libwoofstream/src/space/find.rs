@@ -6,14 +6,14 @@
 //! Failure contract: it follows no symbolic link, whatever is exchanged for one meanwhile: what is in a directory is looked at, and opened, in the one that is open.
 
 use super::elements::{Elements, Step};
-use super::{Selection, Sink, attrs};
-use crate::error::{Code, Error, Result};
-use crate::limits::FIND_DEPTH_MAX;
-use crate::log::{self, Woof};
-use crate::name::{has_state, shown};
-use crate::predicate::{Predicate, Subject};
-use crate::sys::{self, Spot};
-use crate::wire::{Dir, Fault};
+use super::{Selection, Sink, stat};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::FIND_DEPTH_MAX;
+use woof_log::{self as log, Woof};
+use woof_core::name::{has_state, shown};
+use woof_predicate::{Predicate, Subject};
+use woof_core::sys::{self, Spot};
+use woof_core::wire::{Dir, Fault};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -207,7 +207,7 @@ impl Walk {
     }
 
     fn woof(&mut self, woof: Woof, place: &Place, sink: &mut dyn Sink) -> Result<()> {
-        let dir = attrs::stat_of(&woof, &place.name);
+        let dir = stat::stat_of(&woof, &place.name);
         if !self.matches(&dir, place.depth, sink)? {
             return Ok(());
         }
@@ -233,7 +233,7 @@ impl Walk {
         may_read: &mut dyn FnMut(&Arc<OwnedFd>) -> bool,
     ) -> Result<()> {
         let stat: Option<Stat> = rustix::fs::fstat(&open).ok();
-        let dir = attrs::of_namespace(&place.name, stat.as_ref());
+        let dir = stat::of_namespace(&place.name, stat.as_ref());
         let mut readable = place.readable;
         let mut namespace = place.namespace.clone();
         if has_state(&open) {
@@ -334,7 +334,7 @@ fn is_woof(spot: Spot<'_>) -> std::io::Result<bool> {
 mod tests {
     use super::super::{Create, Local, Space};
     use super::*;
-    use crate::error::Code;
+    use woof_core::error::Code;
 
     #[derive(Default)]
     struct Seen(Vec<String>, Vec<Code>);

@@ -2,17 +2,17 @@
 
 use super::elements::{Elements, Step};
 use super::find::Walk;
-use super::{Create, Put, Selection, Sink, Space, Told, Trigger, attrs};
-use crate::access::{AccessList, Change};
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
+use super::{Create, Put, Selection, Sink, Space, Told, Trigger, stat};
+use woof_core::access::{AccessList, Change};
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
 use crate::handler::bindings::{self, place_in};
 use crate::handler::{self, Call, Exit, HANDLERS_DIR, Pipes};
-use crate::log::{self, Appender, ChangedTimes, Given, Known, Mark, Once, Stamp, Waker, Woof};
-use crate::name::{self, STATE_DIR};
-use crate::predicate::Predicate;
-use crate::sys::{Became, Named, Names, Watched};
-use crate::wire::Dir;
+use woof_log::{self as log, Appender, ChangedTimes, Given, Known, Mark, Once, Stamp, Waker, Woof};
+use woof_core::name::{self, STATE_DIR};
+use woof_predicate::Predicate;
+use woof_core::sys::{Became, Named, Names, Watched};
+use woof_core::wire::Dir;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -109,7 +109,7 @@ impl Space for Local {
     }
 
     fn stat(&self, name: &str) -> Result<Dir> {
-        Ok(attrs::stat_of(&Local::open(name)?, name))
+        Ok(stat::stat_of(&Local::open(name)?, name))
     }
 
     fn find(&self, path: &str, predicate: Option<&Predicate>, get: bool, sink: &mut dyn Sink) -> Result<()> {

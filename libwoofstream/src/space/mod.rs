@@ -8,34 +8,34 @@
 //! Failure contract: errors name the object as the user typed it. What concerns single elements (gone, damaged) is told to the
 //! sink in its place, and the source goes on.
 
-mod attrs;
 mod elements;
 mod find;
 mod local;
 mod range;
 mod selection;
 mod spaces;
+mod stat;
 mod stop;
 pub mod table;
 
-pub(crate) use attrs::stat_of;
-pub use attrs::{ELEMENT_NAMES, FOUND_NAMES, context, is_context, is_time};
+pub use woof_core::attrs::{ELEMENT_NAMES, FOUND_NAMES, context, is_context, is_time};
 pub use elements::{Elements, Step};
 pub use find::Walk;
 pub use local::Local;
 pub use range::{Bound, SeqRange};
 pub use selection::{Follow, Selection};
 pub use spaces::{Loader, Opener, Spaces};
+pub(crate) use stat::stat_of;
 pub use stop::Stop;
 pub use table::{Resolved, Table, Target, asks_table};
 
-use crate::access::{AccessList, Change};
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
+use woof_core::access::{AccessList, Change};
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes};
-use crate::log::{ChangedTimes, Given, Options, Run, Stamp};
-use crate::predicate::Predicate;
-use crate::wire::{Dir, Fault};
+use woof_log::{ChangedTimes, Given, Options, Run, Stamp};
+use woof_predicate::Predicate;
+use woof_core::wire::{Dir, Fault};
 
 /// Where a source pushes its messages.
 pub trait Sink {

@@ -1,7 +1,7 @@
 //! Ranges of sequence numbers as written on a command line: `5`, `5..10`, `5..`, `..10`, `-10..`, `..`.
 //! Both ends belong to the range. What is no range is an error of one line.
 
-use crate::error::{Code, Error, Result};
+use woof_core::error::{Code, Error, Result};
 
 /// One end of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

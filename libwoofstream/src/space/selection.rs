@@ -1,9 +1,9 @@
 //! Which elements of a woof a source sends.
 
 use super::{SeqRange, Stop};
-use crate::error::{Code, Error, Result};
-use crate::log::{Item, Woof};
-use crate::predicate::{Attributes, Predicate, Subject};
+use woof_core::error::{Code, Error, Result};
+use woof_log::{Item, Woof};
+use woof_predicate::{Attributes, Predicate, Subject};
 
 /// Goes on with the elements to come.
 #[derive(Clone, Default)]

@@ -11,15 +11,15 @@
 //! what goes wrong then is the error of that name.
 
 use super::{Create, Local, Put, Resolved, Selection, Sink, Space, Table, Target, Told, Trigger, asks_table};
-use crate::access::{AccessList, Change};
-use crate::content::ContentType;
-use crate::error::{Code, Error, Result};
+use woof_core::access::{AccessList, Change};
+use woof_core::content::ContentType;
+use woof_core::error::{Code, Error, Result};
 use crate::handler::{Call, Exit, Pipes};
-use crate::limits::UNION_NAMES_MAX;
-use crate::log::{ChangedTimes, Given, Stamp};
-use crate::name::{Address, Host, shown};
-use crate::predicate::Predicate;
-use crate::wire::{Dir, Fault, Value};
+use woof_core::limits::UNION_NAMES_MAX;
+use woof_log::{ChangedTimes, Given, Stamp};
+use woof_core::name::{Address, Host, shown};
+use woof_predicate::Predicate;
+use woof_core::wire::{Dir, Fault, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -39,7 +39,7 @@ type Slot = Arc<Mutex<Option<Server>>>;
 /// Every name: local, remote, or with a prefix of the name table.
 ///
 /// ```
-/// use libwoofstream::error::{Code, Error};
+/// use woof_core::error::{Code, Error};
 /// use libwoofstream::space::{Create, Space, Spaces, Table};
 /// let dir = woof_kit::tempdir().unwrap();
 /// let table = format!("farm \"{}\"", dir.path().display());
@@ -302,7 +302,7 @@ impl Names<'_> {
     /// A name of what is at or below the given one, as the user would type it; `None` for one that stays.
     fn back(&self, name: &[u8]) -> Option<Vec<u8>> {
         // What is about a server and none of its names is called as it is.
-        if self.given == self.typed || name.starts_with(crate::name::REMOTE.as_bytes()) {
+        if self.given == self.typed || name.starts_with(woof_core::name::REMOTE.as_bytes()) {
             return None;
         }
         if self.given.is_empty() && !name.is_empty() {

@@ -115,7 +115,7 @@ fn world() -> World {
 impl World {
     fn make(&self, path: &str, data: &[&str]) {
         let path = self.dir.path().join(path);
-        let options = crate::log::Options { history: 4, capacity: 4096, ..Default::default() };
+        let options = woof_log::Options { history: 4, capacity: 4096, ..Default::default() };
         let create = Create { options, parents: true, reset: false };
         Local.create(path.to_str().unwrap(), &create).unwrap();
         put(&Local, path.to_str().unwrap(), data).unwrap();

@@ -15,10 +15,10 @@
 //! Failure contract: a table with one line that is wrong is refused as a whole, with the number of the line, and is never half
 //! used. Errors have an empty object: callers put the name of the file ([`Error::of`]).
 
-use crate::error::{Code, Error, Result};
-use crate::limits::{NAME_MAX, NAME_TABLE_MAX, NAME_TARGETS_MAX};
-use crate::name::{self, Address, Place, REMOTE};
-use crate::text;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::{NAME_MAX, NAME_TABLE_MAX, NAME_TARGETS_MAX};
+use woof_core::name::{self, Address, Place, REMOTE};
+use woof_core::text;
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@
 
 use super::order::{Ended, Order, answer, take_order};
 use super::{AGENT_FLAG, AGENT_SOCKET, COMMANDS_DIR, PROGRAM};
-use crate::error::{Error, Result};
+use woof_core::error::{Error, Result};
 use crate::handler::process::{self, Mark};
 use crate::handler::program::not_started;
 use crate::handler::run::Running as _;
-use crate::limits::{AGENT_THREADS_MAX, ORDER_MAX};
+use woof_core::limits::{AGENT_THREADS_MAX, ORDER_MAX};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with,

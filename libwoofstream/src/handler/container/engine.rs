@@ -3,10 +3,10 @@
 //! Failure contract: what the engine refuses is told in one line with the image as its object, and nothing that was made on the way is left.
 
 use super::{AGENT_FLAG, AGENT_SOCKET, COMMANDS_DIR, NAMESPACE, PROGRAM, Spec};
-use crate::error::{Code, Error, Result};
-use crate::limits::{CONTAINER_PROCESSES_MAX, CONTAINER_START_TIMEOUT};
-use crate::name::STATE_DIR;
-use crate::sys;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::{CONTAINER_PROCESSES_MAX, CONTAINER_START_TIMEOUT};
+use woof_core::name::STATE_DIR;
+use woof_core::sys;
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use bollard::models::{
@@ -457,7 +457,7 @@ impl Rendezvous {
         let until = Instant::now() + CONTAINER_START_TIMEOUT;
         loop {
             let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
-            let _ = poll(&mut polled, Some(&crate::sys::timespec(LOOK)));
+            let _ = poll(&mut polled, Some(&woof_core::sys::timespec(LOOK)));
             match accept_with(&self.listener, SocketFlags::CLOEXEC) {
                 Ok(control) => return Ok(control),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}

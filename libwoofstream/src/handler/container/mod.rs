@@ -17,9 +17,9 @@ pub use agent::run as run_agent;
 pub use order::Ended;
 pub use settings::{FILE as SETTINGS_FILE, Settings};
 
-use crate::error::{Code, Error, Result};
-use crate::limits::HANDLER_MEMORY;
-use crate::name::STATE_DIR;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::HANDLER_MEMORY;
+use woof_core::name::STATE_DIR;
 use order::Order;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -285,7 +285,7 @@ impl Remote {
         // The agent sees that nobody waits any more, and lets go of its end when all is killed.
         let _ = rustix::net::shutdown(&self.end, rustix::net::Shutdown::Write);
         let mut polled = [PollFd::new(&self.end, PollFlags::IN)];
-        let _ = crate::sys::poll_for(&mut polled, Some(KILLED));
+        let _ = woof_core::sys::poll_for(&mut polled, Some(KILLED));
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Failure contract: an order that is not understood, or comes without its descriptors, is answered with [`Ended::NotStarted`] where it can be answered.
 
-use crate::limits::ORDER_MAX;
+use woof_core::limits::ORDER_MAX;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg, socketpair,

@@ -3,10 +3,10 @@
 //! Failure contract: a file that is not understood is an error by its name, and no handler of the namespace runs until it is mended: what was to run apart from
 //! this machine is never run on it instead.
 
-use crate::error::{Code, Error, Result};
-use crate::limits::CONTAINER_FILE_MAX;
-use crate::name::{STATE_DIR, StateDir};
-use crate::text;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::CONTAINER_FILE_MAX;
+use woof_core::name::{STATE_DIR, StateDir};
+use woof_core::text;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

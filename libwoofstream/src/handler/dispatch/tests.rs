@@ -4,7 +4,7 @@ use super::super::bindings::{self, Binding, Input};
 use super::super::tests::replace;
 use super::super::{Failure, OnWritten, Outcome, Run, Started};
 use super::*;
-use crate::log::{self, Options};
+use woof_log::{self as log, Options};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,7 +55,7 @@ fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanw
     let (dir, mut dispatcher, end) = dispatcher();
     let file = dir.path().join(STATE_DIR).join(files::BINDINGS);
     let good = std::fs::read(&file).unwrap();
-    crate::sys::replace(&file, b"{}\n", 0o644).unwrap();
+    woof_core::sys::replace(&file, b"{}\n", 0o644).unwrap();
     // It is read before anything runs, and then not again.
     assert!(dispatcher.step().unwrap());
     assert!(!dispatcher.is_running() && dispatcher.refused.is_some());
@@ -70,7 +70,7 @@ fn bindings_that_are_not_understood_are_read_once_and_nothing_is_let_go_of_meanw
     }
     let held = || log::open(&dir.path().join("temp")).unwrap().held();
     assert_eq!(held(), Some(1));
-    crate::sys::replace(&file, &good, 0o644).unwrap();
+    woof_core::sys::replace(&file, &good, 0o644).unwrap();
     dispatcher.step().unwrap();
     while let Ok(event) = dispatcher.events.1.try_recv() {
         dispatcher.take(event);

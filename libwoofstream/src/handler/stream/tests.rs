@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::handler::run::{OnWritten, Outcome};
-use crate::log::{self, Options};
+use woof_log::{self as log, Options};
 use std::io::Read as _;
 use std::sync::mpsc::channel;
 

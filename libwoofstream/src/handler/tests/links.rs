@@ -1,12 +1,12 @@
 //! Links that handlers in a container put where the server opens files: it is not led to other namespaces, whenever they come.
 
 use super::*;
-use crate::error::Code;
+use woof_core::error::Code;
 use crate::handler::output::{Output, Patience};
 use crate::handler::serve;
 use crate::handler::written::Written;
 use crate::handler::{RunOptions, Runners};
-use crate::limits::HANDLER_MEMORY;
+use woof_core::limits::HANDLER_MEMORY;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -101,7 +101,7 @@ fn a_change_of_bindings_that_cannot_be_written_leaves_the_hold_as_it_was() {
     let file = farm.join(".woof/bindings");
     let full: String = {
         let mut bindings = Bindings::default();
-        for n in 0..crate::limits::BINDINGS_MAX {
+        for n in 0..woof_core::limits::BINDINGS_MAX {
             let id = u32::try_from(n).unwrap() + 1;
             bindings.list.push(Binding { id, ..Binding::new("other", &format!("h{n}")) });
         }

@@ -4,7 +4,7 @@
 use super::super::journal::log_options;
 use super::super::{Record, What};
 use super::*;
-use crate::log::Item;
+use woof_log::Item;
 use std::collections::BTreeMap;
 
 const COUNT: u64 = 24;

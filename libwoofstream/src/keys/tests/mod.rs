@@ -10,7 +10,7 @@ mod stores;
 use super::cert::{self, Kind};
 use super::issue::Terms;
 use super::*;
-use crate::error::{Code, Error};
+use woof_core::error::{Code, Error};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -161,7 +161,7 @@ fn both_ends_know_each_other_and_carry_data() {
     assert_eq!(pair.client.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
     assert_eq!((pair.client.alpn_protocol(), pair.server.alpn_protocol()), (Some(ALPN), Some(ALPN)));
     let admitted = keys.admit(pair.server.peer_certificates()).unwrap();
-    assert_eq!(admitted.peer, crate::access::Peer::tls("alice", vec!["ops".to_owned(), "night".to_owned()]));
+    assert_eq!(admitted.peer, woof_core::access::Peer::tls("alice", vec!["ops".to_owned(), "night".to_owned()]));
     pair.client.writer().write_all(b"put").unwrap();
     let mut pair = pair.run().good();
     let mut data = [0; 3];

@@ -1,7 +1,7 @@
 //! What a store keeps, and what it refuses.
 
 use super::*;
-use crate::sys;
+use woof_core::sys;
 use std::os::unix::fs::PermissionsExt as _;
 
 fn listed(store: &Store) -> Vec<(String, String, &'static str)> {
