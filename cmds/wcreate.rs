@@ -52,7 +52,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
         sync: args.has("sync"),
     };
     // What is wrong with the sizes is wrong for every name.
-    options.check().map_err(|error| error.of(args.text("NAME").unwrap_or_default()))?;
+    libwoofstream::log::check(&options).map_err(|error| error.of(args.text("NAME").unwrap_or_default()))?;
     let create = Create { options, reset: args.has("reset"), parents: args.has("parents") };
     let spaces = env.spaces();
     let (mut done, mut failed) = (0, 0);

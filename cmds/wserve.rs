@@ -5,7 +5,7 @@ mod signals;
 mod sockets;
 
 use crate::support::prelude::*;
-use libwoofstream::handler::container::{Container, Settings};
+use libwoofstream::handler::container::{Docker, Engine as _, Settings};
 use libwoofstream::handler::{self, Dispatchers, RunOptions, Runners};
 use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
 use libwoofstream::name::STATE_DIR;
@@ -164,7 +164,7 @@ fn run(args: &Args, env: &mut Env) -> Run {
     }
     let dir = args.text("DIR").unwrap_or_default();
     let site = Site::open(dir.as_ref(), limits)?;
-    let runners = Arc::new(Runners::new(run_options(args)?));
+    let runners = Arc::new(Runners::new(run_options(args)?, Arc::new(Docker)));
     if args.has("once") {
         let stop = Stop::default();
         let (stopped, starting, killed) = (stop.clone(), Arc::clone(&runners), Arc::clone(&runners));
@@ -254,7 +254,7 @@ fn run_options(args: &Args) -> Result<RunOptions, Failure> {
     let engine = crate::support::env::container_engine()?;
     if let Some(image) = args.text("container") {
         Settings::of(image).check()?;
-        Container::check(&engine, image)?;
+        Docker.check(&engine, image)?;
         options.image = Some(image.to_owned());
     }
     options.engine = Some(engine);

@@ -6,12 +6,15 @@
 use super::messages::Messages;
 use super::remote::{self, RemoteOptions};
 use libwoofstream::error::{Error, Result};
+use libwoofstream::handler::container::Docker;
 use libwoofstream::limits::NAME_TABLE_MAX;
-use libwoofstream::space::{Spaces, Table};
+use libwoofstream::name::Address;
+use libwoofstream::space::{Local, Spaces, Table};
 use libwoofstream::text;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of the name table: `$WOOF_NAMES`, else `woofstream/names` in the user's configuration. `None` where there is no place
 /// for one, or `WOOF_NAMES` is empty.
@@ -55,5 +58,6 @@ pub fn table(path: &Path) -> Result<Table> {
 /// All names, with servers dialled as `options` say. Nothing is read before a name asks for it.
 pub(super) fn spaces(options: RemoteOptions, messages: Messages) -> Spaces {
     let load = || table_path().map_or_else(|| Ok(Table::default()), |path| table(&path));
-    Spaces::new(Box::new(load), Box::new(move |address| remote::open(address, &options, messages)))
+    let open = move |address: &Address| remote::open(address, &options, messages);
+    Spaces::new(Local::new(Arc::new(Docker)), Box::new(load), Box::new(open))
 }

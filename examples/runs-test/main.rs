@@ -10,7 +10,7 @@
 
 use libwoofstream::client::{Dialer, Patience, Remote};
 use libwoofstream::error::{Code, Error, Result};
-use libwoofstream::space::{Bound, Selection, SeqRange, Sink, Space, Spaces, Table, Told, Trigger};
+use libwoofstream::space::{Bound, Local, Selection, SeqRange, Sink, Space, Spaces, Table, Told, Trigger};
 use libwoofstream::wire::{Dir, Fault};
 use rand_mt::Mt;
 use serde::{Deserialize, Serialize};
@@ -172,6 +172,7 @@ impl Woofs {
     fn open() -> Woofs {
         let patience = Patience { timeout: Duration::from_secs(30), wait: None, notify: Arc::new(|_| {}) };
         let spaces = Spaces::new(
+            Local::default(),
             Box::new(|| Ok(Table::default())),
             Box::new(move |address| {
                 let remote =

@@ -1,21 +1,38 @@
 //! The library of woofstream: typed streams, named channels, woofs (append-only logs), predicates and
-//! name spaces.
+//! name spaces. This is the face of it: what a program needs, in one place.
 //!
-//! With the feature `net` (on by default) also servers, clients and the keys they know each other by.
+//! With the feature `net` also clients and the keys they and servers know each other by; with `host` (on by default) servers and the
+//! dispatcher of handlers, and with `container` handlers in containers.
 //!
 //! Nothing here prints, exits, reads arguments or the environment, or installs signal handlers: callers do.
 //! What a user, a peer or a disk can cause is an error value with one line to act on; nothing panics over it.
 
-#[cfg(feature = "net")]
-pub mod client;
-pub mod handler;
-#[cfg(feature = "net")]
-pub mod keys;
-pub mod net;
-#[cfg(feature = "net")]
-pub mod server;
-pub mod space;
-
 pub use woof_core::{access, chan, content, error, limits, name, number, sys, text, wire};
+#[cfg(feature = "host")]
+pub use woof_host::server;
 pub use woof_log as log;
+#[cfg(feature = "net")]
+pub use woof_net::{client, keys, net};
 pub use woof_predicate as predicate;
+
+/// What stands behind a name, and the engine of this machine.
+pub mod space {
+    pub use woof_core::attrs::{ELEMENT_NAMES, FOUND_NAMES, context, is_context, is_time};
+    pub use woof_local::{Elements, Local, Step, Walk};
+    pub use woof_space::*;
+}
+
+/// Handlers: programs of a namespace that run when elements arrive.
+pub mod handler {
+    #[cfg(feature = "host")]
+    pub use woof_host::dispatch::*;
+    pub use woof_local::handler::*;
+    pub use woof_space::{Call, Exit, Pipes, RunOptions};
+
+    /// Containers for handlers.
+    pub mod container {
+        #[cfg(feature = "container")]
+        pub use woof_host::Docker;
+        pub use woof_local::handler::container::*;
+    }
+}

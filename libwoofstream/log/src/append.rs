@@ -7,27 +7,19 @@
 //!
 //! Failure contract: an error says which elements are in; a chunk is in whole or not at all.
 
-use super::clock::{ChangedTimes, Clock};
+use super::clock::Clock;
 use super::format::{CHUNK_ELEMENTS, POS_MAX, Payload, Record, UNSYNCED_UNKNOWN, record_len, shared};
 use super::hold::{Asked, Holder};
 use super::lock::{Slot, Taken};
-use super::mark::Mark;
 use super::region::Region;
 use super::repair;
-use super::stamp::{Entry, Given, Stamp};
-use woof_core::error::{Code, Error, Result};
-use woof_core::sys;
+use super::stamp::Entry;
+use super::words::Words;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Elements that were appended one after another: from which seqno, and how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// The seqno of the first.
-    pub first: u64,
-    /// How many, 1 or more.
-    pub count: u64,
-}
+use woof_core::element::{ChangedTimes, Given, Mark, Run, Stamp};
+use woof_core::error::{Code, Error, Result};
+use woof_core::sys;
 
 /// What became of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,14 +450,13 @@ impl Locked<'_> {
     ) -> Result<Chunk> {
         let region = self.region;
         let map = &region.map;
-        repair::before_writing(region, taken)?;
+        let mut words = repair::before_writing(region, taken)?;
         if !may(region) {
             return Ok(Chunk::Refused);
         }
-        let first_new = region.next_seqno();
-        let mut pos = map.load(shared::NEXT_POS, Ordering::Relaxed);
+        let (first_new, mut pos) = (words.next, words.next_pos);
         // The first element is older than its woof where it comes from another one.
-        let newest = if first_new == 1 { 0 } else { map.load(shared::LAST_TIME, Ordering::Relaxed) };
+        let newest = if first_new == 1 { 0 } else { words.time };
         let mut clock = Clock { now, newest, changed: ChangedTimes::default() };
         let next = first_new + items.len() as u64;
         let end = pos + bytes;
@@ -479,13 +470,13 @@ impl Locked<'_> {
         }
         region
             .take_room((first_new, next), (pos, end), self.sync)
-            .map_err(|err| Error::io("", &format!("append after element {}", first_new - 1), err))?;
+            .map_err(|err| not_appended(first_new, err))?;
         if map.load(shared::SYNC_FROM, Ordering::Relaxed) != shared::NOT_SYNCING
             && !super::sync::wait_for_sync(region, self.slot, end, self.patience)
         {
             return Err(busy());
         }
-        self.make_room(first_new, pos, next, end);
+        self.make_room(&mut words, next, end);
         let synced = region.synced_pos();
         if self.sync {
             self.scratch.clear();
@@ -507,41 +498,45 @@ impl Locked<'_> {
             region.ring_write(end - bytes, self.scratch, false).map_err(|err| {
                 // Whole records may be there, which the next writer has to take away.
                 repair::mark(region);
-                Error::io("", &format!("append after element {}", first_new - 1), err)
+                not_appended(first_new, err)
             })?;
         }
+        (words.next, words.next_pos, words.time) = (next, pos, clock.newest);
         map.store(shared::NEXT_POS, pos, Ordering::Relaxed);
         map.store(shared::LAST_TIME, clock.newest, Ordering::Relaxed);
         map.store(shared::NEXT_SEQNO, next, Ordering::Release);
-        let history = region.geometry.options.history;
-        if next - region.first_seqno() > history {
-            forget(region, next - history, next, pos);
+        if next - words.first > region.geometry.options.history {
+            words.first = next - region.geometry.options.history;
+            words.first_pos = pos_of(region, words.first, next, pos);
+            map.store(shared::FIRST_SEQNO, words.first, Ordering::Release);
+            map.store(shared::FIRST_POS, words.first_pos, Ordering::Relaxed);
         }
-        region.seal_words();
+        region.seal(&words);
         region.wake_followers();
         *self.changed += clock.changed;
         Ok(Chunk::In(first_new))
     }
 
-    /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room.
+    /// Forgets the oldest elements until the records up to `end` and the seqnos up to `next` have room. The words are those that are
+    /// published.
     #[inline]
-    fn make_room(&self, published: u64, pos: u64, next: u64, end: u64) {
+    fn make_room(&self, words: &mut Words, next: u64, end: u64) {
         let region = self.region;
         let map = &region.map;
         let (slots, ring_len) = (region.geometry.slots, region.geometry.ring_len);
-        let mut first = region.first_seqno();
-        let mut first_pos = map.load(shared::FIRST_POS, Ordering::Relaxed);
-        if next - first > slots || end - first_pos > ring_len {
-            while (next - first > slots || end - first_pos > ring_len) && first < published {
+        let (published, pos) = (words.next, words.next_pos);
+        if next - words.first > slots || end - words.first_pos > ring_len {
+            while (next - words.first > slots || end - words.first_pos > ring_len) && words.first < published
+            {
                 // Elements without a record take no room and go with the one before them.
-                first += 1;
-                while first < published && !region.in_ring(region.index(first), pos) {
-                    first += 1;
+                words.first += 1;
+                while words.first < published && !region.in_ring(region.index(words.first), pos) {
+                    words.first += 1;
                 }
-                first_pos = if first < published { region.index(first) } else { pos };
+                words.first_pos = if words.first < published { region.index(words.first) } else { pos };
             }
-            map.store(shared::FIRST_SEQNO, first, Ordering::Release);
-            map.store(shared::FIRST_POS, first_pos, Ordering::Relaxed);
+            map.store(shared::FIRST_SEQNO, words.first, Ordering::Release);
+            map.store(shared::FIRST_POS, words.first_pos, Ordering::Relaxed);
         }
         // What is stored from here on may overwrite what was forgotten, by us or by the writer before us.
         map.stores_before_stores();
@@ -581,16 +576,15 @@ fn wake_late(region: &Region, slot: &Slot, patience: Option<Duration>) {
     Slot::unlock(&region.map, shared::APPEND_LOCK);
 }
 
+/// The error of a chunk that the disk does not take.
+#[cold]
+fn not_appended(first_new: u64, err: std::io::Error) -> Error {
+    Error::io("", &format!("append after element {}", first_new - 1), err)
+}
+
 /// The error of who has no more patience with another writer.
 pub(super) fn busy() -> Error {
     Error::new(Code::Busy, "", "another writer has the woof and does not go on")
-}
-
-/// Stores that `first` is the oldest element kept.
-#[inline]
-fn forget(region: &Region, first: u64, published: u64, pos: u64) {
-    region.map.store(shared::FIRST_SEQNO, first, Ordering::Release);
-    region.map.store(shared::FIRST_POS, pos_of(region, first, published, pos), Ordering::Relaxed);
 }
 
 /// Where the records from `seqno` on start; `pos`, where the next one goes, when there is none. Elements without a record take

@@ -11,10 +11,11 @@ use super::lock::{Slot, Taken};
 use super::region::Region;
 use super::repair;
 use super::woof::{Time, View, Woof};
+use std::sync::atomic::Ordering;
+use woof_core::element::ChangedTimes;
 use woof_core::error::{Code, Error, Result};
 use woof_core::limits::{CLOCK_AHEAD_NS, CLOCK_BREAKS_MAX};
 use woof_core::sys;
-use std::sync::atomic::Ordering;
 
 /// Where times begin anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,22 +58,6 @@ impl Clock {
         }
         self.newest = self.newest.max(time_ns);
         self.newest
-    }
-}
-
-/// How many elements that came with a time could not keep it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangedTimes {
-    /// Their times were before that of the newest element: they got that one's.
-    pub behind: u64,
-    /// Their times were over a minute ahead of the clock: they got the time at which they were put.
-    pub ahead: u64,
-}
-
-impl std::ops::AddAssign for ChangedTimes {
-    fn add_assign(&mut self, more: ChangedTimes) {
-        self.behind = self.behind.saturating_add(more.behind);
-        self.ahead = self.ahead.saturating_add(more.ahead);
     }
 }
 
@@ -170,8 +155,7 @@ impl Woof {
         }
         let slot = Slot::take(&region.map, &region.file)?;
         let taken = slot.lock(&region.map, shared::APPEND_LOCK);
-        let done =
-            repair::before_writing(region, taken).and_then(|()| region.begin_times_anew(sys::now_ns()));
+        let done = repair::before_writing(region, taken).and_then(|_| region.begin_times_anew(sys::now_ns()));
         if done.is_err() && taken == Taken::FromDead {
             repair::mark(region);
         }

@@ -8,11 +8,11 @@
 //! [`Item::Gone`], what is damaged as [`Item::Damaged`], each with its seqnos, and reading goes on behind it.
 
 use super::format::{NO_RECORD, RECORD_HEADER_LEN, Record, shared};
-use super::mark::Mark;
 use super::region::Region;
-use super::stamp::Stamp;
 use super::woof::View;
 use std::time::Duration;
+use woof_core::element::Mark;
+use woof_core::element::Stamp;
 
 /// How many bytes of records are copied at once.
 const BLOCK: usize = 64 << 10;

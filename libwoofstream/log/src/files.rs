@@ -8,15 +8,13 @@
 //! Failure contract: each reason why a file cannot be opened as a woof has its own words. What a full disk keeps from being recovered can
 //! still be read.
 
-use super::format::{Geometry, HEADER_LEN, Options, PAGE, SEQNO_MAX, shared};
+use super::format::{Geometry, HEADER_LEN, PAGE, SEQNO_MAX, shared};
 use super::lock::{Slot, Taken};
 use super::recover;
 use super::region::Region;
 use super::repair;
 use super::unnamed::Unnamed;
 use super::woof::Woof;
-use woof_core::error::{Code, Error, Result};
-use woof_core::sys::{self, Spot};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -24,6 +22,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use woof_core::error::{Code, Error, Result};
+use woof_core::options::Options;
+use woof_core::sys::{self, Spot};
 
 /// Makes a woof.
 ///

@@ -2,11 +2,11 @@
 //!
 //! `docs/format-woof.md` describes the same to the byte. Nothing here touches a file.
 
-use super::mark::Mark;
-use super::stamp::Stamp;
 use woof_core::content::ContentType;
+use woof_core::element::{Mark, Stamp};
 use woof_core::error::{Code, Error, Result};
 use woof_core::limits;
+use woof_core::options::Options;
 
 /// The first 8 bytes of a woof. No text file starts with them.
 pub(super) const MAGIC: [u8; 8] = *b"\x89wooflog";
@@ -21,62 +21,62 @@ pub(super) const PAGE: usize = 4096;
 pub(super) mod shared {
     use super::PAGE;
     /// Lock of the appenders: 0 or the token of who holds it.
-    pub(in crate) const APPEND_LOCK: usize = PAGE;
+    pub(crate) const APPEND_LOCK: usize = PAGE;
     /// Lock of who makes elements durable.
-    pub(in crate) const SYNC_LOCK: usize = PAGE + 4;
+    pub(crate) const SYNC_LOCK: usize = PAGE + 4;
     /// What became of the woof: one of the `STATE_` values.
-    pub(in crate) const STATE: usize = PAGE + 8;
+    pub(crate) const STATE: usize = PAGE + 8;
     /// The seqno the next element gets. Storing it publishes all elements before it.
-    pub(in crate) const NEXT_SEQNO: usize = PAGE + 64;
+    pub(crate) const NEXT_SEQNO: usize = PAGE + 64;
     /// The oldest seqno that is kept. It is stored before anything of older elements is overwritten.
-    pub(in crate) const FIRST_SEQNO: usize = PAGE + 72;
+    pub(crate) const FIRST_SEQNO: usize = PAGE + 72;
     /// Where the next record goes. Follows from the last record.
-    pub(in crate) const NEXT_POS: usize = PAGE + 80;
+    pub(crate) const NEXT_POS: usize = PAGE + 80;
     /// Where the record of `FIRST_SEQNO` is. Follows from the index.
-    pub(in crate) const FIRST_POS: usize = PAGE + 88;
+    pub(crate) const FIRST_POS: usize = PAGE + 88;
     /// The time of the last element. Follows from the last record.
-    pub(in crate) const LAST_TIME: usize = PAGE + 96;
+    pub(crate) const LAST_TIME: usize = PAGE + 96;
     /// Changes whenever followers are woken; they wait on it.
-    pub(in crate) const EVENT: usize = PAGE + 104;
+    pub(crate) const EVENT: usize = PAGE + 104;
     /// The oldest seqno that must not be forgotten, as its handlers are not done; 0: none is held.
-    pub(in crate) const HOLD_SEQNO: usize = PAGE + 112;
+    pub(crate) const HOLD_SEQNO: usize = PAGE + 112;
     /// The sum of `NEXT_SEQNO`, `FIRST_SEQNO`, `NEXT_POS`, `FIRST_POS` and `LAST_TIME`.
-    pub(in crate) const WORDS_SUM: usize = PAGE + 120;
+    pub(crate) const WORDS_SUM: usize = PAGE + 120;
     /// 1 when a follower may be asleep.
-    pub(in crate) const WAITING: usize = PAGE + 128;
+    pub(crate) const WAITING: usize = PAGE + 128;
     /// The number of the file, on its device, in which it was held; another one tells that the hold was copied with the file.
-    pub(in crate) const HOLD_FILE: usize = PAGE + 136;
+    pub(crate) const HOLD_FILE: usize = PAGE + 136;
     /// `HOLD_SEQNO` again.
-    pub(in crate) const HOLD_SEQNO_2: usize = PAGE + 144;
+    pub(crate) const HOLD_SEQNO_2: usize = PAGE + 144;
     /// All records before this position are durable.
-    pub(in crate) const SYNCED_POS: usize = PAGE + 192;
+    pub(crate) const SYNCED_POS: usize = PAGE + 192;
     /// The seqno that follows the last durable element.
-    pub(in crate) const SYNCED_SEQNO: usize = PAGE + 200;
+    pub(crate) const SYNCED_SEQNO: usize = PAGE + 200;
     /// Records from here on are being made durable and must not be overwritten; `NOT_SYNCING` otherwise.
-    pub(in crate) const SYNC_FROM: usize = PAGE + 208;
+    pub(crate) const SYNC_FROM: usize = PAGE + 208;
     /// `SYNCED_POS` again.
-    pub(in crate) const SYNCED_POS_2: usize = PAGE + 216;
+    pub(crate) const SYNCED_POS_2: usize = PAGE + 216;
     /// `SYNCED_SEQNO` again.
-    pub(in crate) const SYNCED_SEQNO_2: usize = PAGE + 224;
+    pub(crate) const SYNCED_SEQNO_2: usize = PAGE + 224;
     /// The boot this woof was last opened in, 16 bytes.
-    pub(in crate) const BOOT_ID: usize = PAGE + 256;
+    pub(crate) const BOOT_ID: usize = PAGE + 256;
     /// How often a power loss was recovered from.
-    pub(in crate) const RECOVERIES: usize = PAGE + 272;
+    pub(crate) const RECOVERIES: usize = PAGE + 272;
     /// How many elements the last recovery had to cut off.
-    pub(in crate) const LAST_CUT: usize = PAGE + 280;
+    pub(crate) const LAST_CUT: usize = PAGE + 280;
     /// How many syncs failed, ever. Who opened the woof before one of them cannot make anything durable any more.
-    pub(in crate) const FAILED_SYNCS: usize = PAGE + 288;
+    pub(crate) const FAILED_SYNCS: usize = PAGE + 288;
     /// 1 from a failed sync until all is written again.
-    pub(in crate) const WRITE_AGAIN: usize = PAGE + 296;
+    pub(crate) const WRITE_AGAIN: usize = PAGE + 296;
     /// Where times begin anew, as the clock was reset: a seqno and a time of 8 bytes each, for `CLOCK_BREAKS_MAX` of them.
-    pub(in crate) const BREAKS: usize = PAGE + 512;
+    pub(crate) const BREAKS: usize = PAGE + 512;
     /// Generation numbers of the appenders' slots, 32 bits each.
-    pub(in crate) const GENERATIONS: usize = 2 * PAGE;
+    pub(crate) const GENERATIONS: usize = 2 * PAGE;
 
-    pub(in crate) const STATE_LIVE: u32 = 1;
-    pub(in crate) const STATE_REMOVED: u32 = 2;
-    pub(in crate) const STATE_RESET: u32 = 4;
-    pub(in crate) const NOT_SYNCING: u64 = u64::MAX;
+    pub(crate) const STATE_LIVE: u32 = 1;
+    pub(crate) const STATE_REMOVED: u32 = 2;
+    pub(crate) const STATE_RESET: u32 = 4;
+    pub(crate) const NOT_SYNCING: u64 = u64::MAX;
 }
 
 /// No position is beyond this: it would take centuries to get there.
@@ -96,41 +96,12 @@ pub(super) const CHUNK_BYTES: u64 = 64 << 10;
 /// The largest piece in which the kernel keeps a file in memory.
 const FOLIO_MAX: u64 = 2 << 20;
 
-/// What a woof is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// How many elements are kept, at most. 1 or more.
-    pub history: u64,
-    /// How many bytes of elements are kept, at most.
-    pub capacity: u64,
-    /// When given: no element is larger, and exactly the newest `history` are always kept, whatever `capacity` says.
-    pub element_size: Option<u64>,
-    /// What the elements are.
-    pub content: ContentType,
-    /// Every append is durable before it is acknowledged.
-    pub sync: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            history: 65_536,
-            capacity: 16 << 20,
-            element_size: None,
-            content: ContentType::Text,
-            sync: false,
-        }
-    }
-}
-
-impl Options {
-    /// Looks whether a woof can be made with these.
-    ///
-    /// # Errors
-    /// [`Code::Invalid`] says which of them is out of range, and what the range is.
-    pub fn check(&self) -> Result<()> {
-        Geometry::new(self, 0, 0).map(|_| ())
-    }
+/// Looks whether a woof can be made with these.
+///
+/// # Errors
+/// [`Code::Invalid`] says which of them is out of range, and what the range is.
+pub fn check(options: &Options) -> Result<()> {
+    Geometry::new(options, 0, 0).map(|_| ())
 }
 
 /// The fixed part of a woof: what it was made with and where its sections are.

@@ -11,10 +11,10 @@ use super::lock::{Slot, Taken};
 use super::region::Region;
 use super::repair;
 use super::woof::Woof;
-use woof_core::error::{Code, Error, Result};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use woof_core::error::{Code, Error, Result};
 
 /// What is known of the handlers that elements are held for.
 #[derive(Clone, Debug, PartialEq, Eq)]

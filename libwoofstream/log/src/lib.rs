@@ -18,7 +18,6 @@ mod hold;
 mod holes;
 mod lock;
 mod map;
-mod mark;
 mod once;
 #[cfg(any(test, feature = "testing"))]
 pub mod record;
@@ -33,17 +32,17 @@ mod woof;
 mod words;
 mod wrap;
 
-pub use append::{Appender, Run};
-pub use clock::ChangedTimes;
+pub use append::Appender;
 pub use cursor::{Cursor, Item, Waker, Woken};
 pub use files::{create, is_woof, open, remove, reset};
 pub use files::{create_at, open_at, remove_at, reset_at};
-pub use format::Options;
+pub use format::check;
 pub use hold::Holder;
-pub use mark::Mark;
 pub use once::{Known, Once};
-pub use stamp::{Given, Stamp, StampRun};
+pub use stamp::StampRun;
 pub use woof::{Status, WeakWoof, Woof};
+pub use woof_core::element::{ChangedTimes, Given, Mark, Run, Stamp};
+pub use woof_core::options::Options;
 
 #[cfg(any(test, feature = "testing"))]
 impl Woof {

@@ -12,15 +12,15 @@
 use super::format::shared;
 use super::futex;
 use super::map::Map;
-use woof_core::error::{Code, Error, Result};
-use woof_core::limits::APPENDERS_MAX;
-use woof_core::sys;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::APPENDERS_MAX;
+use woof_core::sys;
 
 /// Where the byte locks of the slots are: far behind the end of any woof.
 const SLOT_LOCKS: i64 = 1 << 62;

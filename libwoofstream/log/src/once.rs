@@ -8,14 +8,15 @@
 //!
 //! Failure contract: that of [`Appender::extend`]. An element that was forgotten or is damaged counts as not in.
 
-use super::append::{Appender, Chunk, Run};
+use super::append::{Appender, Chunk};
 use super::format::{CHUNK_ELEMENTS, Payload, record_len};
 use super::region::Region;
-use super::stamp::{Entry as _, Given, Stamp, stamp_at};
+use super::stamp::{Entry as _, stamp_at};
 use super::woof::Woof;
-use woof_core::error::{Code, Result};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
+use woof_core::element::{Given, Run, Stamp};
+use woof_core::error::{Code, Result};
 
 /// So many elements of others are looked at while everybody waits for the append lock.
 const LOOKED_AT_LOCKED: u64 = 1024;

@@ -18,9 +18,9 @@ use super::format::{
     NO_RECORD, POS_MAX, RECORD_HEADER_LEN, Record, SEQNO_AT, SEQNO_MAX, UNSYNCED_UNKNOWN, shared,
 };
 use super::region::Region;
+use std::sync::atomic::Ordering;
 use woof_core::error::{Error, Result};
 use woof_core::limits::CLOCK_BREAKS_MAX;
-use std::sync::atomic::Ordering;
 
 /// What is there.
 #[derive(Debug, Default, PartialEq, Eq)]

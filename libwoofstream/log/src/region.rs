@@ -7,12 +7,12 @@ use super::format::{CHUNK_BYTES, Geometry, POS_MAX, RECORD_HEADER_LEN, Record, s
 use super::holes::Holes;
 use super::map::Map;
 use super::room::Room;
-use super::stamp::Stamp;
 use super::wrap::Wrap;
-use woof_core::error::{Code, Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
+use woof_core::element::Stamp;
+use woof_core::error::{Code, Error, Result};
 
 #[cfg(any(test, feature = "testing"))]
 thread_local! {

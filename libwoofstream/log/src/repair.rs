@@ -8,47 +8,68 @@ use super::append::pos_of;
 use super::format::{CHUNK_ELEMENTS, POS_MAX, SEQNO_MAX, shared};
 use super::lock::Taken;
 use super::region::Region;
+use super::words::Words;
+use std::sync::atomic::Ordering;
 use woof_core::error::{Code, Error, Result};
 use woof_core::sys::Became;
-use std::sync::atomic::Ordering;
 
 /// In `NEXT_POS`: to be worked out before anything is written.
 pub(super) const UNKNOWN_POS: u64 = u64::MAX;
 /// In `NEXT_POS`: the same, and what was wiped is not known to be durable.
 const WIPING_POS: u64 = u64::MAX - 1;
 
-/// Looks, under the append lock, whether the woof is still there, and repairs it if its last writer did not end well.
+/// Looks, under the append lock, whether the woof is still there, and repairs it if its last writer did not end well. Gives the shared
+/// words as they are then.
 ///
 /// # Errors
 /// [`Code::Removed`]; [`Code::Damaged`] when the newest element is.
 #[inline]
-pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<()> {
+pub(super) fn before_writing(region: &Region, taken: Taken) -> Result<Words> {
+    let words = region.words();
+    if region.state() == shared::STATE_LIVE
+        && taken == Taken::Clean
+        && region.is_sum_of(&words)
+        && can_be(region, &words)
+    {
+        return Ok(words);
+    }
+    put_right(region, taken)?;
+    Ok(region.words())
+}
+
+/// Whether there can be a woof with these words. The unknown position is found out here with all that cannot be.
+#[inline]
+fn can_be(region: &Region, words: &Words) -> bool {
+    let used = words.next_pos.wrapping_sub(words.first_pos);
+    are_seqnos(region, words)
+        && used <= region.geometry.ring_len
+        && words.next_pos <= POS_MAX
+        && (used | words.next_pos).is_multiple_of(8)
+}
+
+#[inline]
+fn are_seqnos(region: &Region, words: &Words) -> bool {
+    words.first != 0
+        && words.next.wrapping_sub(words.first) <= region.geometry.slots
+        && words.next <= SEQNO_MAX
+}
+
+#[cold]
+#[inline(never)]
+fn put_right(region: &Region, taken: Taken) -> Result<()> {
     if region.state() != shared::STATE_LIVE {
         if taken == Taken::FromDead {
             region.wake_sleepers();
         }
         return Err(gone(region.state()));
     }
-    let words = region.words();
-    let right = region.is_sum_of(&words);
-    if !right {
+    if !region.is_sum_of(&region.words()) {
         region.mend_seqnos();
     }
-    let (next, first) = (region.next_seqno(), region.first_seqno());
-    if first == 0 || next.wrapping_sub(first) > region.geometry.slots || next > SEQNO_MAX {
+    if !are_seqnos(region, &region.words()) {
         return Err(Error::new(Code::Damaged, "", "damaged header: its seqnos cannot be"));
     }
-    let (pos, used) = (words.next_pos, words.next_pos.wrapping_sub(words.first_pos));
-    // The unknown position is caught here with all that cannot be.
-    if taken == Taken::FromDead
-        || !right
-        || used > region.geometry.ring_len
-        || pos > POS_MAX
-        || !(used | pos).is_multiple_of(8)
-    {
-        return after_death(region);
-    }
-    Ok(())
+    after_death(region)
 }
 
 /// Notes that the positions have to be worked out again.
@@ -80,7 +101,6 @@ pub(super) fn lost(region: &Region, became: Became) -> Error {
     Error::new(Code::Removed, "", format!("the woof was {} meanwhile", how_lost(region, became)))
 }
 
-#[cold]
 fn after_death(region: &Region) -> Result<()> {
     let map = &region.map;
     // Should this be ended in the middle too, the next one starts over.

@@ -9,46 +9,7 @@ use super::clock::Clock;
 use super::format::Record;
 use super::region::Region;
 use super::woof::Woof;
-
-/// Who put an element, and as which of all that it put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    /// The writer id: a random number, made for each put.
-    pub writer: u64,
-    /// The writer sequence: the number of the element within that put.
-    pub seq: u64,
-}
-
-impl Stamp {
-    /// Bytes of a stamp in a record.
-    pub(super) const LEN: usize = 16;
-
-    /// The stamp as it stands in a record.
-    #[inline]
-    pub(super) fn words(self) -> [u64; 2] {
-        [self.writer, self.seq]
-    }
-
-    /// The stamp as bytes.
-    #[inline]
-    pub(super) fn encode(self) -> [u8; Stamp::LEN] {
-        let mut bytes = [0; Stamp::LEN];
-        bytes[..8].copy_from_slice(&self.writer.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.seq.to_le_bytes());
-        bytes
-    }
-
-    /// The stamp at the start of the payload of a stamped record, and what stands behind it. A shorter payload, which checks refuse,
-    /// has the rest of both.
-    #[inline]
-    pub(super) fn split(payload: &[u8]) -> (Stamp, &[u8]) {
-        let word = |bytes: Option<&[u8]>| {
-            u64::from_le_bytes(bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default())
-        };
-        let stamp = Stamp { writer: word(payload.get(..8)), seq: word(payload.get(8..Stamp::LEN)) };
-        (stamp, payload.get(Stamp::LEN..).unwrap_or_default())
-    }
-}
+use woof_core::element::{Given, Stamp};
 
 /// Elements of one writer with seqnos and writer sequences that follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +20,6 @@ pub struct StampRun {
     pub seqno: u64,
     /// How many, 1 or more.
     pub count: u64,
-}
-
-/// An element with all that can be said of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Given<'a> {
-    /// Its stamp, if it has one.
-    pub stamp: Option<Stamp>,
-    /// The time that it is to have, in nanoseconds since 1970; 0: that of the append. Times never go back, and are not ahead of the clock by
-    /// over a minute: what would be gets the time of the newest element, or that of the append ([`super::ChangedTimes`]).
-    pub time_ns: u64,
-    /// Its bytes.
-    pub data: &'a [u8],
 }
 
 /// What can be appended: data alone, with a stamp, or with a time too. Several types, so that plain appends pay nothing for the rest.

@@ -15,9 +15,9 @@ use super::lock::Slot;
 use super::map::Map;
 use super::region::Region;
 use super::repair;
-use woof_core::error::{Code, Error, Result};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use woof_core::error::{Code, Error, Result};
 
 /// More than this between durable and published is flushed with all that is dirty in the file instead of copied.
 const COPY_MAX: u64 = 4 << 20;
@@ -61,7 +61,7 @@ impl Appender {
 fn sync_all(region: &Region, slot: &Slot, scratch: &mut Vec<u8>, patience: Option<Duration>) -> Result<()> {
     let map = &region.map;
     let Some(taken) = slot.lock_within(map, shared::APPEND_LOCK, patience) else { return Err(busy()) };
-    let bounds = repair::before_writing(region, taken).map(|()| {
+    let bounds = repair::before_writing(region, taken).map(|_| {
         let mut from = region.synced_pos();
         let to = map.load(shared::NEXT_POS, Ordering::Relaxed);
         let mut most = COPY_MAX.min(region.geometry.ring_len / 2);

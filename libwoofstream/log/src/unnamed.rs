@@ -3,11 +3,11 @@
 //! Failure contract: of a file that was not named nothing is left, also when its maker is killed; where a file system has no files
 //! without a name, it has one in passing, which only a kill leaves behind, until the next one is made.
 
-use woof_core::error::{Code, Error, Result};
-use woof_core::sys::{Spot, Temporary};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
+use woof_core::error::{Code, Error, Result};
+use woof_core::sys::{Spot, Temporary};
 
 /// A whole woof that nobody can find yet.
 pub(super) enum Unnamed<'a> {

@@ -3,13 +3,14 @@
 use super::append::Appender;
 use super::clock::Break;
 use super::cursor::Cursor;
-use super::format::{NO_RECORD, Options};
+use super::format::NO_RECORD;
 use super::recover::{self, Found};
 use super::region::Region;
 use super::repair;
-use woof_core::error::{Code, Error, Result};
-use woof_core::sys;
 use std::sync::{Arc, Weak};
+use woof_core::error::{Code, Error, Result};
+use woof_core::options::Options;
+use woof_core::sys;
 
 /// What a reader looks at: the shared words of the mapping, or, for a woof of an earlier boot that cannot be written to or that a full disk
 /// keeps from being recovered, what a recovery would make of it.

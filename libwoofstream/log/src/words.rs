@@ -11,9 +11,9 @@ use super::format::{SEQNO_MAX, shared};
 use super::lock::Slot;
 use super::region::Region;
 use super::repair;
-use woof_core::error::Result;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
+use woof_core::error::Result;
 
 /// What stands in the words that the sum ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct Words {
     pub(super) first: u64,
     pub(super) next_pos: u64,
     pub(super) first_pos: u64,
-    time: u64,
+    pub(super) time: u64,
 }
 
 impl Words {
@@ -53,9 +53,14 @@ impl Region {
     }
 
     /// Stores the sum of the words as they are. The append lock is ours.
-    #[inline]
     pub(super) fn seal_words(&self) {
-        self.map.store(shared::WORDS_SUM, self.words().sum(), Release);
+        self.seal(&self.words());
+    }
+
+    /// Stores the sum of words that were just stored. The append lock is ours.
+    #[inline]
+    pub(super) fn seal(&self, words: &Words) {
+        self.map.store(shared::WORDS_SUM, words.sum(), Release);
     }
 
     /// Puts a seqno right that is wrong by itself, if the sum says which, and the records prove it. The append lock is ours.
@@ -105,7 +110,7 @@ impl Region {
             repair::mark(self);
         }
         Slot::unlock(&self.map, shared::APPEND_LOCK);
-        done
+        done.map(drop)
     }
 
     /// The seqno that follows the last element known to be durable.

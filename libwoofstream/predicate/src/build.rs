@@ -1,9 +1,9 @@
 //! Predicates made from the flags of find-like commands. Each is the same as its text compiled.
 
 use super::Predicate;
-use woof_core::error::Result;
 use jiff::Timestamp;
 use std::fmt::Write;
+use woof_core::error::Result;
 
 impl Predicate {
     /// What has a name (the last component of its path) that fits a shell glob.

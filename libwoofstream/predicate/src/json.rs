@@ -1,15 +1,15 @@
 //! JSON data: one value of it without building the rest, and the whole of it for the interpreter.
 
 use super::meter::Budget;
-use super::source::Scalar;
 use super::operand::Operand;
-use woof_core::number::Number as Num;
+use super::source::Scalar;
 use cel::common::types::{CelBool, CelList, CelMap, CelNull, CelString};
 use cel::common::value::Val;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use woof_core::number::Number as Num;
 
 /// The value at a path of fields; `None` where the data is not JSON or has nothing there.
 pub(super) fn at_path<'a>(data: &'a [u8], path: &[Box<str>]) -> Option<Scalar<'a>> {

@@ -37,9 +37,6 @@ mod types;
 pub use meter::Meter;
 pub use subject::{AttrRef, Attributes, Names, Subject};
 
-use woof_core::error::{Code, Error, Result};
-use woof_core::limits::EXPRESSION_MAX;
-use woof_core::text;
 use ast::{Expr, Kind};
 use interpret::Shared;
 use meter::Budget;
@@ -48,6 +45,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use trouble::Trouble;
+use woof_core::error::{Code, Error, Result};
+use woof_core::limits::EXPRESSION_MAX;
+use woof_core::text;
 
 /// A compiled predicate. Cloning it is cheap, and it can be used from many threads.
 ///

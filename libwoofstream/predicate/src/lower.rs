@@ -7,9 +7,9 @@ use super::pattern::Pattern;
 use super::source::Source;
 use super::subject::Names;
 use super::trouble::Trouble;
-use woof_core::number::Number as Num;
 use memchr::memmem::Finder;
 use std::sync::Arc;
+use woof_core::number::Number as Num;
 
 /// The steps of a checked expression and its patterns; what goes wrong in them is noted in `trouble`.
 pub(super) fn lower(expr: &Expr, patterns: &[Pattern], trouble: &Arc<Trouble>) -> Node {

@@ -3,9 +3,9 @@
 //! A step is about a node of the interpreter's tree, 0.1 microseconds. Only what is interpreted is counted; comparisons with literals cost nothing
 //! here.
 
-use woof_core::error::{Code, Error};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use woof_core::error::{Code, Error};
 
 /// Steps of one evaluation for who evaluates their own expressions: some seconds.
 pub(super) const OWN_STEPS: u64 = 50_000_000;

@@ -5,7 +5,6 @@
 
 use super::literal::{self, TIME_MAX, TIME_MIN};
 use super::operand::{NUMBER_TYPE, number_of, of_number};
-use woof_core::number::Number;
 use cel::common::traits::{Adder, Comparer, Negator, Subtractor};
 use cel::common::types::{CelString, DURATION_TYPE, STRING_TYPE, TIMESTAMP_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
@@ -15,6 +14,7 @@ use jiff::{Timestamp, Zoned};
 use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt::Write;
+use woof_core::number::Number;
 
 type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 

@@ -8,11 +8,11 @@ use super::interpret::{Chunk, Shared};
 use super::pattern::Pattern;
 use super::source::{self, Scalar, Source};
 use super::subject::Subject;
-use woof_core::content::ContentType;
-use woof_core::number::Number as Num;
 use memchr::memmem::Finder;
 use std::cmp::Ordering;
 use std::sync::Arc;
+use woof_core::content::ContentType;
+use woof_core::number::Number as Num;
 
 /// A step of a compiled predicate.
 #[derive(Debug)]

@@ -5,7 +5,6 @@
 //! results of functions are all such numbers; the crate's own are seen by lists and maps as positions and keys alone.
 
 use super::source::Scalar;
-use woof_core::number::{Computed, Number, Wrong};
 use cel::common::traits::{Adder, Comparer, Divider, Modder, Multiplier, Negator, Subtractor};
 use cel::common::types::{
     BYTES_TYPE, CelBool, CelBytes, CelDouble, CelInt, CelMap, CelString, CelUInt, DYN_TYPE, LIST_TYPE,
@@ -16,6 +15,7 @@ use cel::{DeclarationError, Env, ExecutionError};
 use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
+use woof_core::number::{Computed, Number, Wrong};
 
 type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 

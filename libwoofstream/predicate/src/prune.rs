@@ -9,9 +9,9 @@ use super::native::{Find, Node};
 use super::pattern::Pattern;
 use super::source::{Scalar, Source, attr};
 use super::subject::Subject;
-use woof_core::number::Number as Num;
 use std::cmp::Ordering;
 use std::sync::Arc;
+use woof_core::number::Number as Num;
 
 /// Which answers are possible. Missing always is, and never makes a match, so it is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]

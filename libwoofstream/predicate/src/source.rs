@@ -2,10 +2,10 @@
 
 use super::json;
 use super::subject::{AttrRef, Subject};
+use std::borrow::Cow;
 use woof_core::content::ContentType;
 use woof_core::number::Number as Num;
 use woof_core::text;
-use std::borrow::Cow;
 
 /// A name of the language, or a path into `json`.
 #[derive(Debug, PartialEq)]

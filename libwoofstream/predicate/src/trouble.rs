@@ -1,8 +1,8 @@
 //! What went wrong with some data and is to be told once: a number that does not fit 64 bits is no match, but nobody expects that.
 
-use woof_core::error::{Code, Error};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use woof_core::error::{Code, Error};
 
 /// The first trouble of a predicate, for all who evaluate it.
 #[derive(Debug, Default)]

@@ -74,11 +74,7 @@ impl Namespace {
     ///
     /// # Errors
     /// `LOOP` where a directory on the way is a link, `XDEV` where one is a namespace of its own; those of the system.
-    pub fn at<T>(
-        &self,
-        name: &str,
-        work: impl FnOnce(Spot<'_>) -> T,
-    ) -> std::result::Result<T, Errno> {
+    pub fn at<T>(&self, name: &str, work: impl FnOnce(Spot<'_>) -> T) -> std::result::Result<T, Errno> {
         let (mut above, mut rest) = (None::<OwnedFd>, name);
         while let Some((part, below)) = rest.split_once('/') {
             let dir = sys::open_step(above.as_ref().map_or(self.dir(), OwnedFd::as_fd), part)?;

@@ -153,10 +153,7 @@ fn header(kind: Kind, len: usize) -> [u8; super::HEADER_SIZE] {
 
 /// Cuts `prefix` and payload, one after the other, into the pieces that go into one frame each. The prefix must be smaller
 /// than a frame.
-pub fn pieces<'a>(
-    prefix: &'a [u8],
-    payload: &'a [u8],
-) -> impl Iterator<Item = (&'a [u8], &'a [u8], bool)> {
+pub fn pieces<'a>(prefix: &'a [u8], payload: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8], bool)> {
     let mut prefix = Some(prefix);
     let mut rest = payload;
     std::iter::from_fn(move || {

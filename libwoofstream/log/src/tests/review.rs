@@ -6,9 +6,9 @@ use super::super::lock::{Slot, Taken};
 use super::super::record::Step;
 use super::super::region::Region;
 use super::*;
-use woof_core::error::Code;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::Ordering::SeqCst;
+use woof_core::error::Code;
 
 /// The image of a woof as another boot finds it.
 fn of_another_boot(path: &Path) -> Vec<u8> {

@@ -2,8 +2,8 @@
 
 use super::super::format::shared;
 use super::*;
-use woof_core::error::Code;
 use std::os::unix::fs::MetadataExt as _;
+use woof_core::error::Code;
 
 fn texts(from: u64, to: u64) -> Vec<(u64, String)> {
     (from..=to).map(|seqno| (seqno, String::from_utf8(content(seqno)).unwrap())).collect()

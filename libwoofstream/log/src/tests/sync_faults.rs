@@ -3,8 +3,8 @@
 use super::super::format::shared;
 use super::super::record::{Recorder, Step};
 use super::*;
-use woof_core::error::Code;
 use std::sync::atomic::Ordering::Relaxed;
+use woof_core::error::Code;
 
 const FAILED: &str = "an earlier sync failed, so nothing more is appended: open it again";
 

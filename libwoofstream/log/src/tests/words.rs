@@ -2,8 +2,8 @@
 
 use super::super::format::shared;
 use super::*;
-use woof_core::error::Code;
 use std::sync::atomic::Ordering::SeqCst;
+use woof_core::error::Code;
 
 /// The words that an append goes by, and their sum.
 const TIED: [usize; 6] = [

@@ -1,10 +1,10 @@
 //! What strangers may send: large, deep and costly expressions.
 
 use super::*;
-use woof_core::error::Code;
 use crate::Meter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use woof_core::error::Code;
 
 #[test]
 fn a_long_expression_is_refused_before_it_is_read() {

@@ -12,12 +12,12 @@ use super::super::source::{Scalar, Source};
 use super::super::trouble::Trouble;
 use super::super::{check, parser};
 use super::*;
-use woof_core::number::Number;
 use cel::common::types::{CelDouble, CelInt, CelUInt};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 use cel::{Context, Program, Value};
 use proptest::prelude::*;
+use woof_core::number::Number;
 
 /// An expression in two texts: ours, and the one for the crate.
 #[derive(Clone, Debug)]
