@@ -513,7 +513,9 @@ impl Locked<'_> {
         }
         region.seal(&words);
         region.wake_followers();
-        *self.changed += clock.changed;
+        if clock.changed != ChangedTimes::default() {
+            *self.changed += clock.changed;
+        }
         Ok(Chunk::In(first_new))
     }
 

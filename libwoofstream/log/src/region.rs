@@ -113,14 +113,21 @@ impl Region {
     /// Loads a word of the index or the ring.
     #[inline]
     fn read_word(&self, offset: usize) -> u64 {
-        if let Some(holes) = &self.holes
-            && !holes.has_pages(&self.file, offset, 8)
-        {
-            let mut word = [0; 8];
-            Holes::read(&self.file, offset, &mut word);
-            return u64::from_le_bytes(word);
+        match &self.holes {
+            Some(holes) => self.word_or_hole(holes, offset),
+            None => self.map.load(offset, Ordering::Relaxed),
         }
-        self.map.load(offset, Ordering::Relaxed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn word_or_hole(&self, holes: &Holes, offset: usize) -> u64 {
+        if holes.has_pages(&self.file, offset, 8) {
+            return self.map.load(offset, Ordering::Relaxed);
+        }
+        let mut word = [0; 8];
+        Holes::read(&self.file, offset, &mut word);
+        u64::from_le_bytes(word)
     }
 
     /// Copies bytes of the ring that do not go round its end.

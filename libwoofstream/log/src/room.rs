@@ -24,8 +24,6 @@ const RING_STEP: (u64, u64) = (64 << 10, 1 << 20);
 const INDEX_STEP: (u64, u64) = (16 << 10, 256 << 10);
 /// Longer records are written into holes as they are: to fill the place with zeros first would write everything twice.
 const FILL_MAX: u64 = 4 << 20;
-/// More than any number of positions or seqnos.
-const ALL: u64 = 1 << 63;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What this process has made sure of in the ring and in the index. Only who has the append lock changes it.
@@ -45,8 +43,8 @@ struct Circle {
     step: (u64, u64),
     /// There are blocks for the numbers from here on.
     from: AtomicU64,
-    /// For so many.
-    count: AtomicU64,
+    /// Up to here, itself not included.
+    until: AtomicU64,
 }
 
 impl Room {
@@ -57,7 +55,7 @@ impl Room {
             unit,
             step,
             from: AtomicU64::new(0),
-            count: AtomicU64::new(0),
+            until: AtomicU64::new(0),
         };
         Room {
             ring: circle(geometry.ring_offset(), geometry.ring_len, 1, RING_STEP),
@@ -69,9 +67,7 @@ impl Room {
 impl Circle {
     #[inline]
     fn has(&self, from: u64, to: u64) -> bool {
-        let skipped = from.wrapping_sub(self.from.load(Ordering::Relaxed));
-        // A number before the first is a very large distance.
-        skipped.saturating_add(to.wrapping_sub(from)) <= self.count.load(Ordering::Relaxed)
+        self.from.load(Ordering::Relaxed) <= from && to <= self.until.load(Ordering::Relaxed)
     }
 
     /// Takes a step, or what is needed alone where the disk has no more.
@@ -116,10 +112,9 @@ impl Circle {
     fn note(&self, from: u64, to: u64) {
         let known = self.from.load(Ordering::Relaxed);
         let start = if self.has(from, from) { known } else { from };
-        let count = to - start;
-        let (start, count) = if count >= self.len { (0, ALL) } else { (start, count) };
+        let (start, until) = if to - start >= self.len { (0, u64::MAX) } else { (start, to) };
         self.from.store(start, Ordering::Relaxed);
-        self.count.store(count, Ordering::Relaxed);
+        self.until.store(until, Ordering::Relaxed);
     }
 }
 
@@ -144,6 +139,7 @@ impl Region {
     }
 
     /// Whether there is nothing to be done for that.
+    #[inline]
     pub(super) fn has_room_taken(&self, (first, next): (u64, u64), (pos, end): (u64, u64)) -> bool {
         self.room.ring.has(pos, end) && self.room.index.has(first, next)
     }
@@ -232,8 +228,8 @@ mod tests {
     use std::cell::RefCell;
 
     fn circle(len: u64, unit: u64) -> Circle {
-        let (from, count) = (AtomicU64::new(0), AtomicU64::new(0));
-        Circle { offset: 4096, len, unit, step: (8192, 32_768), from, count }
+        let (from, until) = (AtomicU64::new(0), AtomicU64::new(0));
+        Circle { offset: 4096, len, unit, step: (8192, 32_768), from, until }
     }
 
     fn taken(circle: &Circle, from: u64, to: u64) -> Vec<(u64, u64)> {
