@@ -512,6 +512,7 @@ impl Locked<'_> {
             map.store(shared::FIRST_POS, words.first_pos, Ordering::Relaxed);
         }
         region.seal(&words);
+        region.prefetch(pos);
         region.wake_followers();
         if clock.changed != ChangedTimes::default() {
             *self.changed += clock.changed;

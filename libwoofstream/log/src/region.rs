@@ -141,6 +141,13 @@ impl Region {
         }
     }
 
+    /// Has the place of the next record fetched. Giving the lock back waits until all stores are done, and the next append would wait for
+    /// the lines of its record there: 6 % of its time.
+    #[inline]
+    pub(super) fn prefetch(&self, pos: u64) {
+        self.map.prefetch(self.place(pos).0);
+    }
+
     /// Notes the position of the record of `seqno`.
     #[inline]
     pub(super) fn set_index(&self, seqno: u64, pos: u64) {
