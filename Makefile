@@ -21,6 +21,7 @@ TOOLS      := $(TARGET_DIR)/tools
 SKIPPED    := $(abspath $(TARGET_DIR))/skipped
 DENY_VERSION := 0.20.2
 WOOF       := $(TARGET_DIR)/$(HOST)/release/woof
+WOOFD      := $(WOOF)d
 
 BIN   = $(DESTDIR)$(PREFIX)/bin
 LINKS = $(DESTDIR)$(PREFIX)/lib/woofstream/bin
@@ -113,11 +114,14 @@ install: build
 	install -d '$(BIN)' '$(LINKS)' '$(SHARE)/man/man1' '$(SHARE)/man/man5' '$(SHARE)/man/man7' \
 	  '$(SHARE)/bash-completion/completions' '$(SHARE)/zsh/site-functions' '$(SHARE)/fish/vendor_completions.d'
 	install -m 755 '$(WOOF)' '$(BIN)/woof'
+	install -m 755 '$(WOOFD)' '$(BIN)/woofd'
 	for page in man/man1/w*.1; do \
 	  name=$$(basename "$$page" .1); \
 	  [ "$$name" = woof ] || ln -sf ../../../bin/woof '$(LINKS)'/"$$name"; \
 	done
+	ln -sf ../../../bin/woofd '$(LINKS)'/wserve
 	install -m 644 man/man1/*.1 '$(SHARE)/man/man1'
+	ln -sf wserve.1 '$(SHARE)/man/man1/woofd.1'
 	install -m 644 man/man5/*.5 '$(SHARE)/man/man5'
 	install -m 644 man/man7/*.7 '$(SHARE)/man/man7'
 	'$(WOOF)' --completions bash > '$(SHARE)/bash-completion/completions/woof'
@@ -140,7 +144,7 @@ uninstall:
 	done
 	for page in man/man5/*.5; do rm -f '$(SHARE)/man/man5'/"$$(basename "$$page")"; done
 	for page in man/man7/*.7; do rm -f '$(SHARE)/man/man7'/"$$(basename "$$page")"; done
-	rm -f '$(BIN)/woof' '$(SHARE)/zsh/site-functions/_woof'
+	rm -f '$(BIN)/woof' '$(BIN)/woofd' '$(SHARE)/man/man1/woofd.1' '$(SHARE)/zsh/site-functions/_woof'
 	-rmdir '$(LINKS)' '$(DESTDIR)$(PREFIX)/lib/woofstream'
 
 clean:

@@ -27,7 +27,7 @@ mod wns;
 mod wput;
 mod wrm;
 mod wrun;
-mod wserve;
+pub mod wserve;
 mod wsplit;
 mod wstat;
 mod wtail;
@@ -59,6 +59,17 @@ pub const COMMANDS: &[Command] = &[
     wtail::COMMAND,
     wtee::COMMAND,
 ];
+
+/// Runs a command with its arguments, of which the first is its name; the value is the exit status.
+pub fn run(command: &Command, arguments: Vec<std::ffi::OsString>) -> u8 {
+    support::signals::have_long_files_fail();
+    multicall::start(command, arguments)
+}
+
+/// Parses the arguments of a program that takes none of these, for its help, its version or what is wrong; the value is the exit status.
+pub fn unparsed(name: &'static str, definition: clap::Command, arguments: Vec<std::ffi::OsString>) -> u8 {
+    definition.try_get_matches_from(arguments).map_or_else(|err| multicall::unparsed(name, &err), |_| 0)
+}
 
 /// Runs the command that the arguments of the process name.
 pub fn main() -> std::process::ExitCode {

@@ -50,7 +50,7 @@ pub(crate) fn run(mut arguments: Vec<OsString>) -> u8 {
 }
 
 /// Parses the arguments of a command and runs it.
-fn start(command: &Command, arguments: Vec<OsString>) -> u8 {
+pub(crate) fn start(command: &Command, arguments: Vec<OsString>) -> u8 {
     if command.name == "wget"
         && let Some(failure) = crate::wget::download(&arguments)
     {
@@ -63,7 +63,7 @@ fn start(command: &Command, arguments: Vec<OsString>) -> u8 {
 }
 
 /// What clap answers instead of parsed arguments: help, the version, or what is wrong.
-fn unparsed(name: &'static str, err: &clap::Error) -> u8 {
+pub(crate) fn unparsed(name: &'static str, err: &clap::Error) -> u8 {
     match err.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = err.render();

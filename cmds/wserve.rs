@@ -1,41 +1,17 @@
-//! `wserve`: serves the namespaces under a directory.
+//! `wserve`: what it is called and what it takes. The server itself is in `woofd`, the program of what stays, which runs in its place.
 
-mod log;
-mod signals;
-mod sockets;
-
+use crate::support::daemon;
 use crate::support::prelude::*;
-use libwoofstream::handler::container::{Docker, Engine as _, Settings};
-use libwoofstream::handler::{self, Dispatchers, RunOptions, Runners};
-use libwoofstream::keys::{ServerKeys, ServerOptions, own_names};
-use libwoofstream::name::STATE_DIR;
-use libwoofstream::server::{Limits, Listener, Server, Site};
-use libwoofstream::space::Stop;
-use libwoofstream::sys;
-use sd_notify::NotifyState;
-use signals::Signals;
-use sockets::Passed;
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use clap::builder::PossibleValuesParser;
 
-pub(crate) const COMMAND: Command = Command {
+/// `wserve` in `woof`.
+pub const COMMAND: Command = Command {
     name: "wserve",
     about: "serves the namespaces under a directory",
     group: Group::Woofs,
     define,
-    verb: Verb::Plain(run),
+    verb: Verb::Plain(|_, _| Err(daemon::run_instead().into())),
 };
-
-/// So much of a request may come with the first flight of a resumed session, in bytes.
-const EARLY_DATA_MAX: u32 = 16 << 10;
-
-/// The file in the state directory of what is served that has the newest list of what is revoked.
-const NEWEST_LIST: &str = "revoked.pem";
-
-/// So many TLS sessions are kept for resumption.
-const SESSIONS: usize = 2048;
 
 fn define(command: clap::Command) -> clap::Command {
     command
@@ -54,7 +30,7 @@ fn define(command: clap::Command) -> clap::Command {
         .arg(flags::operand("DIR", "What to serve"))
         .arg(
             flags::option("listen", '\0', "HOST:PORT", "Listen here too, with TLS; may be given several times. Port 0 is any free one")
-                .value_parser(sockets::parse_address)
+                .value_parser(parse_address)
                 .action(clap::ArgAction::Append),
         )
         .arg(flags::flag("once", '\0', "Serve nobody: run the handlers of what is pending, and end; 1 if a trigger was given up or lost"))
@@ -74,10 +50,10 @@ fn define(command: clap::Command) -> clap::Command {
                 "[HOST:]PORT",
                 "Give metrics for Prometheus at http://HOST:PORT/metrics; without HOST to this machine only",
             )
-            .value_parser(sockets::parse_metrics),
+            .value_parser(parse_metrics),
         )
         .args(limits())
-        .args(log::flags())
+        .args(log_flags())
         .after_long_help(
             "EXAMPLES\n  wserve /srv/woofs\n  wkey init && wkey add $USER && wserve /srv/woofs --listen 0.0.0.0:7144\n  \
              wserve /srv/woofs --listen [::]:7144 --metrics 9144 --log json --max-connections 500",
@@ -124,174 +100,47 @@ fn limits() -> [clap::Arg; 12] {
     ]
 }
 
-fn limits_of(args: &Args) -> Result<Limits, Failure> {
-    let default = Limits::default();
-    let size = |id: &str| args.number(id).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-    let time = |id: &str, default| args.number(id).map_or(default, Duration::from_nanos);
-    let element = size("max-element").unwrap_or(default.element);
-    let unfinished =
-        size("max-unfinished").unwrap_or_else(|| element.saturating_mul(2).max(default.unfinished));
-    if unfinished < element {
-        let text = format!(
-            "less than the largest element, {element} bytes (--max-element): it could never come whole"
-        );
-        return Err(Failure::invalid(format!("--max-unfinished {unfinished}"), text));
-    }
-    Ok(Limits {
-        connections: size("max-connections").unwrap_or(default.connections),
-        handshakes: size("max-handshakes").unwrap_or(default.handshakes),
-        connections_of_user: size("max-connections-of-user").unwrap_or(default.connections_of_user),
-        exchanges: size("max-exchanges").unwrap_or(default.exchanges),
-        element,
-        unfinished,
-        steps: args.number("max-steps").unwrap_or(default.steps),
-        handshake: time("handshake-timeout", default.handshake),
-        followed: size("max-followed").unwrap_or(default.followed),
-        runs: size("max-runs").unwrap_or(default.runs),
-        runs_of_user: size("max-runs-of-user").unwrap_or(default.runs_of_user),
-        stop: time("stop-timeout", default.stop),
-    })
+/// `--log`, `--log-level`, `-v` and `-q`.
+fn log_flags() -> [clap::Arg; 4] {
+    [
+        flags::option("log", '\0', "FORM", "Form of the log: text or json [default: text]")
+            .value_parser(PossibleValuesParser::new(["text", "json"]))
+            .hide_possible_values(true),
+        flags::option("log-level", '\0', "LEVEL", "Log error, warn, info or debug and above [default: info]")
+            .value_parser(PossibleValuesParser::new(["error", "warn", "info", "debug"]))
+            .hide_possible_values(true)
+            .conflicts_with_all(["verbose", "quiet"]),
+        flags::flag("verbose", 'v', "Log each request and connection too (--log-level debug)"),
+        flags::flag("quiet", 'q', "Log only what was refused or went wrong (--log-level warn)")
+            .conflicts_with("verbose"),
+    ]
 }
 
-fn run(args: &Args, env: &mut Env) -> Run {
-    // Before anything is opened, as both ask for.
-    let passed = sockets::passed()?;
-    let signals = Signals::catch()?;
-    let limits = limits_of(args)?;
-    log::start(args, env.messages().color())?;
-    if let Err(error) = sys::raise_open_files() {
-        tracing::warn!(%error, "fewer connections fit than could");
+/// The address of `--metrics`: a port alone is one of this machine only.
+pub fn metrics_address(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("{}:{text}", std::net::Ipv4Addr::LOCALHOST)
+    } else {
+        text.to_owned()
     }
-    let dir = args.text("DIR").unwrap_or_default();
-    let site = Site::open(dir.as_ref(), limits)?;
-    let runners = Arc::new(Runners::new(run_options(args)?, Arc::new(Docker)));
-    if args.has("once") {
-        let stop = Stop::default();
-        let (stopped, starting, killed) = (stop.clone(), Arc::clone(&runners), Arc::clone(&runners));
-        let told = move || {
-            stopped.stop();
-            starting.call_off();
-        };
-        signals.handle(told, move || killed.kill_all(), || {})?;
-        let ended = handler::run_pending(site.root(), &runners, &stop, site.limits().stop);
-        runners.end_all();
-        let ended = ended?;
-        let all = ended.dead + ended.lost == 0 && !stop.is_stopped();
-        return Ok(if all { Outcome::Done } else { Outcome::No });
-    }
-    let socket = site.socket();
-    let (mut listeners, mut tcp, mut is_there) = (Vec::new(), Vec::new(), false);
-    for passed in passed {
-        match passed {
-            Passed::Unix(listener) => {
-                is_there |= sockets::is_at(&listener, &socket);
-                listeners.push(Listener::Unix(listener));
-            }
-            Passed::Tls(listener) => {
-                if args.has("insecure") {
-                    sockets::check_passed(&listener)?;
-                }
-                tcp.push(listener);
-            }
-            Passed::Metrics(listener) => listeners.push(Listener::Metrics(listener)),
-        }
-    }
-    for address in args.texts("listen") {
-        tcp.push(sockets::tcp(address, args.has("insecure"))?);
-    }
-    let own = if is_there { None } else { Some(sockets::unix(&socket)?) };
-    let _own = own.map(|(listener, own)| {
-        listeners.push(Listener::Unix(listener));
-        own
-    });
-    let addresses = serve_tcp(tcp, site.root(), args, &mut listeners)?;
-    let metrics = match args.text("metrics") {
-        Some(address) => {
-            let listener = sockets::tcp(&sockets::metrics_address(address), false)?;
-            let address = bound(&listener)?.to_string();
-            listeners.push(Listener::Metrics(listener));
-            Some(address)
-        }
-        None => None,
-    };
-    site.run_handlers(Arc::clone(&runners));
-    let dispatchers = Dispatchers::start(site.root(), Arc::clone(&runners), site.limits().stop)?;
-    let server = Server::new(Arc::clone(&site));
-    let (stopped, reloaded) = (Arc::clone(&server), Arc::clone(&server));
-    let (starting, killed, stopping) = (Arc::clone(&runners), Arc::clone(&runners), dispatchers.stopping());
-    let stop = move || {
-        tell_manager(&[NotifyState::Stopping]);
-        starting.call_off();
-        // At the same time, as one limit holds for all.
-        stopping.stop();
-        stopped.stop();
-    };
-    signals.handle(stop, move || killed.kill_all(), move || reloaded.reload_keys())?;
-    server.run(listeners, || {
-        let tls = if args.has("insecure") { "insecure" } else { "tls" };
-        let addresses = addresses.join(",");
-        tracing::info!(
-            dir = %site.root().display(),
-            socket = %socket.display(),
-            listen = (!addresses.is_empty()).then_some(&*addresses),
-            how = (!addresses.is_empty()).then_some(tls),
-            metrics,
-            version = env!("CARGO_PKG_VERSION"),
-            pid = std::process::id(),
-            "serving"
-        );
-        tell_manager(&[NotifyState::Ready]);
-    })?;
-    dispatchers.stop();
-    runners.end_all();
-    server.log_stopped();
-    Ok(Outcome::Done)
 }
 
-/// How handlers run. An engine or an image that is not there is found out before anything is served.
-fn run_options(args: &Args) -> Result<RunOptions, Failure> {
-    let mut options = RunOptions::new(std::env::var_os("PATH").unwrap_or_default());
-    let engine = crate::support::env::container_engine()?;
-    if let Some(image) = args.text("container") {
-        Settings::of(image).check()?;
-        Docker.check(&engine, image)?;
-        options.image = Some(image.to_owned());
+/// Reads `HOST:PORT`, and gives it back as it is.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_address(text: &str) -> Result<String, Error> {
+    let is_port = |port: &str| crate::support::units::parse_number(port, 0..=u64::from(u16::MAX)).is_ok();
+    if text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port)) {
+        return Ok(text.to_owned());
     }
-    options.engine = Some(engine);
-    Ok(options)
+    Err(Error::new(Code::Invalid, text, "not HOST:PORT; 0.0.0.0 or [::] is every address"))
 }
 
-/// Has TCP sockets served, with TLS unless that was declined; their addresses.
-fn serve_tcp(
-    tcp: Vec<TcpListener>,
-    root: &Path,
-    args: &Args,
-    listeners: &mut Vec<Listener>,
-) -> Result<Vec<String>, Failure> {
-    let addresses = tcp.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
-    if args.has("insecure") {
-        listeners.extend(tcp.into_iter().map(Listener::Plain));
-    } else if !tcp.is_empty() {
-        let options = ServerOptions {
-            host: args.text("host").map(str::to_owned),
-            names: own_names(&addresses),
-            early_data_max: EARLY_DATA_MAX,
-            sessions: SESSIONS,
-            remember: Some(root.join(STATE_DIR).join(NEWEST_LIST)),
-        };
-        let keys = Arc::new(ServerKeys::new(crate::support::keys::store(args)?, options)?);
-        listeners.extend(tcp.into_iter().map(|listener| Listener::Tls(listener, Arc::clone(&keys))));
-    }
-    Ok(addresses.iter().map(ToString::to_string).collect())
-}
-
-fn bound(listener: &TcpListener) -> Result<std::net::SocketAddr, Error> {
-    listener.local_addr().map_err(|err| Error::io("", "listen", err))
-}
-
-/// Tells a service manager, where there is one.
-fn tell_manager(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the service manager could not be told");
-    }
+/// Reads `[HOST:]PORT`.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_metrics(text: &str) -> Result<String, Error> {
+    parse_address(&metrics_address(text)).map(|_| text.to_owned()).map_err(|err| err.of(text))
 }

@@ -2,12 +2,14 @@
 //! Nothing that somebody else put there is overwritten.
 
 use super::command::Command;
+use super::daemon;
 use clap_complete::Shell;
 use libwoofstream::error::{Code, Error, Result};
 use std::fs;
 use std::path::Path;
 
-/// Makes a symbolic link to the running program in `dir` for each command; the text says what was made.
+/// Makes a symbolic link in `dir` for each command: to the running program, and for the server to the `woofd` beside it. The text says
+/// what was made.
 ///
 /// # Errors
 /// When a file is in the way that is not a link to a `woof`, and when the directory cannot be written. What was
@@ -20,9 +22,15 @@ pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
     fs::create_dir_all(dir).map_err(|err| Error::io(&shown, "make the directory", err))?;
     let (mut made, mut kept) = (Vec::new(), 0u64);
     // And one of its own name, so that a directory on the path is all it needs.
-    for command in commands.iter().map(|command| command.name).chain(["woof"]) {
+    let daemon = daemon::path().ok();
+    let links = commands.iter().map(|command| command.name).chain(["woof"]);
+    for command in links.chain(daemon.is_some().then_some(daemon::PROGRAM)) {
+        let to = match &daemon {
+            Some(daemon) if [daemon::COMMAND, daemon::PROGRAM].contains(&command) => daemon,
+            _ => &program,
+        };
         let link = dir.join(command);
-        if link == program || dir.canonicalize().is_ok_and(|dir| dir.join(command) == program) {
+        if link == *to || dir.canonicalize().is_ok_and(|dir| dir.join(command) == *to) {
             continue;
         }
         let name = link.display().to_string();
@@ -32,17 +40,19 @@ pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
             Ok(meta) if !meta.is_symlink() => return Err(in_the_way(&name, "a file that is no link")),
             Ok(_) => {
                 let target = fs::read_link(&link).map_err(|err| Error::io(&name, "read the link", err))?;
-                if target == program {
+                if target == *to {
                     kept += 1;
                     continue;
                 }
-                if target.file_name() != program.file_name() {
+                let names =
+                    [Some(&program), daemon.as_ref()].map(|path| path.and_then(|path| path.file_name()));
+                if !names.contains(&target.file_name()) {
                     return Err(in_the_way(&name, &format!("a link to {}", target.display())));
                 }
                 fs::remove_file(&link).map_err(|err| Error::io(&name, "replace", err))?;
             }
         }
-        std::os::unix::fs::symlink(&program, &link).map_err(|err| Error::io(&name, "make the link", err))?;
+        std::os::unix::fs::symlink(to, &link).map_err(|err| Error::io(&name, "make the link", err))?;
         made.push(command);
     }
     let made_count = super::units::counted(made.len() as u64, "link");

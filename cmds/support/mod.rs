@@ -65,6 +65,7 @@
 
 pub mod args;
 pub mod command;
+pub mod daemon;
 pub mod env;
 pub mod flags;
 pub mod gather;
@@ -82,7 +83,7 @@ pub mod range;
 pub mod remote;
 pub mod select;
 pub(crate) mod shared_output;
-pub(crate) mod signals;
+pub mod signals;
 mod sink;
 pub mod subject;
 pub mod time;

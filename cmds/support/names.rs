@@ -3,10 +3,10 @@
 //! Failure contract: a table that is not there is an empty one; one that cannot be read or is wrong is an error of every name
 //! that asks for it, and says where it is.
 
+use super::daemon;
 use super::messages::Messages;
 use super::remote::{self, RemoteOptions};
 use libwoofstream::error::{Error, Result};
-use libwoofstream::handler::container::Docker;
 use libwoofstream::limits::NAME_TABLE_MAX;
 use libwoofstream::name::Address;
 use libwoofstream::space::{Local, Spaces, Table};
@@ -59,5 +59,5 @@ pub fn table(path: &Path) -> Result<Table> {
 pub(super) fn spaces(options: RemoteOptions, messages: Messages) -> Spaces {
     let load = || table_path().map_or_else(|| Ok(Table::default()), |path| table(&path));
     let open = move |address: &Address| remote::open(address, &options, messages);
-    Spaces::new(Local::new(Arc::new(Docker)), Box::new(load), Box::new(open))
+    Spaces::new(Local::new(Arc::new(daemon::containers())), Box::new(load), Box::new(open))
 }

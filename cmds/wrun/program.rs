@@ -5,11 +5,12 @@
 
 use super::lines::Lines;
 use super::stop;
+use crate::support::daemon;
 use crate::support::env::container_engine;
 use crate::support::prelude::*;
 use crate::support::time;
 use libwoofstream::chan::Split;
-use libwoofstream::handler::container::{self, Container, Docker, Ended, Remote, Settings, Spec};
+use libwoofstream::handler::container::{self, Container, Ended, Remote, Settings, Spec};
 use libwoofstream::handler::{Call, Exit, Pipes, RunOptions};
 use libwoofstream::name::shown;
 use libwoofstream::space::{Space as _, Spaces};
@@ -174,7 +175,8 @@ impl Program {
                 let settings = Settings::of(image);
                 settings.check()?;
                 let spec = Spec::alone(settings, &container_engine()?, &std::env::temp_dir());
-                let started = stop::taking_back(&spec.stop, || Container::start(&Docker, &spec))?;
+                let started =
+                    stop::taking_back(&spec.stop, || Container::start(&daemon::containers(), &spec))?;
                 Some(Place::In(Arc::new(started?)))
             }
             (None, None) => None,

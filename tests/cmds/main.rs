@@ -5,6 +5,7 @@
 
 mod bits;
 mod copies;
+mod daemon;
 mod descriptors;
 mod edited;
 mod flags;

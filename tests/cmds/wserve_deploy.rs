@@ -145,11 +145,13 @@ impl Drop for Image {
 }
 
 impl Image {
-    /// The image of the container file: nothing but the binary, here with the libraries that a test binary needs.
+    /// The image of the container file: nothing but the two binaries, here with the libraries that test binaries need.
     fn new() -> Image {
         let root = woof_kit::tempdir().unwrap();
+        let woofd = env!("CARGO_BIN_EXE_woofd");
         fs::copy(woof(), root.path().join("woof")).unwrap();
-        let needed = woof_kit::output(woof_kit::command("ldd").arg(woof()));
+        fs::copy(woofd, root.path().join("woofd")).unwrap();
+        let needed = woof_kit::output(woof_kit::command("ldd").arg(woofd));
         for word in String::from_utf8_lossy(&needed.stdout).split_whitespace() {
             if let Some(inside) = word.strip_prefix('/') {
                 let copy = root.path().join(inside);

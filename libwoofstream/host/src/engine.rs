@@ -32,6 +32,9 @@ use woof_local::handler::container::{
     self, AGENT_FLAG, AGENT_SOCKET, COMMANDS_DIR, NAMESPACE, PROGRAM, Spec,
 };
 
+/// The program that is the agent in a container.
+const AGENT: &str = "woof";
+
 /// What the container of a namespace has, with its directory; and what others of ours have.
 const LABEL: &str = "woofstream.namespace";
 const OTHER_LABEL: &str = "woofstream.run";
@@ -55,14 +58,20 @@ const TMP_SIZE: &str = "64m";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Docker;
 
+impl Docker {
+    /// Looks whether an engine answers at an address and has an image.
+    ///
+    /// # Errors
+    /// When it does not, or has not.
+    pub fn check(self, address: &str, image: &str) -> Result<()> {
+        check_at(Engine::at(address), image)
+    }
+}
+
 impl container::Engine for Docker {
     fn start(&self, spec: &Spec) -> Result<(Box<dyn container::Made>, OwnedFd)> {
         let (made, control) = start(spec)?;
         Ok((Box::new(made), control))
-    }
-
-    fn check(&self, address: &str, image: &str) -> Result<()> {
-        check_at(Engine::at(address), image)
     }
 
     fn remove_left(&self, address: &str, namespace: &Path) {
@@ -246,14 +255,7 @@ fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
     }
     let failed = |doing: &'static str| move |err: std::io::Error| Error::io(image, doing, err);
     let rendezvous = Rendezvous::new(spec).map_err(failed("make a socket for its agent"))?;
-    let program = std::fs::read_link("/proc/self/exe").map_err(failed("find our own program"))?;
-    if !program.exists() {
-        let text = format!(
-            "our own program was replaced since it was started ({}): start it again",
-            program.display()
-        );
-        return Err(Error::new(Code::Removed, image, text));
-    }
+    let program = agent().map_err(|err| err.of(image))?;
     let body = body(spec, &rendezvous.path, &program);
     let name = name(spec);
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
@@ -288,6 +290,26 @@ fn start(spec: &Spec) -> Result<(Made, OwnedFd)> {
             Err(err)
         }
     }
+}
+
+/// The program that is the agent: the `woof` beside this one.
+fn agent() -> Result<PathBuf> {
+    let own =
+        std::fs::read_link("/proc/self/exe").map_err(|err| Error::io("", "find our own program", err))?;
+    let text = if !own.exists() {
+        format!("our own program was replaced since it was started ({}): start it again", own.display())
+    } else {
+        let agent = own.with_file_name(AGENT);
+        if agent.exists() {
+            return Ok(agent);
+        }
+        format!(
+            "{} is not there: it is the agent in a container, and belongs beside {}",
+            agent.display(),
+            own.display()
+        )
+    };
+    Err(Error::new(Code::Removed, "", text))
 }
 
 /// A name that a person finds again, with a part that no other has.

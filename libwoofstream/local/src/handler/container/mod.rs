@@ -8,15 +8,18 @@
 //! the other end of its connection. Without an engine, or without the image, that is said in one line and nothing is started.
 
 mod agent;
+mod keeper;
 mod order;
 mod settings;
 
 pub use agent::run as run_agent;
+pub use keeper::{Keeper, keep};
 pub use order::Ended;
 pub use settings::{FILE as SETTINGS_FILE, Settings};
 
 use order::Order;
 use rustix::event::{PollFd, PollFlags, poll};
+use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +54,7 @@ pub const AGENT_FLAG: &str = "--agent";
 const KILLED: Duration = Duration::from_secs(5);
 
 /// What a container is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     /// Image, limits, network.
     pub settings: Settings,
@@ -68,6 +71,7 @@ pub struct Spec {
     /// A directory that the engine can see, for the socket at which the agent calls.
     pub socket_dir: PathBuf,
     /// Set when a container that is being started is not wanted any more.
+    #[serde(skip)]
     pub stop: Arc<AtomicBool>,
 }
 
@@ -140,12 +144,6 @@ pub trait Engine: Send + Sync {
     /// When no engine answers, there is no such image, or it does not start.
     fn start(&self, spec: &Spec) -> Result<(Box<dyn Made>, OwnedFd)>;
 
-    /// Looks whether an engine answers at an address and has an image.
-    ///
-    /// # Errors
-    /// When it does not, or has not.
-    fn check(&self, address: &str, image: &str) -> Result<()>;
-
     /// Removes what servers of a namespace left, in whatever state it is.
     fn remove_left(&self, address: &str, namespace: &Path);
 }
@@ -163,19 +161,9 @@ pub trait Made: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoEngine;
 
-impl NoEngine {
-    fn refused(image: &str) -> Error {
-        Error::new(Code::Unsupported, image, "this program was built without containers")
-    }
-}
-
 impl Engine for NoEngine {
     fn start(&self, spec: &Spec) -> Result<(Box<dyn Made>, OwnedFd)> {
-        Err(NoEngine::refused(&spec.settings.image))
-    }
-
-    fn check(&self, _address: &str, image: &str) -> Result<()> {
-        Err(NoEngine::refused(image))
+        Err(Error::new(Code::Unsupported, &*spec.settings.image, "this program makes no containers"))
     }
 
     fn remove_left(&self, _address: &str, _namespace: &Path) {}

@@ -4,9 +4,6 @@
 //! Failure contract: an event is one line whatever a client put into it: values with blanks or anything that is not plain are
 //! quoted and escaped, so nobody forges a line or steers a terminal. A standard error that cannot be written is passed over.
 
-use crate::support::messages::Color;
-use crate::support::prelude::*;
-use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
@@ -16,28 +13,14 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
-
-/// `--log`, `--log-level`, `-v` and `-q`.
-pub(super) fn flags() -> [clap::Arg; 4] {
-    [
-        flags::option("log", '\0', "FORM", "Form of the log: text or json [default: text]")
-            .value_parser(PossibleValuesParser::new(["text", "json"]))
-            .hide_possible_values(true),
-        flags::option("log-level", '\0', "LEVEL", "Log error, warn, info or debug and above [default: info]")
-            .value_parser(PossibleValuesParser::new(["error", "warn", "info", "debug"]))
-            .hide_possible_values(true)
-            .conflicts_with_all(["verbose", "quiet"]),
-        flags::flag("verbose", 'v', "Log each request and connection too (--log-level debug)"),
-        flags::flag("quiet", 'q', "Log only what was refused or went wrong (--log-level warn)")
-            .conflicts_with("verbose"),
-    ]
-}
+use woofcmds::support::messages::Color;
+use woofcmds::support::prelude::*;
 
 /// Sends what is logged from here on to standard error.
 ///
 /// # Errors
 /// When something else was set up to take it.
-pub(super) fn start(args: &Args, color: Color) -> Result<(), Failure> {
+pub(crate) fn start(args: &Args, color: Color) -> Result<(), Failure> {
     let form = match args.text("log") {
         Some("json") => Form::Json,
         _ => Form::Text { color: color.on(std::io::stderr().is_terminal()) },

@@ -10,14 +10,14 @@ use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 /// The signals that are waited for.
 #[derive(Debug)]
-pub(super) struct Signals(signal_hook::iterator::Signals);
+pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
     /// Keeps the signals that come from here on for [`Signals::handle`].
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn catch() -> Result<Signals> {
+    pub(crate) fn catch() -> Result<Signals> {
         signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Signals).map_err(failed)
     }
 
@@ -25,7 +25,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(super) fn handle(
+    pub(crate) fn handle(
         mut self,
         stop: impl FnOnce() + Send + 'static,
         kill: impl Fn() + Send + 'static,

@@ -3,17 +3,17 @@
 //! Failure contract: what cannot be listened on is refused by its name before anything is served. A socket file is removed only
 //! when this server made it, and replaced only when it is a socket: the lock of the directory says that its server is gone.
 
-use crate::support::prelude::*;
-use crate::support::units;
 use libwoofstream::chan::Channels;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use woofcmds::support::prelude::*;
+use woofcmds::wserve::parse_address;
 
 /// The longest path of a socket, in bytes: that of the system, without the byte that ends it.
 const PATH_MAX: usize = 107;
@@ -23,7 +23,7 @@ const BACKLOG: i32 = 4096;
 
 /// The Unix socket at which programs on this machine find the server, with its file as long as this lives.
 #[derive(Debug)]
-pub(super) struct OwnSocket(PathBuf);
+pub(crate) struct OwnSocket(PathBuf);
 
 impl Drop for OwnSocket {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for OwnSocket {
 ///
 /// # Errors
 /// When the path is too long, or something that is no socket is in its place.
-pub(super) fn unix(path: &Path) -> Result<(UnixListener, OwnSocket), Error> {
+pub(crate) fn unix(path: &Path) -> Result<(UnixListener, OwnSocket), Error> {
     let shown = path.display().to_string();
     let len = path.as_os_str().as_bytes().len();
     if len > PATH_MAX {
@@ -69,42 +69,13 @@ pub(super) fn unix(path: &Path) -> Result<(UnixListener, OwnSocket), Error> {
 ///
 /// # Errors
 /// When it is no address, or cannot be listened on.
-pub(super) fn tcp(address: &str, only_loopback: bool) -> Result<TcpListener, Error> {
+pub(crate) fn tcp(address: &str, only_loopback: bool) -> Result<TcpListener, Error> {
     let addresses = resolve(address)?;
     if only_loopback {
         addresses.iter().try_for_each(|one| check_loopback(address, one))?;
     }
     let listener = TcpListener::bind(&addresses[..]).map_err(|err| Error::io(address, "listen", err))?;
     Ok(longer_backlog(listener))
-}
-
-/// The address of `--metrics`: a port alone is one of this machine only.
-pub(super) fn metrics_address(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{}:{text}", Ipv4Addr::LOCALHOST)
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Reads `HOST:PORT`, and gives it back as it is.
-///
-/// # Errors
-/// When it is none.
-pub(super) fn parse_address(text: &str) -> Result<String, Error> {
-    let is_port = |port: &str| units::parse_number(port, 0..=u64::from(u16::MAX)).is_ok();
-    if text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port)) {
-        return Ok(text.to_owned());
-    }
-    Err(Error::new(Code::Invalid, text, "not HOST:PORT; 0.0.0.0 or [::] is every address"))
-}
-
-/// Reads `[HOST:]PORT`.
-///
-/// # Errors
-/// When it is none.
-pub(super) fn parse_metrics(text: &str) -> Result<String, Error> {
-    parse_address(&metrics_address(text)).map(|_| text.to_owned()).map_err(|err| err.of(text))
 }
 
 fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
@@ -134,7 +105,7 @@ fn longer_backlog<L: AsFd>(listener: L) -> L {
 
 /// A socket that was handed over.
 #[derive(Debug)]
-pub(super) enum Passed {
+pub(crate) enum Passed {
     /// A Unix socket for clients of this machine.
     Unix(UnixListener),
     /// A TCP socket for clients with TLS.
@@ -148,7 +119,7 @@ pub(super) enum Passed {
 ///
 /// # Errors
 /// What is no listening socket, or not of the kind that its name says.
-pub(super) fn passed() -> Result<Vec<Passed>, Error> {
+pub(crate) fn passed() -> Result<Vec<Passed>, Error> {
     let failed = |err| Error::io("LISTEN_FDS", "take the sockets", err);
     let named: Vec<_> = sd_notify::listen_fds_with_names().map_err(failed)?.collect();
     let entries: Vec<String> = named.iter().map(|(number, _)| format!("passed{number}=<{number}")).collect();
@@ -187,13 +158,13 @@ fn kind_of(name: &str, fd: OwnedFd) -> Result<Passed, Error> {
 ///
 /// # Errors
 /// [`Code::Denied`].
-pub(super) fn check_passed(listener: &TcpListener) -> Result<(), Error> {
+pub(crate) fn check_passed(listener: &TcpListener) -> Result<(), Error> {
     let address = listener.local_addr().map_err(|err| Error::io("LISTEN_FDS", "", err))?;
     check_loopback(&address.to_string(), &address)
 }
 
 /// Whether a Unix socket is the one at `path`.
-pub(super) fn is_at(listener: &UnixListener, path: &Path) -> bool {
+pub(crate) fn is_at(listener: &UnixListener, path: &Path) -> bool {
     let own = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
     own.is_some_and(|own| own.canonicalize().is_ok_and(|own| own == path))
 }
