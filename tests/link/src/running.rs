@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
 };
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,16 +15,20 @@ use std::time::{Duration, Instant};
 /// How long a command may take to end when asked to.
 const ENDING_WAIT: Duration = Duration::from_secs(2);
 
-/// The guard's standard input is a pipe that only this process holds, and that ends with it. The guard is killed before the
-/// command is waited for, so the number that it knows is never that of another process.
-const GUARD: &str = "read -r _; kill -s TERM -- \"$1\"";
+/// The guard's standard input is a pipe that only this process holds, and that ends with it. It is there before the command, whose group
+/// is the guard's: so none is without one, whenever this process is killed.
+const GUARD: &str = "trap '' TERM; read -r _; kill -s TERM 0";
+
+/// The guard of a command that stays in the group of this process: it is told the number of the command. It is killed before the
+/// command is waited for, so that number is never that of another process.
+const GUARD_OF_ONE: &str = "read -r one && read -r _; [ -z \"$one\" ] || kill -s TERM \"$one\"";
 
 /// A command that runs. What it has left in its process group is ended with it when it is dropped.
 pub(crate) struct Running {
     child: Child,
     pid: Pid,
-    /// Whether it has a process group of its own.
-    has_group: bool,
+    /// Its process group, where that is not this process's.
+    group: Option<Pid>,
     guard: Child,
 }
 
@@ -34,31 +38,42 @@ impl Running {
     /// # Errors
     /// When it or its guard cannot be started.
     pub(crate) fn start(command: &mut Command, has_group: bool) -> io::Result<Running> {
-        if has_group {
-            command.process_group(0);
-        }
         let explain = |what: &'static str| {
             move |err: io::Error| io::Error::new(err.kind(), format!("{what}: start: {err}"))
         };
-        let mut child = command.spawn().map_err(explain("nsenter (util-linux)"))?;
-        let sign = if has_group { "-" } else { "" };
-        let guard = Command::new("sh")
-            .args(["-c", GUARD, "sh", &format!("{sign}{}", child.id())])
+        let mut guard = Command::new("sh")
+            .args(["-c", if has_group { GUARD } else { GUARD_OF_ONE }])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // A signal from the terminal is for the command, not for the one that looks after it.
             .process_group(0)
             .spawn()
-            .map_err(explain("sh"));
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        match (guard, pid.ok_or_else(|| io::ErrorKind::InvalidData.into())) {
-            (Ok(guard), Ok(pid)) => Ok(Running { child, pid, has_group, guard }),
-            (Err(err), _) | (_, Err(err)) => {
-                child.kill()?;
-                child.wait()?;
+            .map_err(explain("sh"))?;
+        let group = has_group.then(|| pid_of(&guard)).flatten();
+        if let Some(group) = group {
+            command.process_group(group.as_raw_nonzero().get());
+        }
+        let started = command.spawn().map_err(explain("nsenter (util-linux)"));
+        match started.and_then(|child| Ok((pid_of(&child).ok_or(io::ErrorKind::InvalidData)?, child))) {
+            Ok((pid, child)) => {
+                let running = Running { child, pid, group, guard };
+                running.tell_guard()?;
+                Ok(running)
+            }
+            Err(err) => {
+                guard.kill()?;
+                guard.wait()?;
                 Err(err)
             }
+        }
+    }
+
+    /// Tells the guard whom it looks after, where that is not its group.
+    fn tell_guard(&self) -> io::Result<()> {
+        match &self.guard.stdin {
+            Some(pipe) if self.group.is_none() => writeln!(&*pipe, "{}", self.child.id()),
+            _ => Ok(()),
         }
     }
 
@@ -90,12 +105,15 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         // An error means that all have ended by themselves.
-        let _ = if self.has_group {
-            kill_process_group(self.pid, signal)
-        } else {
-            kill_process(self.pid, signal)
+        let _ = match self.group {
+            Some(group) => kill_process_group(group, signal),
+            None => kill_process(self.pid, signal),
         };
     }
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 impl Drop for Running {
@@ -103,6 +121,7 @@ impl Drop for Running {
         // It may have been killed by somebody already.
         let _ = self.guard.kill();
         let _ = self.guard.wait();
+        // The command was not waited for yet, so the group is still its own.
         self.signal(Signal::TERM);
         let give_up = Instant::now() + ENDING_WAIT;
         while !self.has_ended() && Instant::now() < give_up {
