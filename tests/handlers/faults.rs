@@ -187,7 +187,8 @@ fn triggers_that_go_with_their_binding_are_said_and_logged_with_or_without_a_ser
     // What was removed does not come back, and what is bound later is run as ever.
     farm.handler("note", "read v; echo $v >> notes");
     farm.sh("wbind farm/temp note; wput farm/temp 8").done();
-    farm.until("it is done", || farm.lines("notes") == ["8"]);
+    farm.until("it is known to be done", || farm.count(0, "done") == 1);
+    assert_eq!(farm.lines("notes"), ["8"]);
     server.kill();
     farm.sh("wput farm/temp 9").done();
     farm.once().done();
