@@ -160,7 +160,7 @@ pub trait Put {
     /// Looks whether the woof still has the name that it was opened by: what was put is in what has that name.
     ///
     /// # Errors
-    /// [`Code::Removed`] when it has not.
+    /// [`Code::Removed`](woof_core::error::Code::Removed) when it has not.
     fn confirm(&mut self) -> Result<()>;
     /// Waits until of all that was put it is known and reported what became of it.
     ///

@@ -1,37 +1,22 @@
 //! Handlers: programs of a namespace that run when elements arrive. `docs/handlers.md` has the words, files and promises.
 //!
-//! [`bindings`] says which elements of which woof go to which handler. A [`Dispatcher`] finds those behind the position of each binding,
-//! claims them, has a [`Runner`] run the handler, and writes what became of them into the namespace's log of triggers ([`Record`]). The
-//! elements themselves are the triggers, so there is nothing that a crash could part from them.
+//! [`model`] is what a namespace says of them: [`bindings`] say which elements of which woof go to which handler, and the log of triggers
+//! ([`Record`]) what became of those. The elements themselves are the triggers, so there is nothing that a crash could part from them.
+//! [`running`] has a [`Runner`] run the program of one, as a process of this machine or in a [`container`]. What finds the triggers and
+//! has them run, the dispatcher, is where servers are.
 //!
 //! Failure contract: each trigger is done at least once, or is dead and in the dead-letter woof, whoever is killed whenever. What a
 //! handler does wrong ends its attempt and nothing else. Errors have the woof or the handler as their object.
 
-pub mod asked;
-pub mod bind;
-pub mod bindings;
 pub mod container;
-pub mod dead;
-pub mod element;
-pub mod environment;
-pub mod follow;
-pub mod groups;
-pub mod holder;
-pub mod input;
+pub mod model;
+pub mod running;
 
-pub mod left;
-pub mod lines;
-pub mod logged;
-pub mod own;
-pub mod process;
-pub mod program;
-pub mod record;
-pub mod run;
-pub mod runner;
-pub mod runners;
-pub mod seals;
-pub mod summary;
-pub mod written;
+pub use model::{bind, bindings, dead, element, holder, left, own, record, summary};
+pub use running::{
+    asked, environment, follow, groups, input, lines, logged, process, program, run, runner, runners, seals,
+    written,
+};
 
 pub use asked::{run_here, start, user_of};
 pub use bindings::{Binding, Bindings, Input};

@@ -4,11 +4,11 @@
 //! cannot be written, the woof holds what it held before.
 
 use super::bindings::{Binding, Bindings, lock};
-use super::files;
 use super::holder::is_bound;
 use super::own::{make_state_woof, note, open_woof, state_woof_options};
 use super::record::{Record, What};
 use super::summary::{Open, not_done};
+use crate::handler::files;
 use std::path::Path;
 use std::time::Duration;
 use woof_core::attrs::ELEMENT_NAMES;
@@ -57,7 +57,7 @@ fn hold_as_before(namespace: &Namespace, name: &str, woof: &Woof, before: Option
 }
 
 /// Adds a binding: of the elements from `from` on, or of those to come. Gives it as it is in the file. Whether there is such a handler is
-/// looked at by who asks for it ([`super::check_program`]).
+/// looked at by who asks for it ([`crate::handler::check_program`]).
 ///
 /// # Errors
 /// When there is no such woof, the woof has a binding to this handler, or it cannot be.
@@ -155,7 +155,7 @@ pub fn named_of(namespace: &Namespace, name: &str, woof: &Woof, handler: &str) -
 }
 
 fn named_in(namespace: &Namespace, woof: &str, open: Option<&Woof>, handler: &str) -> Result<u8> {
-    super::program::check_program_in(namespace, handler)?;
+    crate::handler::program::check_program_in(namespace, handler)?;
     let state = namespace.state()?;
     let find = |bindings: &Bindings| {
         bindings

@@ -4,9 +4,9 @@
 
 use super::bindings::{Binding, Bindings};
 use super::dead::{retries, still_dead};
-use super::files;
 use super::left::{Left, is_trigger, subject};
 use super::record::{Record, Totals};
+use crate::handler::files;
 use std::collections::HashMap;
 use std::path::Path;
 use woof_core::attrs::context;

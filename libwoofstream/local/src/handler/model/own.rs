@@ -54,12 +54,12 @@ pub fn log_options() -> Options {
 
 /// Opens the log of triggers; it is made if it is not there.
 pub fn open_log(state: &StateDir) -> Result<Woof> {
-    make_state_woof(state, super::files::TRIGGERS, &log_options())
+    make_state_woof(state, crate::handler::files::TRIGGERS, &log_options())
 }
 
 /// Appends records that are not the dispatcher's own, whether or not there is one.
 pub fn note(state: &StateDir, records: &[Record]) -> Result<()> {
-    let named = |err: Error| err.of(state.shown(super::files::TRIGGERS));
+    let named = |err: Error| err.of(state.shown(crate::handler::files::TRIGGERS));
     let mut appender = open_log(state)?.appender().map_err(named)?;
     for record in records {
         appender.append(&serde_json::to_vec(record).unwrap_or_default()).map_err(named)?;

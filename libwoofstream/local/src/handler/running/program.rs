@@ -3,8 +3,8 @@
 //! Failure contract: each reason why a name cannot be run has its own words, and nothing outside of the directory is ever run: what is run is the file that was
 //! opened there. The directory itself is opened without following a link, so it is the namespace's own.
 
-use super::HANDLERS_DIR;
-use super::bindings::check_handler;
+use crate::handler::HANDLERS_DIR;
+use crate::handler::bindings::check_handler;
 use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! A handler that is to run, one that runs, and how that ended.
 
-use super::bindings::Binding;
 use super::written::Written;
+use crate::handler::bindings::Binding;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use woof_core::content::ContentType;

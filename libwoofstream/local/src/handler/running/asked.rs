@@ -5,13 +5,13 @@
 //! Failure contract: a program that fails is an [`Exit`] that says how; one that cannot be started is an error. It is never run twice by
 //! itself, and does not outlive whoever asked.
 
-use super::bindings::Binding;
-use super::container::Engine;
 use super::follow::DRAIN;
 use super::program::check_program_in;
 use super::run::{Asked, Failure, ON_DEMAND, Run, Started};
 use super::runner::Runner;
 use super::runners::Runners;
+use crate::handler::bindings::Binding;
+use crate::handler::container::Engine;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
 use std::io::{Read as _, Write as _};

@@ -1,7 +1,7 @@
 //! What a handler of one element reads: its data, or a stream with it, in a file in memory.
 
-use super::bindings::Input;
 use super::run::{Attempt, Run};
+use crate::handler::bindings::Input;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};

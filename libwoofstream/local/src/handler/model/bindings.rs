@@ -300,7 +300,7 @@ impl Bindings {
 
     /// As [`Bindings::load`], of a namespace that is open.
     pub fn load_from(state: &StateDir) -> Result<Bindings> {
-        let file = super::files::BINDINGS;
+        let file = crate::handler::files::BINDINGS;
         let Some(bytes) = state.read(file, BINDINGS_FILE_MAX)? else { return Ok(Bindings::default()) };
         let text = text::edited(bytes).map_err(|err| err.of(state.shown(file)))?;
         Bindings::parse(&text).map_err(|err| err.of(state.shown(file)))
@@ -325,7 +325,7 @@ impl Bindings {
                 let text = format!("{BINDINGS_MAX} bindings are there already, the limit of a namespace");
                 return Err(Error::new(Code::TooLarge, "", text));
             }
-            state.replace(super::files::BINDINGS, after.to_text().as_bytes(), 0o644)?;
+            state.replace(crate::handler::files::BINDINGS, after.to_text().as_bytes(), 0o644)?;
         }
         Ok(done)
     }

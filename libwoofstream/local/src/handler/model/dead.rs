@@ -4,8 +4,8 @@
 //! as it handles those of any woof.
 
 use super::bindings::Binding;
-use super::files;
 use super::own::{make_state_woof, open_state_woof, state_woof_options};
+use crate::handler::files;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};

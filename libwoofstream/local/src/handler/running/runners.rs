@@ -8,7 +8,6 @@
 //! Failure contract: a handler that is to run in a container never runs outside of one. What keeps the container from being started is no failure of a handler, and is
 //! found out once for all that wait for it.
 
-use super::container::{Container, Ended, Engine, NAMESPACE, Program, Remote, Settings, Spec};
 use super::environment;
 use super::groups::Groups;
 use super::process::{Mark, ProcessRunner, kill_left};
@@ -16,6 +15,7 @@ use super::program::program;
 use super::run::{Failure, ON_DEMAND, Outcome, Run, Running, Started};
 use super::runner::Runner;
 use super::seals::Seals;
+use crate::handler::container::{Container, Ended, Engine, NAMESPACE, Program, Remote, Settings, Spec};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -33,7 +33,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where the container engine is.
 fn address(options: &RunOptions) -> &str {
-    options.engine.as_deref().unwrap_or(super::container::DEFAULT_ENGINE)
+    options.engine.as_deref().unwrap_or(crate::handler::container::DEFAULT_ENGINE)
 }
 
 /// The runners of all namespaces.
@@ -263,8 +263,8 @@ impl NamespaceRunner {
         let state = self.namespace.join(STATE_DIR);
         // Without the file it has no settings but those of the server, and without bindings it has no handlers.
         let is_any = |file| state.join(file).symlink_metadata().is_ok();
-        if !is_any(super::container::SETTINGS_FILE)
-            && (self.options.image.is_none() || !is_any(super::files::BINDINGS))
+        if !is_any(crate::handler::container::SETTINGS_FILE)
+            && (self.options.image.is_none() || !is_any(crate::handler::files::BINDINGS))
         {
             return Ok(None);
         }
@@ -274,7 +274,8 @@ impl NamespaceRunner {
     /// What the namespace says; `None`: processes.
     fn settings(&self, state: &mut State) -> std::result::Result<Option<Settings>, Failure> {
         let meta =
-            std::fs::metadata(self.namespace.join(STATE_DIR).join(super::container::SETTINGS_FILE)).ok();
+            std::fs::metadata(self.namespace.join(STATE_DIR).join(crate::handler::container::SETTINGS_FILE))
+                .ok();
         let seen = meta.map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
         if state.settings.as_ref().is_none_or(|(before, _)| *before != seen) {
             // It goes when nothing of it runs any more.
