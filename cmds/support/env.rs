@@ -39,8 +39,6 @@ pub fn container_engine() -> Result<String, Error> {
 #[derive(Debug)]
 pub struct Env {
     channels: Channels,
-    /// `WOOF_CHANNELS` is set: whoever started us knows what our channels are.
-    told: bool,
     messages: Messages,
     failed: bool,
     spaces: Arc<Spaces>,
@@ -64,7 +62,7 @@ impl Env {
         match channels {
             Ok(channels) => {
                 let spaces = Arc::new(names::spaces(RemoteOptions::of(args), messages));
-                Ok(Env { channels, told: told.is_some(), messages, failed: false, spaces })
+                Ok(Env { channels, messages, failed: false, spaces })
             }
             Err(error) => Err((messages, Failure::from(error))),
         }
@@ -156,11 +154,12 @@ impl Env {
         let mut form = Form::of(args);
         if default == Default::Report {
             // Nobody listens, and nobody asked for more than that.
-            let closed = !self.told && form.is_none() && !self.channels.is_open(&name);
+            let told = self.channels.is_told(&name);
+            let closed = !told && form.is_none() && !self.channels.is_open(&name);
             if args.text("output").is_none() && (closed || !self.channels.has(&name)) {
                 return Ok(Output::nowhere(self.messages));
             }
-            if self.told && form.is_none() && self.channels.has(&name) {
+            if told && form.is_none() {
                 form = Some(Form::Framed);
             }
         }
@@ -199,7 +198,7 @@ impl Env {
 
     /// True when somebody listens to the channel of this name: it is a pipe, or `WOOF_CHANNELS` names it.
     pub fn has_listener(&self, name: &str, fd: &OwnedFd) -> bool {
-        (self.told && self.channels.has(name)) || is_pipe(fd)
+        self.channels.is_told(name) || is_pipe(fd)
     }
 }
 

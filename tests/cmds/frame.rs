@@ -66,6 +66,10 @@ fn channels_are_what_the_environment_says() {
         WOOF_CHANNELS='in=<5,out=>1,other=<6' wcat -u @other - 5<left 6<right;
         WOOF_CHANNELS='in=<0,out=>1,aside=>7' wecho -u -o aside moved 7>moved; cat moved";
     assert_eq!(sandbox.sh(script).done(), "left\nright\nright\nleft\nmoved\n");
+    // What the list does not name is where it is without one.
+    let script = "seq 3 | wput --create x > /dev/null; wget x .. > s;
+        WOOF_CHANNELS='x=<7' dash -c 'wcat @x -u' 7<s; wput x 4 > f; WOOF_CHANNELS='y=>8' wput x 5 > f 8> y; cat f y";
+    assert_eq!(sandbox.sh(script).done(), "1\n2\n3\n");
     let ran = sandbox.run("wcat", &["@nosuch"], b"");
     assert_eq!((ran.status, ran.stderr.as_str()), (2, "wcat: nosuch: no such channel\n"));
     let ran = sandbox.sh("WOOF_CHANNELS='in=0' wcat");

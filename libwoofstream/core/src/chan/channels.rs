@@ -17,6 +17,8 @@ struct Channel {
     /// Whether the descriptor was open when the channels were made.
     open: bool,
     taken: bool,
+    /// Whether the text names it, or it is one that is there anyway.
+    told: bool,
 }
 
 /// Which way a channel goes, seen from the program.
@@ -35,8 +37,8 @@ enum Direction {
 /// use woof_core::chan::Channels;
 /// let channels = Channels::parse("in=<0,out=>1,left=<0").unwrap_err();
 /// assert_eq!(channels.to_string(), "WOOF_CHANNELS: left=<0: descriptor 0 is the channel in already");
-/// let channels = Channels::parse("in=<0,out=>1")?;
-/// assert!(channels.has("in") && !channels.has("ui"));
+/// let channels = Channels::parse("left=<5")?;
+/// assert!(channels.has("left") && channels.has("in") && !channels.has("ui"));
 /// # Ok::<(), woof_core::error::Error>(())
 /// ```
 #[derive(Debug)]
@@ -46,7 +48,8 @@ pub struct Channels {
 
 impl Channels {
     /// Reads the text form, which is what `WOOF_CHANNELS` holds: `in=<0,out=>1,left=<5`. Names are 1 to [`limits::NAME_MAX`] ASCII
-    /// letters, digits, `_`, `-` and `.`; `<` is a channel to read from, `>` one to write to. Empty text is no channels.
+    /// letters, digits, `_`, `-` and `.`; `<` is a channel to read from, `>` one to write to. Those of [`Channels::standard`] are there
+    /// too, where neither their names nor their descriptors are in the text.
     ///
     /// # Errors
     /// [`Code::Invalid`] and [`Code::TooLarge`] name the entry and what is wrong with it.
@@ -67,6 +70,11 @@ impl Channels {
             }
             channels.push(channel);
         }
+        for standard in Channels::standard().channels {
+            if !channels.iter().any(|told| told.name == standard.name || told.number == standard.number) {
+                channels.push(standard);
+            }
+        }
         Ok(Channels { channels })
     }
 
@@ -78,6 +86,7 @@ impl Channels {
             direction,
             open: descriptor::is_open(number),
             taken: false,
+            told: false,
         };
         Channels {
             channels: vec![
@@ -88,7 +97,7 @@ impl Channels {
         }
     }
 
-    /// The names of the channels, in the order of the text, whether taken or not.
+    /// The names of the channels, in the order of the text and then the standard ones, whether taken or not.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.channels.iter().map(|channel| &*channel.name)
     }
@@ -96,6 +105,11 @@ impl Channels {
     /// Whether there is a channel of this name, taken or not.
     pub fn has(&self, name: &str) -> bool {
         self.channels.iter().any(|channel| channel.name == name)
+    }
+
+    /// Whether the text names this channel.
+    pub fn is_told(&self, name: &str) -> bool {
+        self.channels.iter().any(|channel| channel.name == name && channel.told)
     }
 
     /// Whether there is a channel of this name whose descriptor was open.
@@ -172,7 +186,7 @@ fn entry_of(entry: &str) -> Result<Channel> {
         _ => return Err(invalid(entry, "expected the number of a descriptor")),
     };
     let open = descriptor::is_open(number);
-    Ok(Channel { name: name.to_owned(), number, direction, open, taken: false })
+    Ok(Channel { name: name.to_owned(), number, direction, open, taken: false, told: true })
 }
 
 fn invalid(entry: &str, what: &str) -> Error {

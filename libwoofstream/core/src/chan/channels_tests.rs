@@ -16,10 +16,20 @@ fn refusal(text: &str) -> String {
 #[test]
 fn the_text_names_the_channels() {
     let channels = Channels::parse("in=<0,out=>1,left.2_b-c=<5").unwrap();
-    assert_eq!(channels.names().collect::<Vec<_>>(), ["in", "out", "left.2_b-c"]);
-    assert!(channels.has("out") && !channels.has("err") && !channels.has(""));
-    assert_eq!(Channels::parse("").unwrap().names().count(), 0);
+    assert_eq!(channels.names().collect::<Vec<_>>(), ["in", "out", "left.2_b-c", "err"]);
+    assert!(channels.is_told("out") && !channels.is_told("err") && !channels.has(""));
     assert_eq!(Channels::standard().names().collect::<Vec<_>>(), ["in", "out", "err"]);
+}
+
+#[test]
+fn a_text_leaves_the_standard_channels_where_they_are_unless_it_says_otherwise() {
+    let names = |text: &str| Channels::parse(text).unwrap().names().collect::<Vec<_>>().join(" ");
+    assert_eq!(names(""), "in out err");
+    assert_eq!(names("x=<7"), "x in out err");
+    assert_eq!(names("in=<7"), "in out err");
+    assert_eq!(names("left=<0,log=>2"), "left log out");
+    let mut channels = Channels::parse("in=<1000000").unwrap();
+    assert_eq!(channels.take_input("in").unwrap_err().to_string(), "in: closed", "and not descriptor 0");
 }
 
 #[test]
@@ -51,7 +61,7 @@ fn there_can_be_so_many_channels_and_no_more() {
         let entries: Vec<String> = (0..count).map(|i| format!("c{i}=<{}", CLOSED as usize + i)).collect();
         entries.join(",")
     };
-    assert_eq!(Channels::parse(&text(64)).unwrap().names().count(), 64);
+    assert_eq!(Channels::parse(&text(64)).unwrap().names().count(), 64 + 3);
     let err = Channels::parse(&text(65)).unwrap_err();
     assert_eq!((err.code(), err.text()), (Code::TooLarge, "more than 64 channels"));
 }
