@@ -3,7 +3,7 @@
 use crate::support::prelude::*;
 use crate::support::select::predicate;
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::{FOUND_NAMES, Space as _};
+use libwoofstream::space::{FOUND_NAMES, MessageRef, Space as _};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wfind",
@@ -117,29 +117,20 @@ struct Found<'a> {
 }
 
 impl libwoofstream::space::Sink for Found<'_> {
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> libwoofstream::error::Result<()> {
-        self.out.elem(seqno, time_ns, data)
-    }
-
-    fn dir(&mut self, dir: &Dir) -> libwoofstream::error::Result<()> {
+    #[inline]
+    fn message(&mut self, message: MessageRef<'_>) -> libwoofstream::error::Result<()> {
+        let MessageRef::Dir(dir) = message else {
+            return libwoofstream::space::Sink::message(self.out, message);
+        };
         match (dir.name("path"), self.out.form()) {
             // Raw, what was found is its name, for xargs and its like.
             (Some(path), Form::Raw(delimiter)) if !(self.get && dir.text("type") == Some("woof")) => {
                 let mut name = path.to_vec();
                 name.extend_from_slice(delimiter.bytes());
-                self.out.bytes(&name)?;
+                self.out.bytes(&name)
             }
-            _ => self.out.dir(dir)?,
+            _ => self.out.dir(dir),
         }
-        Ok(())
-    }
-
-    fn mark(&mut self, name: &str) -> libwoofstream::error::Result<()> {
-        self.out.mark(name)
-    }
-
-    fn fault(&mut self, fault: &Fault) -> libwoofstream::error::Result<()> {
-        self.out.own_fault(fault)
     }
 
     fn before_wait(&mut self) -> libwoofstream::error::Result<()> {

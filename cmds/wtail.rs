@@ -5,7 +5,7 @@ use crate::support::prelude::*;
 use crate::support::select::selection;
 use crate::support::shared_output::Shared;
 use libwoofstream::error;
-use libwoofstream::space::{self, Follow, Selection, Space as _, Spaces, Stop};
+use libwoofstream::space::{self, Follow, MessageRef, Selection, Space as _, Spaces, Stop};
 use libwoofstream::wire;
 use std::path::Path;
 
@@ -169,25 +169,21 @@ impl Kept<'_> {
 
 impl space::Sink for Kept<'_> {
     #[inline]
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> error::Result<()> {
-        self.out.elem(seqno, time_ns, data)?;
-        (self.message.seqno, self.message.last) = (seqno, (seqno, time_ns));
-        self.bytes += data.len() + wire::ELEM_PREFIX;
-        if self.bytes < POSITION_EVERY { Ok(()) } else { self.say() }
-    }
-
-    fn dir(&mut self, dir: &Dir) -> error::Result<()> {
-        self.out.dir(dir)?;
-        // Before the first element: whoever appends them knows from here on that some may come again.
-        self.say()
-    }
-
-    fn mark(&mut self, name: &str) -> error::Result<()> {
-        self.out.mark(name)
-    }
-
-    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
-        self.out.own_fault(fault)
+    fn message(&mut self, message: MessageRef<'_>) -> error::Result<()> {
+        match message {
+            MessageRef::Elem { seqno, time_ns, data } => {
+                self.out.elem(seqno, time_ns, data)?;
+                (self.message.seqno, self.message.last) = (seqno, (seqno, time_ns));
+                self.bytes += data.len() + wire::ELEM_PREFIX;
+                if self.bytes < POSITION_EVERY { Ok(()) } else { self.say() }
+            }
+            MessageRef::Dir(dir) => {
+                self.out.dir(dir)?;
+                // Before the first element: whoever appends them knows from here on that some may come again.
+                self.say()
+            }
+            message => space::Sink::message(self.out, message),
+        }
     }
 
     fn seen(&mut self, seqno: u64) -> error::Result<()> {

@@ -3,8 +3,8 @@
 
 use super::output::Output;
 use libwoofstream::error::{Code, Error, Result};
-use libwoofstream::space::{Sink, Stop};
-use libwoofstream::wire::{self, Decoder, Dir, Fault, Step};
+use libwoofstream::space::{MessageRef, Sink, Stop};
+use libwoofstream::wire::{self, Decoder, Dir, Step};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How much a source batches before it passes it on.
@@ -128,27 +128,28 @@ impl SharedSink<'_, '_> {
 }
 
 impl Sink for SharedSink<'_, '_> {
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        if let MessageRef::Dir(dir) = message {
+            // Sent when there is something it is the context of.
+            self.dir = dir.clone();
+            return Ok(());
+        }
         self.open();
-        wire::encode::elem(&mut self.batch, seqno, time_ns, data);
-        self.batched()
-    }
-
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
-        // Sent when there is something it is the context of.
-        self.dir = dir.clone();
-        Ok(())
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        self.open();
-        wire::encode::mark(&mut self.batch, name);
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        self.open();
-        wire::encode::err(&mut self.batch, fault);
+        match message {
+            MessageRef::Elem { seqno, time_ns, data } => {
+                wire::encode::elem(&mut self.batch, seqno, time_ns, data)
+            }
+            MessageRef::Bytes(data) => wire::encode::bytes(&mut self.batch, data),
+            MessageRef::FileEnd { len, crc32c } => wire::encode::file_end(&mut self.batch, len, crc32c),
+            MessageRef::Addr(addr) => wire::encode::addr(&mut self.batch, addr)?,
+            MessageRef::Fault(fault) => wire::encode::err(&mut self.batch, fault),
+            MessageRef::Other(raw) => wire::encode::raw(&mut self.batch, raw),
+            MessageRef::Mark(name) => {
+                wire::encode::mark(&mut self.batch, name);
+                return Ok(());
+            }
+            MessageRef::Dir(_) => {}
+        }
         self.batched()
     }
 

@@ -2,25 +2,21 @@
 
 use super::output::Output;
 use libwoofstream::error::Result;
-use libwoofstream::space::Sink;
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{MessageRef, Sink};
 
 impl Sink for Output {
     #[inline]
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
-        Output::elem(self, seqno, time_ns, data)
-    }
-
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
-        Output::dir(self, dir)
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        Output::mark(self, name)
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        Output::own_fault(self, fault)
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        match message {
+            MessageRef::Elem { seqno, time_ns, data } => Output::elem(self, seqno, time_ns, data),
+            MessageRef::Bytes(data) => Output::bytes(self, data),
+            MessageRef::Dir(dir) => Output::dir(self, dir),
+            MessageRef::FileEnd { len, crc32c } => Output::file_end(self, len, crc32c),
+            MessageRef::Addr(addr) => Output::addr(self, addr),
+            MessageRef::Mark(name) => Output::mark(self, name),
+            MessageRef::Fault(fault) => Output::own_fault(self, fault),
+            MessageRef::Other(raw) => Output::message(self, raw),
+        }
     }
 
     fn before_wait(&mut self) -> Result<()> {

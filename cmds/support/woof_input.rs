@@ -4,8 +4,8 @@
 use libwoofstream::chan::Writer;
 use libwoofstream::error::{Error, Result};
 use libwoofstream::log;
-use libwoofstream::space::{Selection, Sink, Space as _, Spaces};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{Selection, Space as _, Spaces};
+use libwoofstream::wire::Fault;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
@@ -25,35 +25,11 @@ pub(super) fn elements(name: &str, spaces: Arc<Spaces>) -> Result<OwnedFd> {
         .map_err(|err| Error::io(name, "pipe", std::io::Error::from(err)))?;
     let name = name.to_owned();
     std::thread::spawn(move || {
-        let mut sink = Piped(Writer::new(to, &*name));
+        let mut sink = Writer::new(to, &*name);
         let done = spaces.read(&name, &Selection::default(), &mut sink);
         let fault = done.as_ref().err().map(Fault::from);
         // A reader that has had enough is no failure, and there is nobody else to tell.
-        let _ = sink.0.end(fault.as_ref().map_or(Ok(()), Err));
+        let _ = sink.end(fault.as_ref().map_or(Ok(()), Err));
     });
     Ok(from)
-}
-
-struct Piped(Writer);
-
-impl Sink for Piped {
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
-        self.0.elem(seqno, time_ns, data)
-    }
-
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
-        self.0.dir(dir)
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        self.0.mark(name)
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        self.0.err(fault)
-    }
-
-    fn before_wait(&mut self) -> Result<()> {
-        self.0.flush()
-    }
 }

@@ -10,7 +10,7 @@ use crate::support::position::{self, Place, Position};
 use crate::support::prelude::*;
 use libwoofstream::content::ContentType;
 use libwoofstream::error;
-use libwoofstream::space::{self, Follow, Selection, Space as _};
+use libwoofstream::space::{self, Follow, MessageRef, Selection, Space as _};
 use std::path::Path;
 
 /// Follows the woof of `--on`.
@@ -73,7 +73,7 @@ impl Each<'_> {
     }
 }
 
-impl space::Sink for Each<'_> {
+impl Each<'_> {
     fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> error::Result<()> {
         if let Some(signal) = self.stop.signal() {
             return self.end(Ok(stopped(signal)));
@@ -95,18 +95,19 @@ impl space::Sink for Each<'_> {
             Err(failure) => self.end(Err(failure)),
         }
     }
+}
 
-    fn dir(&mut self, dir: &Dir) -> error::Result<()> {
-        self.content = dir.text("content").and_then(|name| ContentType::parse(name).ok()).unwrap_or_default();
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
-        self.env.error(&fault.to_error());
+impl space::Sink for Each<'_> {
+    fn message(&mut self, message: MessageRef<'_>) -> error::Result<()> {
+        match message {
+            MessageRef::Elem { seqno, time_ns, data } => return self.elem(seqno, time_ns, data),
+            MessageRef::Dir(dir) => {
+                self.content =
+                    dir.text("content").and_then(|name| ContentType::parse(name).ok()).unwrap_or_default();
+            }
+            MessageRef::Fault(fault) => self.env.error(&fault.to_error()),
+            _ => {}
+        }
         Ok(())
     }
 

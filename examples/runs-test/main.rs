@@ -10,8 +10,9 @@
 
 use libwoofstream::client::{Dialer, Patience, Remote};
 use libwoofstream::error::{Code, Error, Result};
-use libwoofstream::space::{Bound, Local, Selection, SeqRange, Sink, Space, Spaces, Table, Told, Trigger};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{
+    Bound, Each, Local, MessageRef, Selection, SeqRange, Space, Spaces, Table, Told, Trigger,
+};
 use rand_mt::Mt;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF as _, Normal};
@@ -212,36 +213,18 @@ impl Woofs {
     /// The numbers from one seqno to another.
     fn read(&self, name: &str, from: u64, to: u64) -> Result<Vec<f64>> {
         let range = SeqRange { from: Bound::Seqno(from), to: Bound::Seqno(to) };
-        let mut numbers = Numbers(Vec::new());
-        self.spaces.read(name, &Selection { range: Some(range), ..Selection::default() }, &mut numbers)?;
-        Ok(numbers.0)
-    }
-}
-
-/// Takes elements of a woof of f64.
-struct Numbers(Vec<f64>);
-
-impl Sink for Numbers {
-    fn elem(&mut self, _seqno: u64, _time_ns: u64, data: &[u8]) -> Result<()> {
-        let bytes = data.try_into().map_err(|_| Error::new(Code::Mismatch, "", "not an f64"))?;
-        self.0.push(f64::from_le_bytes(bytes));
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        Err(fault.to_error())
-    }
-
-    fn before_wait(&mut self) -> Result<()> {
-        Ok(())
+        let mut numbers = Vec::new();
+        let mut sink = Each(|message: MessageRef<'_>| match message {
+            MessageRef::Elem { data, .. } => {
+                let bytes = data.try_into().map_err(|_| Error::new(Code::Mismatch, "", "not an f64"))?;
+                numbers.push(f64::from_le_bytes(bytes));
+                Ok(())
+            }
+            MessageRef::Fault(fault) => Err(fault.to_error()),
+            _ => Ok(()),
+        });
+        self.spaces.read(name, &Selection { range: Some(range), ..Selection::default() }, &mut sink)?;
+        Ok(numbers)
     }
 }
 

@@ -434,6 +434,18 @@ impl Output {
         }
     }
 
+    /// Writes the end of a file: its bytes, and their CRC-32C.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn file_end(&mut self, len: u64, crc32c: u32) -> Result<()> {
+        match &mut self.sink {
+            Sink::Framed(writer) => writer.file_end(len, crc32c),
+            Sink::Text(text) => text.other(&Message::FileEnd { len, crc32c }),
+            Sink::Nowhere(nowhere) => nowhere.lost(),
+        }
+    }
+
     /// Writes a name with a range.
     ///
     /// # Errors

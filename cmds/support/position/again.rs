@@ -3,42 +3,20 @@
 //! Failure contract: where elements are gone that would tell, nothing is found.
 
 use libwoofstream::error::{Code, Result};
-use libwoofstream::space::{Bound, Selection, SeqRange, Sink, Space as _, Spaces};
-use libwoofstream::wire::{Dir, Fault};
-
-/// The first element that came, and its time.
-#[derive(Default)]
-struct First(Option<(u64, u64)>);
-
-impl Sink for First {
-    fn elem(&mut self, seqno: u64, time_ns: u64, _data: &[u8]) -> Result<()> {
-        self.0.get_or_insert((seqno, time_ns));
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, _fault: &Fault) -> Result<()> {
-        Ok(())
-    }
-
-    fn before_wait(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
+use libwoofstream::space::{Bound, Each, MessageRef, Selection, SeqRange, Space as _, Spaces};
 
 /// The first element of a selection, if there is any.
 fn first(spaces: &Spaces, name: &str, selection: &Selection) -> Result<Option<(u64, u64)>> {
-    let mut found = First::default();
-    match spaces.read(name, selection, &mut found) {
+    let mut found = None;
+    let mut sink = Each(|message: MessageRef<'_>| {
+        if let MessageRef::Elem { seqno, time_ns, .. } = message {
+            found.get_or_insert((seqno, time_ns));
+        }
+        Ok(())
+    });
+    match spaces.read(name, selection, &mut sink) {
         Err(err) if err.code() != Code::NotFound => Err(err),
-        _ => Ok(found.0),
+        _ => Ok(found),
     }
 }
 

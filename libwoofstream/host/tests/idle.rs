@@ -8,8 +8,7 @@ use libwoofstream::error::{Error, Result};
 use libwoofstream::log::{self, Options};
 use libwoofstream::name::Address;
 use libwoofstream::server::{Connection, Limits, Site, Wake};
-use libwoofstream::space::{Selection, SeqRange, Sink, Space as _, Stop};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{Collected, Selection, SeqRange, Space as _, Stop};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -86,32 +85,6 @@ impl Transport for Wire {
     }
 }
 
-#[derive(Default)]
-struct Texts(Vec<String>);
-
-impl Sink for Texts {
-    fn elem(&mut self, _seqno: u64, _time_ns: u64, data: &[u8]) -> Result<()> {
-        self.0.push(String::from_utf8_lossy(data).into_owned());
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        Err(fault.to_error())
-    }
-
-    fn before_wait(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// A server with a woof `temp` that holds three elements, and a client of it.
 fn world(dir: &std::path::Path) -> (Arc<World>, Remote) {
     let temp = dir.join("temp");
@@ -131,10 +104,10 @@ fn world(dir: &std::path::Path) -> (Arc<World>, Remote) {
 }
 
 fn read(remote: &Remote, range: &str) -> Result<String> {
-    let mut texts = Texts::default();
+    let mut texts = Collected::default();
     let selection = Selection { range: Some(SeqRange::parse(range)?), ..Selection::default() };
     remote.read("temp", &selection, &mut texts)?;
-    Ok(texts.0.join(" "))
+    Ok(texts.texts().join(" "))
 }
 
 #[test]
@@ -145,7 +118,7 @@ fn the_next_request_goes_over_the_connection_of_the_last() {
     assert_eq!(read(&remote, "-1").unwrap(), "3");
     assert_eq!(remote.stat("temp").unwrap().uint("next"), remote.stat("temp").unwrap().uint("next"));
     // An error of the request is none of the connection.
-    let refused: Result<Dir> = remote.stat("nosuch");
+    let refused = remote.stat("nosuch");
     assert_eq!(refused.as_ref().map_err(Error::object).unwrap_err(), "nosuch");
     assert_eq!(read(&remote, "..").unwrap(), "1 2 3");
     assert_eq!(world.dialled.load(Ordering::Relaxed), 1);

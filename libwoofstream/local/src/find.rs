@@ -328,37 +328,17 @@ mod tests {
     use super::*;
     use crate::Local;
     use woof_core::error::Code;
-    use woof_space::{Create, Space as _};
-
-    #[derive(Default)]
-    struct Seen(Vec<String>, Vec<Code>);
-
-    impl Sink for Seen {
-        fn elem(&mut self, _: u64, _: u64, _: &[u8]) -> Result<()> {
-            Ok(())
-        }
-        fn dir(&mut self, dir: &Dir) -> Result<()> {
-            self.0.push(dir.text("path").unwrap().to_owned());
-            Ok(())
-        }
-        fn mark(&mut self, _: &str) -> Result<()> {
-            Ok(())
-        }
-        fn fault(&mut self, fault: &Fault) -> Result<()> {
-            self.1.push(fault.to_error().code());
-            Ok(())
-        }
-        fn before_wait(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
+    use woof_space::{Collected, Create, Space as _};
 
     fn found(root: &Path, expression: Option<&str>) -> (Vec<String>, Vec<Code>) {
         let predicate = expression.map(|text| Predicate::compile(text).unwrap());
-        let mut seen = Seen::default();
+        let mut seen = Collected::default();
         Local::default().find(root.to_str().unwrap(), predicate.as_ref(), false, &mut seen).unwrap();
         let root = format!("{}/", root.to_str().unwrap());
-        (seen.0.iter().map(|path| path.replace(&root, "")).collect(), seen.1)
+        (
+            seen.paths().iter().map(|path| path.replace(&root, "")).collect(),
+            seen.faults.iter().map(|fault| fault.to_error().code()).collect(),
+        )
     }
 
     #[test]

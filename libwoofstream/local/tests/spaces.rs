@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use woof_core::access::{AccessList, Change};
 use woof_core::error::{Code, Error, Result};
 use woof_core::name::{Address, Host};
-use woof_core::wire::{Dir, Fault};
+use woof_core::wire::Dir;
 use woof_local::Local;
 use woof_predicate::Predicate;
 use woof_space::renamed::{NamedPut, Names, Renamed};
-use woof_space::{Call, Create, Exit, Pipes, Put, Selection, SeqRange, Sink, Space, Spaces, Table};
+use woof_space::{
+    Call, Create, Exit, MessageRef, Pipes, Put, Selection, SeqRange, Sink, Space, Spaces, Table,
+};
 
 /// A server: its names are below a directory, which never shows.
 struct Server(PathBuf);
@@ -88,24 +90,17 @@ struct Seen {
 }
 
 impl Sink for Seen {
-    fn elem(&mut self, _: u64, _: u64, data: &[u8]) -> Result<()> {
-        self.data.push(String::from_utf8(data.to_vec()).unwrap());
-        Ok(())
-    }
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
-        if self.full {
-            return Err(Error::new(Code::Full, "out", "no more"));
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        match message {
+            MessageRef::Elem { data, .. } => self.data.push(String::from_utf8(data.to_vec()).unwrap()),
+            MessageRef::Dir(_) if self.full => return Err(Error::new(Code::Full, "out", "no more")),
+            MessageRef::Dir(dir) => self.paths.push(dir.text("path").unwrap().to_owned()),
+            MessageRef::Fault(fault) => self.faults.push(fault.to_string()),
+            _ => {}
         }
-        self.paths.push(dir.text("path").unwrap().to_owned());
         Ok(())
     }
-    fn mark(&mut self, _: &str) -> Result<()> {
-        Ok(())
-    }
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        self.faults.push(fault.to_string());
-        Ok(())
-    }
+
     fn before_wait(&mut self) -> Result<()> {
         Ok(())
     }

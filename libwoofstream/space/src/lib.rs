@@ -12,6 +12,7 @@ mod range;
 pub mod renamed;
 mod run;
 mod selection;
+mod sink;
 mod spaces;
 mod stop;
 pub mod table;
@@ -19,6 +20,7 @@ pub mod table;
 pub use range::{Bound, SeqRange};
 pub use run::{Call, Exit, Pipes, RunOptions, TOO_DEEP, told_to_stop};
 pub use selection::{Follow, Selection};
+pub use sink::{Collected, Counted, Each, Element, MessageRef, Sink, Tee};
 pub use spaces::{Loader, Opener, Spaces};
 pub use stop::Stop;
 pub use table::{Resolved, Table, Target, asks_table};
@@ -28,50 +30,8 @@ use woof_core::content::ContentType;
 use woof_core::element::{ChangedTimes, Given, Run, Stamp};
 use woof_core::error::{Error, Result};
 use woof_core::options::Options;
-use woof_core::wire::{Dir, Fault};
+use woof_core::wire::Dir;
 use woof_predicate::Predicate;
-
-/// Where a source pushes its messages.
-pub trait Sink {
-    /// An element.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()>;
-    /// Attributes of what follows.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn dir(&mut self, dir: &Dir) -> Result<()>;
-    /// A place in the stream.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn mark(&mut self, name: &str) -> Result<()>;
-    /// An error about single elements; the source goes on.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn fault(&mut self, fault: &Fault) -> Result<()>;
-    /// All elements up to this one were looked at: what was not given out was not wanted, or is gone. Said now and then, before the
-    /// source waits, and at the end.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn seen(&mut self, seqno: u64) -> Result<()> {
-        let _ = seqno;
-        Ok(())
-    }
-    /// Called before the source waits: what was batched is to go out.
-    ///
-    /// # Errors
-    /// Ends the source.
-    fn before_wait(&mut self) -> Result<()>;
-    /// Whether it has enough for now: a source that works in steps ends its step then.
-    fn is_full(&self) -> bool {
-        false
-    }
-}
 
 /// How a woof is made.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! An engine under other names: what it is called underneath is told as it was typed.
 
-use super::{Put, Sink, Told, Trigger};
+use super::{MessageRef, Put, Sink, Told, Trigger};
 use std::collections::HashSet;
 use woof_core::content::ContentType;
 use woof_core::element::{ChangedTimes, Given, Stamp};
@@ -113,15 +113,38 @@ impl<'a> Renamed<'a> {
 
 impl Sink for Renamed<'_> {
     #[inline]
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
-        if self.again {
-            return Ok(());
-        }
-        let done = self.sink.elem(seqno, time_ns, data);
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        let done = match message {
+            MessageRef::Dir(dir) => return self.renamed_dir(dir),
+            MessageRef::Fault(fault) => match self.names.back_in_words(&fault.object) {
+                Some(object) => self.sink.fault(&Fault { object, ..fault.clone() }),
+                None => self.sink.fault(fault),
+            },
+            MessageRef::Elem { .. } | MessageRef::Bytes(_) | MessageRef::FileEnd { .. } if self.again => {
+                Ok(())
+            }
+            message => self.sink.message(message),
+        };
         self.pass(done)
     }
 
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
+    fn seen(&mut self, seqno: u64) -> Result<()> {
+        let done = self.sink.seen(seqno);
+        self.pass(done)
+    }
+
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
+
+    fn before_wait(&mut self) -> Result<()> {
+        let done = self.sink.before_wait();
+        self.pass(done)
+    }
+}
+
+impl Renamed<'_> {
+    fn renamed_dir(&mut self, dir: &Dir) -> Result<()> {
         let renamed = self.names.dir(dir);
         let dir = renamed.as_ref().unwrap_or(dir);
         if let (Some(seen), Some(path)) = (&self.seen, dir.name("path")) {
@@ -137,29 +160,6 @@ impl Sink for Renamed<'_> {
             self.shown.push(path.to_owned());
         }
         let done = self.sink.dir(dir);
-        self.pass(done)
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        let done = self.sink.mark(name);
-        self.pass(done)
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        let done = match self.names.back_in_words(&fault.object) {
-            Some(object) => self.sink.fault(&Fault { object, ..fault.clone() }),
-            None => self.sink.fault(fault),
-        };
-        self.pass(done)
-    }
-
-    fn seen(&mut self, seqno: u64) -> Result<()> {
-        let done = self.sink.seen(seqno);
-        self.pass(done)
-    }
-
-    fn before_wait(&mut self) -> Result<()> {
-        let done = self.sink.before_wait();
         self.pass(done)
     }
 }

@@ -3,9 +3,9 @@
 use super::spare;
 use std::sync::Arc;
 use woof_core::error::{Code, Error, Result};
-use woof_core::wire::{Dir, Fault, encode};
+use woof_core::wire::{Fault, encode};
 use woof_net::net::Session;
-use woof_space::Sink;
+use woof_space::{MessageRef, Sink};
 
 /// With this many bytes at hand, no more are made before some are sent.
 const ENOUGH: usize = 64 << 10;
@@ -86,22 +86,18 @@ impl Answer {
 }
 
 impl Sink for Answer {
-    fn elem(&mut self, seqno: u64, time_ns: u64, data: &[u8]) -> Result<()> {
-        encode::elem(self.buffer(), seqno, time_ns, data);
-        Ok(())
-    }
-
-    fn dir(&mut self, dir: &Dir) -> Result<()> {
-        encode::dir(&mut self.bytes, dir)
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        encode::mark(&mut self.bytes, name);
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        encode::err(&mut self.bytes, fault);
+    #[inline]
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        match message {
+            MessageRef::Elem { seqno, time_ns, data } => encode::elem(self.buffer(), seqno, time_ns, data),
+            MessageRef::Bytes(data) => encode::bytes(self.buffer(), data),
+            MessageRef::Dir(dir) => return encode::dir(&mut self.bytes, dir),
+            MessageRef::FileEnd { len, crc32c } => encode::file_end(&mut self.bytes, len, crc32c),
+            MessageRef::Addr(addr) => return encode::addr(&mut self.bytes, addr),
+            MessageRef::Mark(name) => encode::mark(&mut self.bytes, name),
+            MessageRef::Fault(fault) => encode::err(&mut self.bytes, fault),
+            MessageRef::Other(raw) => encode::raw(&mut self.bytes, raw),
+        }
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use libwoofstream::error::{Error, Result};
 use libwoofstream::log::Stamp;
 use libwoofstream::name::Address;
 use libwoofstream::net::GREETING;
-use libwoofstream::space::{Follow, Selection, Sink, Space as _, Stop};
-use libwoofstream::wire::{Dir, Fault, encode};
+use libwoofstream::space::{Collected, Follow, Selection, Space as _, Stop};
+use libwoofstream::wire::{Dir, encode};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -106,35 +106,12 @@ fn dir(from: u64) -> Dir {
         .set("from", from)
 }
 
-#[derive(Default)]
-struct Seen(Vec<u64>, Vec<Fault>);
-
-impl Sink for Seen {
-    fn elem(&mut self, seqno: u64, _: u64, _: &[u8]) -> Result<()> {
-        self.0.push(seqno);
-        Ok(())
-    }
-    fn dir(&mut self, _: &Dir) -> Result<()> {
-        Ok(())
-    }
-    fn mark(&mut self, _: &str) -> Result<()> {
-        Ok(())
-    }
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
-        self.1.push(fault.clone());
-        Ok(())
-    }
-    fn before_wait(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// What a range ends with, and what it gave before.
 fn read(says: &[u8], closes: bool) -> (Result<()>, Vec<u64>, u64) {
     let fake = fake(says, closes);
-    let mut seen = Seen::default();
+    let mut seen = Collected::default();
     let done = remote(&fake, None).read("w", &Selection::default(), &mut seen);
-    (done, seen.0, fake.dials.load(Ordering::Relaxed))
+    (done, seen.seqnos(), fake.dials.load(Ordering::Relaxed))
 }
 
 #[track_caller]
@@ -236,7 +213,7 @@ fn a_server_that_never_ends_is_given_up_and_nothing_is_given_out_twice() {
     // It closes each time after the same elements, whatever is asked for: the second time they come from the beginning, as
     // those of a woof that lost them, so the client cannot know better.
     let fake = fake(&says(&[stream(|out| encode::dir(out, &dir(1)).unwrap())]), true);
-    let mut seen = Seen::default();
+    let mut seen = Collected::default();
     let err = remote(&fake, None).read("w", &Selection::default(), &mut seen).unwrap_err();
     assert!(err.to_string().contains("the connection was closed by the server; tried"), "{err}");
     assert!(fake.dials.load(Ordering::Relaxed) < 30);
@@ -267,7 +244,7 @@ fn positions_beyond_all_numbers_do_no_harm() {
     let remote =
         Remote::new(Arc::clone(&fake) as Arc<dyn Dial>, Address::parse("server/").unwrap(), patience);
     let bounded = Selection { follow: None, ..selection };
-    assert!(remote.read("w", &bounded, &mut Seen::default()).is_err());
+    assert!(remote.read("w", &bounded, &mut Collected::default()).is_err());
     drop(stop);
 }
 

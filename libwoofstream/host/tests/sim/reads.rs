@@ -4,8 +4,8 @@ use crate::world::{Cut, DOWN, FAULTS, Random, UP, World, directory, for_seeds, p
 use libwoofstream::error::{Code, Error, Result};
 use libwoofstream::log::{self, Options};
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::{Bound, Follow, Selection, SeqRange, Sink, Space as _, Stop};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{Bound, Follow, MessageRef, Selection, SeqRange, Sink, Space as _, Stop};
+use libwoofstream::wire::Fault;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -28,8 +28,8 @@ struct Seen {
     stop: Option<(u64, Stop)>,
 }
 
-impl Sink for Seen {
-    fn elem(&mut self, seqno: u64, _: u64, data: &[u8]) -> Result<()> {
+impl Seen {
+    fn elem(&mut self, seqno: u64, data: &[u8]) {
         assert!(data.starts_with(format!("{seqno}:").as_bytes()), "element {seqno} has the data of another");
         let grows = self.elements.last().is_none_or(|last| *last < seqno);
         assert!(grows || self.again, "{seqno} again, or out of order");
@@ -45,24 +45,27 @@ impl Sink for Seen {
         {
             stop.stop();
         }
-        Ok(())
     }
 
-    fn dir(&mut self, _: &Dir) -> Result<()> {
-        self.dirs += 1;
-        Ok(())
-    }
-
-    fn mark(&mut self, name: &str) -> Result<()> {
-        assert_eq!(name, "caught-up");
-        self.marks += 1;
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<()> {
+    fn gone(&mut self, fault: &Fault) {
         assert_eq!(fault.to_error().code(), Code::Gone, "{fault}");
         let numbers: Vec<u64> = fault.text.split(' ').filter_map(|word| word.parse().ok()).collect();
         self.gone.push((numbers[0], *numbers.last().unwrap()));
+    }
+}
+
+impl Sink for Seen {
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        match message {
+            MessageRef::Elem { seqno, data, .. } => self.elem(seqno, data),
+            MessageRef::Dir(_) => self.dirs += 1,
+            MessageRef::Mark(name) => {
+                assert_eq!(name, "caught-up");
+                self.marks += 1;
+            }
+            MessageRef::Fault(fault) => self.gone(fault),
+            other => panic!("{other:?}"),
+        }
         Ok(())
     }
 

@@ -14,10 +14,8 @@ use crate::place::Place;
 use crate::report::{Report, Target, Unit};
 use echo::Echo;
 use libwoofstream::client::Remote;
-use libwoofstream::error;
 use libwoofstream::log::{Appender, Options};
-use libwoofstream::space::{Put, Selection, SeqRange, Sink, Space as _, Told};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{Counted, Put, Selection, SeqRange, Space as _, Told};
 use server::Server;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -90,44 +88,13 @@ fn put_one(putting: &mut dyn Put) -> Result<()> {
 
 /// Gets the newest element.
 fn get_one(remote: &Remote, name: &str) -> Result<()> {
-    let mut counter = Counter::default();
+    let mut counter = Counted::default();
     let selection = Selection { range: Some(SeqRange::NEWEST), ..Selection::default() };
     remote.read(name, &selection, &mut counter)?;
     if (counter.elements, counter.bytes) == (1, LEN as u64) {
         Ok(())
     } else {
         Err(format!("{} elements of {} bytes, not one of {LEN}", counter.elements, counter.bytes).into())
-    }
-}
-
-/// Counts elements.
-#[derive(Default)]
-pub(crate) struct Counter {
-    pub(crate) elements: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Sink for Counter {
-    fn elem(&mut self, _seqno: u64, _time_ns: u64, data: &[u8]) -> error::Result<()> {
-        self.elements += 1;
-        self.bytes += data.len() as u64;
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
-        Err(fault.to_error())
-    }
-
-    fn before_wait(&mut self) -> error::Result<()> {
-        Ok(())
     }
 }
 

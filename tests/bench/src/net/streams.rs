@@ -1,6 +1,5 @@
 //! Streams over loopback TLS: puts against JetStream and Redis, ranges, a filter at the source, and a thousand followers.
 
-use super::Counter;
 use super::counted::Counted;
 use super::nats::Nats;
 use super::server::{Server, done};
@@ -11,11 +10,9 @@ use crate::place::{Place, find_program};
 use crate::redis::{Durability, Redis};
 use crate::report::{Report, Target, Unit, figure};
 use libwoofstream::content::ContentType;
-use libwoofstream::error;
 use libwoofstream::log::{self, Options};
 use libwoofstream::predicate::Predicate;
-use libwoofstream::space::{Follow, Selection, SeqRange, Sink, Space as _, Stop};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{self, Each, Follow, MessageRef, Selection, SeqRange, Space as _, Stop};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -155,7 +152,7 @@ fn range(place: &Place, report: &mut Report, server: &Server) -> Result<()> {
     let selection = Selection { range: Some(SeqRange::ALL), ..Selection::default() };
     let library = || {
         timed(count, || {
-            let mut counter = Counter::default();
+            let mut counter = space::Counted::default();
             remote.read(&name, &selection, &mut counter)?;
             expect(counter.elements, count)
         })
@@ -226,7 +223,7 @@ fn filter(place: &Place, report: &mut Report) -> Result<()> {
     let traffic = |predicate: Option<Predicate>| -> Result<u64> {
         let bytes = Arc::new(AtomicU64::new(0));
         let dial = Counted { dial: server.dialer(), bytes: Arc::clone(&bytes) };
-        let mut counter = Counter::default();
+        let mut counter = space::Counted::default();
         let selection = Selection { range: Some(SeqRange::ALL), predicate, ..Selection::default() };
         server.remote(Arc::new(dial))?.read(&server.name("readings"), &selection, &mut counter)?;
         Ok(bytes.load(Ordering::Relaxed))
@@ -268,7 +265,16 @@ fn followers(place: &Place, report: &mut Report) -> Result<()> {
             let follow = || {
                 let follow = Some(Follow { stop: stop.clone() });
                 let selection = Selection { follow, ..Selection::default() };
-                remote.read(&name, &selection, &mut CaughtUp(&caught_up)).map_err(|err| err.to_string())
+                // Counts who has seen all there was.
+                let mut sink = Each(|message: MessageRef<'_>| match message {
+                    MessageRef::Mark(_) => {
+                        caught_up.fetch_add(1, Ordering::Relaxed);
+                        Ok(())
+                    }
+                    MessageRef::Fault(fault) => Err(fault.to_error()),
+                    _ => Ok(()),
+                });
+                remote.read(&name, &selection, &mut sink).map_err(|err| err.to_string())
             };
             threads.push(std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, follow));
         }
@@ -287,30 +293,4 @@ fn followers(place: &Place, report: &mut Report) -> Result<()> {
     })?;
     expect(caught_up.load(Ordering::Relaxed), count as u64)?;
     memory(report, &format!("memory of wserve, {count} followers"), bytes, 48 << 20)
-}
-
-/// Counts who has seen all there was.
-struct CaughtUp<'a>(&'a AtomicU64);
-
-impl Sink for CaughtUp<'_> {
-    fn elem(&mut self, _seqno: u64, _time_ns: u64, _data: &[u8]) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> error::Result<()> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
-        Err(fault.to_error())
-    }
-
-    fn before_wait(&mut self) -> error::Result<()> {
-        Ok(())
-    }
 }

@@ -10,10 +10,8 @@ use crate::net::streams::{filled, lines};
 use crate::place::Place;
 use crate::report::{Report, Unit, figure};
 use libwoofstream::client::Remote;
-use libwoofstream::error;
 use libwoofstream::log::{self, Options};
-use libwoofstream::space::{Selection, SeqRange, Sink, Space as _};
-use libwoofstream::wire::{Dir, Fault};
+use libwoofstream::space::{Each, MessageRef, Selection, SeqRange, Space as _};
 use ssh::Sshd;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -123,38 +121,18 @@ fn first_byte(place: &Place, report: &mut Report) -> Result<()> {
 /// Seconds until the newest element is there.
 fn first_element(remote: &Remote, name: &str) -> Result<f64> {
     let start = Instant::now();
-    let mut first = First { start, at: None };
+    let mut at = None;
+    let mut first = Each(|message: MessageRef<'_>| match message {
+        MessageRef::Elem { .. } => {
+            at.get_or_insert(start.elapsed().as_secs_f64());
+            Ok(())
+        }
+        MessageRef::Fault(fault) => Err(fault.to_error()),
+        _ => Ok(()),
+    });
     let selection = Selection { range: Some(SeqRange::NEWEST), ..Selection::default() };
     remote.read(name, &selection, &mut first)?;
-    Ok(first.at.ok_or("no element came")?)
-}
-
-struct First {
-    start: Instant,
-    at: Option<f64>,
-}
-
-impl Sink for First {
-    fn elem(&mut self, _seqno: u64, _time_ns: u64, _data: &[u8]) -> error::Result<()> {
-        self.at.get_or_insert(self.start.elapsed().as_secs_f64());
-        Ok(())
-    }
-
-    fn dir(&mut self, _dir: &Dir) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _name: &str) -> error::Result<()> {
-        Ok(())
-    }
-
-    fn fault(&mut self, fault: &Fault) -> error::Result<()> {
-        Err(fault.to_error())
-    }
-
-    fn before_wait(&mut self) -> error::Result<()> {
-        Ok(())
-    }
+    Ok(at.ok_or("no element came")?)
 }
 
 /// Many small elements to the other side, against the same bytes over TCP.
