@@ -335,7 +335,8 @@ impl<'b, 'a> Batch<'b, 'a> {
         let Some(put) = self.target.put.as_mut().filter(|_| !self.ends.is_empty()) else {
             return self.arrived(self.arrived);
         };
-        put.data_is(self.source);
+        // What is known to be elements was made into them already, with the number of its line where it does not fit.
+        put.data_is(put.content().unwrap_or(self.source));
         let (data, mut start) = (&self.data, 0);
         let mut items = self.ends.iter().map(|end| {
             let item = &data[start..*end];

@@ -194,18 +194,13 @@ impl Woofs {
             seal: std::env::var("WOOF_DEPTH_SEAL").ok(),
             wait: Duration::ZERO,
         })?;
-        let mut element = Vec::new();
-        match put.content() {
-            Some(content) => content.encode_text(data.as_bytes(), &mut element)?,
-            None => element.extend_from_slice(data.as_bytes()),
-        }
         let (mut seqno, mut refused) = (0, None);
         let mut report = |told: Told| match told {
             Told::In(run) => seqno = run.first,
             Told::Again(again) => seqno = again,
             Told::Refused(_, err) => refused = Some(err),
         };
-        put.put(&mut std::iter::once(element.as_slice()), &mut report)?;
+        put.put(&mut std::iter::once(data.as_bytes()), &mut report)?;
         put.settle(&mut report)?;
         refused.map_or(Ok(seqno), Err)
     }

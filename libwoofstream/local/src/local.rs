@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use woof_core::access::{AccessList, Change};
-use woof_core::content::ContentType;
+use woof_core::content::{ContentType, convert};
 use woof_core::error::{Code, Error, Result};
 use woof_core::name::{self, STATE_DIR};
 use woof_core::sys::{Became, Named, Names, Watched};
@@ -94,7 +94,18 @@ impl Space for Local {
         handler::asked_by(&mut appender, &woof, Path::new(name), name);
         let named = Named::new(Path::new(name), woof.identity().map_err(|err| err.of(name))?);
         let (name, known) = (name.to_owned(), HashMap::new());
-        Ok(Box::new(LocalPut { name, content, woof, appender, known, named, last: 0, confirmed: 0 }))
+        Ok(Box::new(LocalPut {
+            name,
+            content,
+            source: ContentType::Text,
+            given: 0,
+            woof,
+            appender,
+            known,
+            named,
+            last: 0,
+            confirmed: 0,
+        }))
     }
 
     fn read(&self, name: &str, selection: &Selection, sink: &mut dyn Sink) -> Result<()> {
@@ -214,10 +225,18 @@ fn told_in(last: &mut u64, run: log::Run, report: &mut dyn FnMut(Told)) {
 /// So many elements are looked at before it is said how far a reader is. So many of the newest are looked at first for those of a writer.
 const LOOKED_AT: u64 = 64 << 10;
 
+/// So many elements, or bytes of them, are made at once of what is put.
+const CONVERTED: usize = 1024;
+const CONVERTED_BYTES: usize = 64 << 10;
+
 /// An open woof to put into.
 struct LocalPut {
     name: String,
     content: ContentType,
+    /// What is put.
+    source: ContentType,
+    /// How many were put, for those that are refused.
+    given: u64,
     woof: Woof,
     appender: Appender,
     /// Of writers whose elements can come again: what is in.
@@ -240,6 +259,59 @@ impl LocalPut {
             }
         };
         Err(Error::new(lost.code(), &*self.name, text))
+    }
+
+    /// Whether what is put are elements as it is.
+    fn is_as_it_is(&self) -> bool {
+        self.source == self.content || matches!(self.content, ContentType::Text | ContentType::Bytes)
+    }
+
+    /// Makes elements of what is put, and appends them, some at a time.
+    fn put_converted(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let mut items = items.peekable();
+        while items.peek().is_some() {
+            let (mut data, mut ends) = (Vec::new(), Vec::new());
+            while data.len() < CONVERTED_BYTES
+                && ends.len() < CONVERTED
+                && let Some(given) = items.next()
+            {
+                let start = data.len();
+                self.given += 1;
+                match convert(given.data, self.source, self.content, &mut data) {
+                    Ok(()) => ends.push((given.stamp, given.time_ns, start, data.len())),
+                    Err(err) => {
+                        data.truncate(start);
+                        report(Told::Refused(self.given, err.of(&*self.name)));
+                    }
+                }
+            }
+            let mut elements = ends.iter().map(|(stamp, time_ns, start, end)| Given {
+                stamp: *stamp,
+                time_ns: *time_ns,
+                data: data.get(*start..*end).unwrap_or_default(),
+            });
+            self.put_elements(&mut elements, report)?;
+        }
+        Ok(())
+    }
+
+    /// Appends elements, those of each writer in one go.
+    fn put_elements(
+        &mut self,
+        items: &mut dyn Iterator<Item = Given<'_>>,
+        report: &mut dyn FnMut(Told),
+    ) -> Result<()> {
+        let writer_of = |given: &Given<'_>| given.stamp.map(|stamp| stamp.writer);
+        let mut items = items.peekable();
+        while let Some(writer) = items.peek().map(writer_of) {
+            let of_it = |given: &Given<'_>| writer_of(given) == writer;
+            self.put_of(writer, &mut std::iter::from_fn(|| items.next_if(of_it)), report)?;
+        }
+        Ok(())
     }
 
     /// Appends elements of one writer, or of none.
@@ -276,8 +348,9 @@ impl Put for LocalPut {
         Some(self.woof.first_seqno())
     }
 
-    // What the elements are is known here, so nothing has to be told.
-    fn data_is(&mut self, _content: ContentType) {}
+    fn data_is(&mut self, content: ContentType) {
+        self.source = content;
+    }
 
     fn set_sync(&mut self, sync: bool) {
         self.appender.set_sync(sync);
@@ -297,6 +370,10 @@ impl Put for LocalPut {
     }
 
     fn put(&mut self, items: &mut dyn Iterator<Item = &[u8]>, report: &mut dyn FnMut(Told)) -> Result<()> {
+        if !self.is_as_it_is() {
+            let given = |data| Given { stamp: None, time_ns: 0, data };
+            return self.put_converted(&mut items.map(given), report);
+        }
         let became = self.named.look_again();
         self.still_named(became)?;
         let last = &mut self.last;
@@ -351,12 +428,6 @@ impl Put for LocalPut {
         items: &mut dyn Iterator<Item = Given<'_>>,
         report: &mut dyn FnMut(Told),
     ) -> Result<()> {
-        let writer_of = |given: &Given<'_>| given.stamp.map(|stamp| stamp.writer);
-        let mut items = items.peekable();
-        while let Some(writer) = items.peek().map(writer_of) {
-            let of_it = |given: &Given<'_>| writer_of(given) == writer;
-            self.put_of(writer, &mut std::iter::from_fn(|| items.next_if(of_it)), report)?;
-        }
-        Ok(())
+        if self.is_as_it_is() { self.put_elements(items, report) } else { self.put_converted(items, report) }
     }
 }

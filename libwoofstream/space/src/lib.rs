@@ -62,7 +62,7 @@ pub struct Trigger {
 pub enum Told {
     /// They are in.
     In(Run),
-    /// The next one was in already, as this seqno.
+    /// The next one was in already, as this seqno. A server does not tell this from [`Told::In`].
     Again(u64),
     /// The element that was put as this one, counted from 1, does not fit and was left out.
     Refused(u64, Error),
@@ -70,14 +70,14 @@ pub enum Told {
 
 /// Appends elements to one woof.
 pub trait Put {
-    /// What the elements are. `None` where only the woof's end knows: then data is put as it is, and is made into elements
-    /// there (see [`Put::data_is`]).
+    /// What the elements are, where that is known here.
     fn content(&self) -> Option<ContentType>;
     /// The largest element, in bytes, where it is known here.
     fn element_max(&self) -> Option<u64>;
     /// The oldest element that the woof keeps, where that is known here.
     fn first_kept(&self) -> Option<u64>;
-    /// Says what the data of later puts is, where [`Put::content`] is not known. Text, to begin with.
+    /// Says what the data of later puts is. Text, to begin with: it is made into what the elements are, whatever engine they are
+    /// of, and what cannot be is told as [`Told::Refused`].
     fn data_is(&mut self, content: ContentType);
     /// Makes every later put durable before it is reported.
     fn set_sync(&mut self, sync: bool);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use woof_core::access::{AccessList, Change};
 use woof_core::error::{Code, Error, Result};
 use woof_core::name::{Address, Host, STATE_DIR};
+use woof_core::options::Options;
 use woof_core::sys;
 use woof_core::wire::{Dir, Fault, Message, Value};
 use woof_predicate::Predicate;
@@ -364,6 +365,11 @@ impl Remote {
     }
 }
 
+/// Whether the request of a put says all of how its woof is to be made: that has the content type alone.
+fn is_made_by_put(create: &Create) -> bool {
+    create.options == Options { content: create.options.content, ..Options::default() } && !create.parents
+}
+
 impl Space for Remote {
     fn create(&self, name: &str, create: &Create) -> Result<()> {
         let target = self.target(name)?;
@@ -388,6 +394,13 @@ impl Space for Remote {
 
     fn put(&self, name: &str, create: Option<&Create>) -> Result<Box<dyn Put>> {
         let target = self.target(name)?;
+        if let Some(create) = create.filter(|create| !is_made_by_put(create)) {
+            match self.create(name, &Create { reset: false, ..create.clone() }) {
+                // Whether it is there by now the put finds out, and who may put may not have the right to make it.
+                Err(err) if !matches!(err.code(), Code::Exists | Code::Denied) => return Err(err),
+                _ => {}
+            }
+        }
         let create = create.map(|create| create.options.content.as_str().to_owned());
         Ok(Box::new(Putting::open(self.clone(), target, create)?))
     }
