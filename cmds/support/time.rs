@@ -3,24 +3,13 @@
 
 use jiff::civil;
 use jiff::tz::TimeZone;
+use libwoofstream::duration;
 use libwoofstream::error::{Code, Error, Result};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 const HOUR_NS: u64 = 60 * MINUTE_NS;
 const DAY_NS: u64 = 24 * HOUR_NS;
-
-/// The units of an age, longest name first where one begins with the other.
-const AGE_UNITS: [(&str, u64); 8] = [
-    ("ns", 1),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("s", SECOND_NS),
-    ("m", MINUTE_NS),
-    ("h", HOUR_NS),
-    ("d", DAY_NS),
-    ("w", 7 * DAY_NS),
-];
 
 /// Reads a point in time: RFC 3339 (`2026-11-22T01:02:03Z`, `2026-11-22T02:02:03.5+01:00`), the same without an
 /// offset or without the time of day (then in the local time zone), or an age before `now_ns` (`10m`, `2h30m`, `1d`).
@@ -38,7 +27,7 @@ pub fn parse_time(text: &str, now_ns: u64) -> Result<u64> {
 }
 
 fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Result<u64> {
-    if let Some(age_ns) = parse_age(text) {
+    if let Some(age_ns) = duration::parse(text) {
         return now_ns
             .checked_sub(age_ns)
             .ok_or_else(|| Error::new(Code::Invalid, text, "that is before 1970"));
@@ -62,7 +51,7 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
         .map_err(|_| Error::new(Code::Invalid, text, "not between the years 1970 and 2554"))
 }
 
-/// Reads a length of time as nanoseconds: `500ms`, `10m`, `2h30m`, `1d`.
+/// Reads a length of time as nanoseconds: `500ms`, `10m`, `2h30m`, `1.5d`.
 ///
 /// ```
 /// assert_eq!(woofcmds::support::time::parse_duration("2h30m").unwrap(), 9_000_000_000_000);
@@ -71,25 +60,9 @@ fn parse_time_in(text: &str, now_ns: u64, zone: impl FnOnce() -> TimeZone) -> Re
 /// # Errors
 /// [`Code::Invalid`] for what is no length of time, or over 584 years.
 pub fn parse_duration(text: &str) -> Result<u64> {
-    parse_age(text).ok_or_else(|| {
+    duration::parse(text).ok_or_else(|| {
         Error::new(Code::Invalid, text, "not a length of time: 500ms, 10s, 10m, 2h30m, 1d or 1w")
     })
-}
-
-fn parse_age(text: &str) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut rest = text;
-    let mut total_ns = 0u64;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, tail) = rest.split_at(digits);
-        let (unit, factor) = AGE_UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
-        total_ns = total_ns.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
-        rest = tail.get(unit.len()..)?;
-    }
-    Some(total_ns)
 }
 
 /// Appends the exact form, always 30 bytes: `2026-11-22T01:02:03.000000004Z`.

@@ -8,7 +8,7 @@
 //! Nothing here prints, exits, reads arguments or the environment, or installs signal handlers: callers do.
 //! What a user, a peer or a disk can cause is an error value with one line to act on; nothing panics over it.
 
-pub use woof_core::{access, chan, content, error, limits, name, number, sys, text, wire};
+pub use woof_core::{access, chan, content, duration, error, limits, name, number, sys, text, wire};
 #[cfg(feature = "host")]
 pub use woof_host::server;
 pub use woof_log as log;

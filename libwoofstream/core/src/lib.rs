@@ -8,6 +8,7 @@ pub mod access;
 pub mod attrs;
 pub mod chan;
 pub mod content;
+pub mod duration;
 pub mod element;
 pub mod error;
 pub mod limits;

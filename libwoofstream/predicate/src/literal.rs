@@ -187,37 +187,14 @@ pub(super) fn time(text: &str) -> Option<i128> {
 pub(super) const TIME_MIN: i128 = -62_135_596_800_000_000_000;
 pub(super) const TIME_MAX: i128 = 253_402_300_799_999_999_999;
 
-/// A duration as CEL writes it (`1h30m`, `-1.5s`), with `d` for 24 hours besides; in nanoseconds.
+/// A duration as CEL writes it (`1h30m`, `-1.5s`), with `d` for 24 hours and `w` for seven of these besides; in nanoseconds.
 pub(super) fn duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, f64); 7] =
-        [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3_600e9), ("d", 86_400e9)];
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
+    let (negative, length) = match text.strip_prefix('-') {
+        Some(length) => (true, length),
         None => (false, text),
     };
-    if rest == "0" {
-        return Some(0);
-    }
-    let mut sum = 0i64;
-    loop {
-        let len = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
-        let number = rest.get(..len)?;
-        rest = rest.get(len..)?;
-        let (unit, nanos) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
-        rest = rest.get(unit.len()..)?;
-        #[expect(clippy::cast_possible_truncation, reason = "units are whole, and the sum is checked")]
-        let part = match number.parse::<i64>() {
-            Ok(whole) => whole.checked_mul(nanos as i64)?,
-            Err(_) => {
-                let nanos = number.parse::<f64>().ok()? * nanos;
-                (nanos.abs() < 9e18).then_some(nanos as i64)?
-            }
-        };
-        sum = sum.checked_add(part)?;
-        if rest.is_empty() {
-            return Some(if negative { -sum } else { sum });
-        }
-    }
+    let nanos = if length == "0" { 0 } else { i64::try_from(woof_core::duration::parse(length)?).ok()? };
+    Some(if negative { -nanos } else { nanos })
 }
 
 #[cfg(test)]
@@ -250,6 +227,7 @@ mod tests {
         assert_eq!(duration("-1.5s"), Some(-1_500_000_000));
         assert_eq!(duration("1d2ms3us4ns"), Some(86_400_002_003_004));
         assert_eq!(duration("0"), Some(0));
+        assert_eq!(duration("1.5w"), Some(907_200_000_000_000));
         assert_eq!(duration("9223372036854775807ns"), Some(i64::MAX));
         for wrong in ["", "-", "1", "h", "1.2.3s", "10 m", "1h-5m", "300000d", "9223372036854775808ns", "1x"]
         {
