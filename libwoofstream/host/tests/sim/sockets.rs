@@ -276,8 +276,10 @@ fn on_a_full_disk_a_woof_takes_what_it_has_room_for_and_no_new_one_is_made() {
     assert!(matches!(told[..], [Told::In(log::Run { first: 2, count: 3 })]), "{told:?}");
     let create =
         Create { options: log::Options { content: ContentType::Text, ..options }, ..Create::default() };
-    let mut put = remote.put("new", Some(&create)).unwrap();
-    let refused = put.put(&mut items.into_iter(), &mut |_| {}).and_then(|()| put.settle(&mut |_| {}));
+    let refused = remote.put("new", Some(&create)).and_then(|mut put| {
+        put.put(&mut items.into_iter(), &mut |_| {})?;
+        put.settle(&mut |_| {})
+    });
     let err = refused.unwrap_err();
     assert_eq!(err.code(), Code::Full, "{err}");
     assert!(err.to_string().starts_with("new: "), "{err}");
