@@ -56,7 +56,8 @@ pub fn links(dir: &Path, commands: &[Command]) -> Result<String> {
         made.push(command);
     }
     let made_count = super::units::counted(made.len() as u64, "link");
-    let mut text = format!("{shown}: made {made_count} to {}", program.display());
+    let both = if daemon.is_some() { " and the woofd beside it" } else { "" };
+    let mut text = format!("{shown}: made {made_count} to {}{both}", program.display());
     if !made.is_empty() {
         text.push_str(&format!(": {}", made.join(" ")));
     }
