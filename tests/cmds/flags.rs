@@ -34,7 +34,7 @@ const NO_SIZES: [&str; 11] = [
 ];
 /// What is no length of time anywhere.
 const NO_DURATIONS: [&str; 12] =
-    ["", "0", "5", "-5", "+5m", " 5m", "5m ", "1.5h", "5M", "1e3s", "\u{665}m", "18446744073709551615s"];
+    ["", "0", "5", "-5", "+5m", " 5m", "5m ", "1.5.h", "5M", "1e3s", "\u{665}m", "18446744073709551615s"];
 /// What is no point in time anywhere.
 const NO_TIMES: [&str; 14] = [
     "",
@@ -188,7 +188,7 @@ fn what_is_no_time_is_refused_by_every_flag() {
     );
     let sandbox = Sandbox::new();
     sandbox.sh("wcreate w && wput w x > /dev/null").done();
-    for age in ["1w", "1d2h3m4s5ms6us7ns", "000000000000000000001d"] {
+    for age in ["1w", "1.5h", "1d2h3m4s5ms6us7ns", "000000000000000000001d"] {
         assert_eq!(sandbox.sh(&format!("wget w .. --since {age} -u")).done(), "x\n", "{age}");
     }
 }
