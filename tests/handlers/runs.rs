@@ -88,9 +88,15 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
         proxy.wait();
         child
     };
+    // Killed alone, it leaves the woofd that keeps its container, and that takes back what it began.
+    let mut child = made();
+    child.kill().unwrap();
+    woof_kit::wait(&mut child);
+    woof_kit::until("its keeper removed it", || image.containers().is_empty());
+    // Its keeper killed too: `wrun` ends with that, as nobody makes its container any more.
     let killed = |mut child: std::process::Child| {
-        child.kill().unwrap();
-        woof_kit::wait(&mut child);
+        rustix::process::kill_process(child_of(child.id()), rustix::process::Signal::KILL).unwrap();
+        assert_eq!(woof_kit::wait(&mut child).code(), Some(2));
     };
     killed(made());
     let first = image.containers();
@@ -108,6 +114,17 @@ fn a_container_whose_wrun_was_killed_before_it_started_goes_with_the_next_and_no
     farm.sh("wput farm/temp 2; wserve --once --log-level error farm").done();
     assert_eq!(image.containers(), [""; 0]);
     assert_eq!(sockets(sandbox), 0);
+}
+
+/// The child that a process has.
+fn child_of(parent: u32) -> rustix::process::Pid {
+    let is_of_it = |status: &str| status.lines().any(|line| line == format!("PPid:\t{parent}"));
+    let mut all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let number: i32 = entry.unwrap().file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+        is_of_it(&status).then(|| rustix::process::Pid::from_raw(number)).flatten()
+    });
+    all.next().unwrap()
 }
 
 /// How many sockets of agents there are in a sandbox.
