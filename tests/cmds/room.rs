@@ -14,6 +14,9 @@ refused() { status=0; "$@" > acks 2> said || status=$?; [ $status = 2 ] || die "
   grep -q 'no space left on device' said || die "$*: $(cat said)"; }
 acknowledged() { grep -c '"type":"seqno"' acks; }
 until_so() { n=0; until eval "$1" 2>/dev/null; do n=$((n + 1)); [ $n -lt 2400 ] || die "never: $1"; sleep 0.05; done; }
+# With its source, or mount gives it the numbers of users that it has outside of a user namespace. The kernel gives the pages of what was
+# removed back a moment later.
+resize() { until_so "mount -t tmpfs -o remount,size=$1 none disk"; }
 mkdir disk && mount -t tmpfs -o size=2m none disk || exit 9
 "#;
 
@@ -72,13 +75,12 @@ fn a_put_into_a_full_disk_is_an_error_and_what_was_acknowledged_is_there() {
            wtail --from 1 --no-follow disk/ns/w -u | cmp - got || die 'not what was put, in the tail'
            printf '%03000000d' 1 > long
            refused wput disk/ns/w < long
-           mount -o remount,size=8m disk || exit 9
+           resize 8m
            wput disk/ns/w again > acks || die 'no put where there is room again'
            [ $(wget disk/ns/w -u) = again ] || die 'not there'
            [ \"$(wget disk/ns/w .. -u | wc -l)\" = $((kept + 1)) ] || die 'not all'
            wrm disk/ns/w || die remove
-           # The kernel gives the pages of what was removed back a moment later.
-           until_so 'mount -o remount,size=2m disk'
+           resize 2m
          done
          echo ok",
     );
