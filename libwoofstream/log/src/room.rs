@@ -19,9 +19,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much room is taken at once: a quarter of what was written until then, within these bounds. For the ring, in bytes.
-const RING_STEP: (u64, u64) = (64 << 10, 1 << 20);
+const RING_STEP: (u64, u64) = (64 << 10, 8 << 20);
 /// The same for the index.
-const INDEX_STEP: (u64, u64) = (16 << 10, 256 << 10);
+const INDEX_STEP: (u64, u64) = (16 << 10, 2 << 20);
+/// With sync, what is taken is written with zeros while everybody waits: the largest step is so many times smaller.
+const FILLED_PART: u64 = 8;
 /// Longer records are written into holes as they are: to fill the place with zeros first would write everything twice.
 const FILL_MAX: u64 = 4 << 20;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -71,13 +73,20 @@ impl Circle {
     }
 
     /// Takes a step, or what is needed alone where the disk has no more.
-    fn take(&self, from: u64, to: u64, reserve: impl Fn(u64, u64) -> io::Result<()>) -> io::Result<()> {
+    fn take(
+        &self,
+        from: u64,
+        to: u64,
+        durable: bool,
+        reserve: impl Fn(u64, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.has(from, to) {
             return Ok(());
         }
         let place = from % self.len;
         let end = place + (to - from);
         let (least, most) = self.step;
+        let most = if durable { (most / FILLED_PART).max(least) } else { most };
         let step = (from.saturating_mul(self.unit) / 4).clamp(least, most).next_power_of_two() / self.unit;
         let stepped = if end <= self.len {
             end.next_multiple_of(step).min(self.len)
@@ -152,7 +161,7 @@ impl Region {
         if durable && end - pos > FILL_MAX {
             return Ok(());
         }
-        self.room.ring.take(pos, end, |at, len| {
+        self.room.ring.take(pos, end, durable, |at, len| {
             if durable { fill(&self.file, at, len, true) } else { reserve(&self.file, at, len) }
         })
     }
@@ -161,7 +170,7 @@ impl Region {
     pub(super) fn take_index(&self, first: u64, next: u64, durable: bool) -> io::Result<()> {
         self.refuse_if_full()?;
         // With sync not reserved alone either: that too would be a change of the tables that the next sync waits for.
-        self.room.index.take(first, next.min(first + self.geometry.slots), |at, len| {
+        self.room.index.take(first, next.min(first + self.geometry.slots), durable, |at, len| {
             if durable { fill(&self.file, at, len, false) } else { reserve(&self.file, at, len) }
         })
     }
@@ -238,7 +247,7 @@ mod tests {
             all.borrow_mut().push((at - 4096, len));
             Ok(())
         };
-        circle.take(from, to, note).unwrap();
+        circle.take(from, to, false, note).unwrap();
         all.into_inner()
     }
 
@@ -252,6 +261,19 @@ mod tests {
         // Another range was taken in between, so the first is not known any more, which is no harm.
         assert!(!ring.has(0, 100));
         assert_eq!(taken(&ring, 81_920, 200_000), [(81_920, 147_456)]);
+    }
+
+    #[test]
+    fn what_is_written_with_zeros_is_taken_in_smaller_steps() {
+        let ring = Circle { step: (4096, 65_536), ..circle(1 << 20, 1) };
+        let taken = RefCell::new(Vec::new());
+        let note = |at, len| {
+            taken.borrow_mut().push((at - 4096, len));
+            Ok(())
+        };
+        ring.take(524_288, 524_289, true, note).unwrap();
+        ring.take(720_896, 720_897, false, note).unwrap();
+        assert_eq!(taken.into_inner(), [(524_288, 8192), (720_896, 65_536)]);
     }
 
     #[test]
@@ -279,9 +301,9 @@ mod tests {
     fn on_a_full_disk_what_is_needed_alone_is_tried() {
         let ring = circle(1 << 20, 1);
         let full = |_, len| if len > 4096 { Err(Errno::NOSPC.into()) } else { Ok(()) };
-        ring.take(0, 100, full).unwrap();
+        ring.take(0, 100, false, full).unwrap();
         assert!(ring.has(0, 100) && !ring.has(0, 101));
-        assert_eq!(ring.take(100, 5000, full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(ring.take(100, 5000, false, full).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(!ring.has(100, 101));
     }
 
