@@ -4,7 +4,8 @@
 //! engine make it, and sends one packet: a 1 and the name of the container, with the connection to its agent as a descriptor; or a 0
 //! and why there is none. As long as the first has its end, the container is kept.
 //!
-//! Failure contract: whoever of the two is killed, the container is removed: by its keeper, or as nobody holds the connection to its agent.
+//! Failure contract: if the first is killed, the keeper removes the container. If the keeper is, the container ends when the first lets go of
+//! the agent; one that was made and not started yet stays until the next is started.
 
 use super::order::pair;
 use super::{Engine, Made, Spec};
